@@ -1,0 +1,167 @@
+"""The oracle, bound to one attack on one batch: what a combination rule asks with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.draws import Draws
+
+
+class Oracle(Protocol):
+    """Answers questions about k surrogates; where they live is its own business.
+
+    `pipeline.oracle.InProcessOracle` holds them in this process, `actors.pinned` one per actor.
+    """
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the surrogates, in the order of their indexes."""
+
+    def gradients(self, setting: Setting, questions: Sequence[Question]) -> list[Answer]:
+        """Return each question's answer, in order; different models may work at the same time."""
+
+    def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
+        """Return each model's outputs on all views of its points, (copies * R, C)."""
+
+    def pullback(
+        self, setting: Setting, questions: Sequence[Question], cotangents: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Return each model's vector-Jacobian product at its points, (R, 3, H, W)."""
+
+    def known(self, setting: Setting, model: int) -> Tensor:
+        """Return what the objective needs to know of the batch for one model, (B, ...)."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of all k surrogates at the same points.
+
+    Attributes:
+        values: J, (k, B).
+        gradients: (k, B, 3, H, W).
+    """
+
+    values: Tensor
+    gradients: Tensor
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Why an example cannot be attacked."""
+
+    example: str
+    step: int
+    model: str
+    reason: str
+
+
+class Ask:
+    """Asks an oracle within one update of one attack, and sets non-finite answers aside.
+
+    A NaN or infinite answer is a failure of that example: it is recorded in ``lost``, and its
+    gradient becomes zero, so that no rule averages it into anything (METHODS 1, point 6).
+    """
+
+    def __init__(self, oracle: Oracle, models: Sequence[int], setting: Setting) -> None:
+        self._oracle = oracle
+        self._models = tuple(models)
+        self.setting = setting
+        self.lost: dict[int, Lost] = {}
+
+    @property
+    def models(self) -> int:
+        """Number of surrogates, k."""
+        return len(self._models)
+
+    def at_step(self, step: int) -> None:
+        """Move on to another update: random draws are keyed by it."""
+        self.setting = replace(self.setting, step=step)
+
+    def draws(self, purpose: str) -> Draws:
+        """Return one stream per example for a rule's own randomness."""
+        return self.setting.draws(f"rule/{purpose}", None)
+
+    def __call__(self, points: Tensor) -> Answers:
+        """Return the answers of all surrogates at ``points`` (B, 3, H, W)."""
+        questions = [Question(model, points) for model in self._models]
+        answers = [
+            self._checked(question, answer)
+            for question, answer in zip(
+                questions, self._oracle.gradients(self.setting, questions), strict=True
+            )
+        ]
+        return Answers(
+            torch.stack([answer.values for answer in answers]),
+            torch.stack([answer.gradient for answer in answers]),
+        )
+
+    def each(self, points: Tensor, chosen: Tensor, draw: str = "") -> Answer:
+        """Return each example's answer from the one surrogate chosen for it.
+
+        Args:
+            points: (B, 3, H, W).
+            chosen: position of the surrogate, 0..k-1, int64 (B,) on the CPU.
+            draw: names a separate random draw of this step; the step's own when empty.
+        """
+        setting = replace(self.setting, draw=draw)
+        parts = [
+            (position, rows)
+            for position in range(self.models)
+            if len(rows := (chosen == position).nonzero()[:, 0])
+        ]
+        questions = [
+            Question(self._models[position], points[rows.to(points.device)], rows)
+            for position, rows in parts
+        ]
+        values = points.new_zeros(len(points))
+        gradient = torch.zeros_like(points)
+        answers = self._oracle.gradients(setting, questions)
+        for question, answer in zip(questions, answers, strict=True):
+            answer = self._checked(question, answer)
+            assert question.rows is not None
+            rows = question.rows.to(points.device)
+            values[rows] = answer.values
+            gradient[rows] = answer.gradient
+        return Answer(values, gradient)
+
+    def fused(self, points: Tensor, fuse: Callable[[Tensor], Tensor]) -> Answer:
+        """Return the gradient of the objective on fused outputs (METHODS 1, point 2).
+
+        All surrogates run forward, their outputs are fused into one, and the objective's
+        derivative goes back through each of them.
+
+        Args:
+            points: (B, 3, H, W).
+            fuse: maps the outputs of all models (k, R, C) to one model's (R, C).
+        """
+        questions = [Question(model, points) for model in self._models]
+        outputs = torch.stack(self._oracle.outputs(self.setting, questions)).requires_grad_()
+        copies = outputs.shape[1] // len(points)
+        known = self._oracle.known(self.setting, self._models[0])
+        known = known.repeat(copies, *([1] * (known.ndim - 1)))
+        with torch.enable_grad():
+            query, goal = self.setting.query, self.setting.batch.goal
+            values = query.objective.of_outputs(fuse(outputs), known, goal)
+            (cotangents,) = torch.autograd.grad(values.sum() / copies, outputs)
+        gradients = self._oracle.pullback(self.setting, questions, list(cotangents))
+        answer = Answer(values.detach().reshape(copies, -1).mean(0), torch.stack(gradients).sum(0))
+        return self._checked(Question(-1, points), answer)
+
+    def _checked(self, question: Question, answer: Answer) -> Answer:
+        finite = answer.finite
+        if bool(finite.all()):
+            return answer
+        bad = (~finite).nonzero()[:, 0].cpu()
+        batch = self.setting.batch
+        name = "all" if question.model < 0 else self._oracle.models[question.model]
+        for row in (bad if question.rows is None else question.rows[bad]).tolist():
+            reason = "the objective or its gradient is not finite"
+            self.lost.setdefault(row, Lost(batch.ids[row], self.setting.step, name, reason))
+        bad = bad.to(answer.values.device)
+        return Answer(answer.values.index_fill(0, bad, 0), answer.gradient.index_fill(0, bad, 0))

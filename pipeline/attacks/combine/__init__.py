@@ -1,0 +1,1 @@
+"""Combination rules: k gradients to one direction, per example."""

@@ -1,0 +1,97 @@
+"""Ens: uniform fusion of the surrogates by loss, logits or probabilities (METHODS 2.4)."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline.attacks.ask import Ask
+from pipeline.attacks.combine.rule import Direction, GradientRule, Rule, unit_rows
+from pipeline.attacks.norms import Normaliser
+from pipeline.attacks.part import register
+from pipeline.attacks.update import Stride
+from pipeline.batch import Task
+
+
+@register
+class EnsLoss(GradientRule):
+    """Fusion by loss: d = (1/k) sum_i g_i, then the sign. RGEA's "Ens"."""
+
+    token = "ens"
+    paper = "Liu 2017"
+
+    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the mean gradient and uniform weights."""
+        k, examples, _ = gradients.shape
+        return gradients.mean(0), gradients.new_full((examples, k), 1.0 / k), None
+
+
+@register
+class EnsL2(EnsLoss):
+    """Ens-l2: the direction of Ens, stepped as alpha d / l2rms(d) instead of by its sign."""
+
+    token = "ens-l2"
+    paper = "RGEA 4.2.2"
+    normalise: ClassVar[Normaliser] = "l2rms"
+    unit: bool = False
+    """Average unit gradients instead of raw ones (a gradient-normalised ensemble)."""
+
+    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the mean of the raw or unit gradients."""
+        return super().combine(unit_rows(gradients) if self.unit else gradients)
+
+
+class FusedOutputs(Rule):
+    """Fusion of outputs before the objective: cannot be written with fixed weights."""
+
+    cost = "k (forward all, then backward all)"
+    tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
+
+    @staticmethod
+    @abstractmethod
+    def fuse(outputs: Tensor) -> Tensor:
+        """Return one model's logits (R, C) for those of all models, (k, R, C)."""
+
+    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+        """Return the gradient of the objective on the fused outputs."""
+        answer = ask.fused(points, self.fuse)
+        k = ask.models
+        return Direction(
+            answer.gradient,
+            answer.values[:, None].expand(-1, k),
+            points.new_full((len(points), k), math.nan),
+        )
+
+
+@register
+class EnsLogits(FusedOutputs):
+    """Fusion by logits: the objective of the mean logits."""
+
+    token = "ens-logits"
+    paper = "Dong 2018"
+
+    @staticmethod
+    def fuse(outputs: Tensor) -> Tensor:
+        """Return the mean logits, (R, C)."""
+        return outputs.mean(0)
+
+
+@register
+class EnsProbabilities(FusedOutputs):
+    """Fusion by probabilities: the objective of the mean class probabilities.
+
+    The logarithm of the mean softmax is a valid vector of logits for it, so that the cross-entropy
+    becomes -log of the mean probability.
+    """
+
+    token = "ens-probabilities"
+    paper = "Liu 2017"
+
+    @staticmethod
+    def fuse(outputs: Tensor) -> Tensor:
+        """Return the logarithm of the mean probabilities, (R, C)."""
+        return torch.logsumexp(outputs.log_softmax(-1), dim=0) - math.log(len(outputs))

@@ -1,0 +1,100 @@
+"""What a combination rule is: k answers in, one direction out, per example."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline.attacks.ask import Ask
+from pipeline.attacks.norms import Normaliser, divide, l2
+from pipeline.attacks.part import Part, Place
+from pipeline.attacks.update import Stride
+from pipeline.batch import Task
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Where to go, and what the traces keep of how it was found.
+
+    Attributes:
+        direction: ascent direction, (B, 3, H, W).
+        values: objective of each surrogate, (B, k); NaN where the rule does not learn it.
+        weights: weight of each surrogate, (B, k); NaN where the rule has none.
+        fallback: examples for which the rule had to use another one, bool (B,).
+    """
+
+    direction: Tensor
+    values: Tensor
+    weights: Tensor
+    fallback: Tensor | None = None
+
+
+class Rule(Part):
+    """Combines the surrogates' answers at a point into one direction."""
+
+    place: ClassVar[Place] = Place.COMBINE
+    normalise: ClassVar[Normaliser] = "sign"
+    """What the papers put before the step size; a job may choose another."""
+    mu: ClassVar[float] = 1.0
+    """Default decay factor of a momentum that follows this rule."""
+    tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+
+    @abstractmethod
+    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+        """Return the ascent direction at ``points`` (B, 3, H, W).
+
+        Args:
+            points: where the attack stands.
+            ask: asks the surrogates, as often as the rule needs.
+            stride: the attack's step and ball, for rules with an inner loop.
+        """
+
+
+class GradientRule(Rule):
+    """A rule that needs one answer of each surrogate and nothing else."""
+
+    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+        """Ask every surrogate once and combine."""
+        answers = ask(points)
+        combined, weights, fallback = self.combine(answers.gradients.flatten(2))
+        return Direction(
+            combined.reshape(points.shape), answers.values.T, weights.to(points.dtype), fallback
+        )
+
+    @abstractmethod
+    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Combine the gradients of each example.
+
+        Args:
+            gradients: (k, B, N).
+
+        Returns:
+            The direction (B, N), the weights (B, k) of the surrogates' (unit or raw) gradients,
+            and which examples fell back to another rule (or None).
+        """
+
+
+def unit_rows(gradients: Tensor) -> Tensor:
+    """Return each gradient divided by its l2 norm, (k, B, N); a zero gradient stays zero."""
+    flat = gradients.flatten(0, 1)
+    return divide(flat, l2(flat)).reshape(gradients.shape)
+
+
+def gram(rows: Tensor) -> Tensor:
+    """Return the Gram matrix of each example's rows, (B, k, k), in float64."""
+    wide = rows.double().transpose(0, 1)
+    return wide @ wide.mT
+
+
+def weighted_sum(weights: Tensor, rows: Tensor) -> Tensor:
+    """Return sum_i w_i u_i of each example, (B, N).
+
+    Args:
+        weights: (B, k).
+        rows: (k, B, N).
+    """
+    return torch.einsum("bk,kbn->bn", weights.to(rows.dtype), rows)

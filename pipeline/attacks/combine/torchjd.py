@@ -1,0 +1,106 @@
+"""Any aggregator of the TorchJD library, by its name (METHODS 4)."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from pipeline.attacks.ask import Ask
+from pipeline.attacks.combine.rule import Direction, Rule, unit_rows
+from pipeline.attacks.norms import Normaliser
+from pipeline.attacks.part import register
+from pipeline.attacks.update import Stride
+from pipeline.problems import suggest
+
+# Some aggregators draw from torch's global generator, which other threads of a run share.
+_generator = threading.Lock()
+
+
+def aggregator_names() -> list[str]:
+    """Return the names of the installed TorchJD's aggregators."""
+    from torchjd import aggregation
+
+    return sorted(
+        name
+        for name, value in vars(aggregation).items()
+        if inspect.isclass(value)
+        and issubclass(value, aggregation.Aggregator)
+        and not inspect.isabstract(value)
+        and not name.endswith("Aggregator")
+    )
+
+
+@register
+class TorchJd(Rule):
+    """``torchjd/NAME``: one call per example on the k x N matrix of its gradients.
+
+    TorchJD descends; its weights depend on the Gram matrix only, so A(-G) = -A(G) and ascent
+    gradients give an ascent direction. Rows are made unit first unless the method balances scales
+    itself. A randomised aggregator draws from a generator keyed by the example and step, and the
+    global one is left as it was; a stateful one is reset before every call.
+    """
+
+    token = "torchjd"
+    paper = "Quinton 2024 (TorchJD)"
+    cost = "k + one aggregation per example"
+    needs = "for some aggregators (UPGrad, CAGrad, ...) the extra `gauntlet[torchjd-solvers]`"
+    normalise: ClassVar[Normaliser] = "l2rms"
+    aggregator: str
+    """Name of the aggregator, such as `UPGrad`; `torchjd/upgrad` sets it."""
+    unit: bool = True
+    """Whether rows are divided by their l2 norm first."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the aggregator."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("aggregator"), str):
+            return data
+        known = {name.lower(): name for name in aggregator_names()}
+        wanted = data["aggregator"].lower().replace("-", "")
+        if wanted not in known:
+            raise ValueError(suggest(data["aggregator"], sorted(known.values()), "aggregator"))
+        return {**data, "aggregator": known[wanted]}
+
+    @model_validator(mode="after")
+    def _buildable(self) -> TorchJd:
+        try:
+            _ = self._built
+        except (TypeError, ValueError, ImportError) as error:
+            hint = "; `pip install 'gauntlet[torchjd-solvers]'` brings the solvers"
+            raise ValueError(
+                f"TorchJD's {self.aggregator} cannot be built: {error}"
+                + (hint if isinstance(error, ImportError) else "")
+            ) from error
+        return self
+
+    @cached_property
+    def _built(self) -> Any:
+        from torchjd import aggregation
+
+        return getattr(aggregation, self.aggregator)(**self.arguments)
+
+    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+        """Return the aggregated direction of each example."""
+        answers = ask(points)
+        rows = answers.gradients.flatten(2)
+        rows = unit_rows(rows) if self.unit else rows
+        seeds = ask.draws("torchjd").integers("seed", 0, 2**31).tolist()
+        found = []
+        devices = [points.device] if points.is_cuda else []
+        with _generator, torch.random.fork_rng(devices):
+            for example, seed in enumerate(seeds):
+                torch.manual_seed(seed)
+                if hasattr(self._built, "reset"):
+                    self._built.reset()
+                found.append(self._built(rows[:, example]))
+        direction = torch.stack(found).to(points.dtype).reshape(points.shape)
+        unknown = points.new_full((len(points), ask.models), torch.nan)
+        return Direction(direction, answers.values.T, unknown)

@@ -1,0 +1,170 @@
+"""The one loop (ARCHITECTURE section 2): ask, combine, step, project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.attacks.ask import Ask, Lost, Oracle
+from pipeline.attacks.norms import l2, linf
+from pipeline.attacks.query import Setting
+from pipeline.attacks.recipe import Attack, Method
+from pipeline.attacks.update import Stride
+from pipeline.batch import Batch
+from pipeline.draws import Draws
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened at each update; T steps, B examples, k surrogates.
+
+    Attributes:
+        values: objective of each surrogate *before* the update, (T, B, k).
+        weights: weights that the rule gave the surrogates, (T, B, k); NaN where it has none.
+        linf: size of the perturbation after the update, [0, 1] units, (T, B).
+        l2rms: root mean square of the perturbation after the update, [0, 1] units, (T, B).
+        fallback: whether the rule fell back to another one, bool (T, B).
+    """
+
+    values: Tensor
+    weights: Tensor
+    linf: Tensor
+    l2rms: Tensor
+    fallback: Tensor
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """The result of one attack on one batch.
+
+    Attributes:
+        images: adversarial images, (B, 3, H, W) in [0, 1]; the clean image of a lost example.
+        trace: per-step record.
+        lost: examples that could not be attacked, by row.
+    """
+
+    images: Tensor
+    trace: Trace
+    lost: dict[int, Lost]
+
+
+class BudgetViolation(RuntimeError):
+    """An adversarial image left its budget or range: a defect of Gauntlet, not of the input."""
+
+
+def run(
+    attack: Attack,
+    batch: Batch,
+    oracle: Oracle,
+    *,
+    seed: int = 0,
+    quantize: bool = True,
+    on_step: Callable[[int, Tensor], None] | None = None,
+) -> Attacked:
+    """Attack a batch.
+
+    Args:
+        attack: what to do.
+        batch: the examples; their images are the centres of the balls.
+        oracle: answers for the surrogates.
+        seed: keys every random draw, together with example, attack, step and model.
+        quantize: round the result to 8 bits, inside the ball.
+        on_step: called after every update with t in 1..T and the iterate (B, 3, H, W).
+
+    Raises:
+        ValueError: when the attack does not exist for the batch's goal, or names a surrogate that
+            the oracle does not have.
+        BudgetViolation: when the result is outside its budget.
+    """
+    clean = batch.images
+    method = attack.method(batch.goal, clean[0].numel() if len(batch) else 1)
+    stride = Stride(method.ball, clean, method.step_size, method.normalise)
+    setting = Setting(batch, method.query, seed, method.label, step=0)
+    ask = Ask(oracle, _positions(attack, oracle.models), setting)
+    points = _start(method, batch, seed)
+    memory: Tensor | None = None
+    steps = _Recorder(clean, ask.models)
+    for t in range(method.steps):
+        ask.at_step(t)
+        found = method.rule.direction(
+            method.update.query_point(points, memory, stride), ask, stride
+        )
+        memory = method.update.remember(found.direction, memory)
+        points = stride.step(points, memory)
+        steps.record(found.values, found.weights, found.fallback, points)
+        if on_step is not None:
+            on_step(t + 1, points)
+    if ask.lost:
+        rows = torch.tensor(sorted(ask.lost), device=clean.device)
+        points = points.index_copy(0, rows, clean[rows])
+    if quantize:
+        points = method.ball.quantize(points, clean)
+    _verify(points, batch, method, quantize)
+    return Attacked(points, steps.trace(), ask.lost)
+
+
+def _positions(attack: Attack, models: Sequence[str]) -> list[int]:
+    if attack.surrogates is None:
+        return list(range(len(models)))
+    missing = [name for name in attack.surrogates if name not in models]
+    if missing:
+        raise ValueError(
+            f"attack {attack.label!r} names {', '.join(map(repr, missing))}, which is not among "
+            f"the surrogates: {', '.join(models)}"
+        )
+    return [list(models).index(name) for name in attack.surrogates]
+
+
+def _start(method: Method, batch: Batch, seed: int) -> Tensor:
+    if method.start is None:
+        return batch.images
+    draws = Draws.keyed(seed, batch.ids, attack=method.label, step=-1)
+    return method.ball.random_point(batch.images, draws, method.start.start)
+
+
+def _verify(points: Tensor, batch: Batch, method: Method, quantized: bool) -> None:
+    """Check range, finiteness and budget: the caller checks, an attack only computes."""
+    if not len(batch):
+        return
+    delta = (points.double() - batch.images.double()).flatten(1)
+    size = delta.abs().amax(1) if method.ball.norm == "linf" else delta.square().sum(1).sqrt()
+    # Off the 8-bit grid the clean image itself may be half a level from its nearest level.
+    grid = ((batch.images.double() * 255).round() / 255 - batch.images.double()).flatten(1)
+    off = grid.abs().amax(1) if method.ball.norm == "linf" else grid.square().sum(1).sqrt()
+    allowed = method.ball.epsilon * (1 + 1e-5) + 1e-6 + (off if quantized else 0.0)
+    flat = points.flatten(1)
+    bad = ~(torch.isfinite(size) & (size <= allowed) & (flat.amin(1) >= 0) & (flat.amax(1) <= 1))
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0])
+        raise BudgetViolation(
+            f"attack {method.label!r}, example {batch.ids[row]!r}: the {method.ball.norm} distance "
+            f"is {float(size[row]):.6g} for a budget of {method.ball.epsilon:.6g}, pixels in "
+            f"[{float(flat[row].min()):.4g}, {float(flat[row].max()):.4g}]"
+        )
+
+
+class _Recorder:
+    def __init__(self, clean: Tensor, models: int) -> None:
+        self._clean, self._models = clean, models
+        self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
+
+    def record(
+        self, values: Tensor, weights: Tensor, fallback: Tensor | None, points: Tensor
+    ) -> None:
+        delta = points - self._clean
+        rms = (
+            l2(delta) / max(1, self._clean[0].numel()) ** 0.5 if len(delta) else delta.new_zeros(0)
+        )
+        none = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+        size = linf(delta) if len(delta) else delta.new_zeros(0)
+        self._rows.append((values, weights, size, rms, none if fallback is None else fallback))
+
+    def trace(self) -> Trace:
+        if not self._rows:
+            size, k = len(self._clean), self._models
+            empty = torch.zeros(0, size)
+            return Trace(torch.zeros(0, size, k), torch.zeros(0, size, k), empty, empty, empty > 0)
+        return Trace(*(torch.stack(column).cpu() for column in zip(*self._rows, strict=True)))

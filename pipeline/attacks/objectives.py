@@ -1,0 +1,91 @@
+"""Objectives on a model's outputs (METHODS 0.2). All of them are maximised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipeline.attacks.part import register
+from pipeline.attacks.query import Objective
+from pipeline.batch import Batch, Goal, Task
+
+
+class ClassObjective(Objective):
+    """An objective on logits and one class per example: the true one, or the wanted one."""
+
+    tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
+
+    def prepare(self, model: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        """Return the class that the goal is about, int64 (B,)."""
+        classes = batch.wanted if batch.goal is Goal.TARGETED else batch.labels
+        assert classes is not None  # Batch checks that its goal has what it needs
+        return classes
+
+
+def _towards(goal: Goal) -> float:
+    """Return +1 when the goal is to agree with what is known of an example, -1 to disagree."""
+    return 1.0 if goal in (Goal.TARGETED, Goal.IMPERSONATION) else -1.0
+
+
+@register
+class CrossEntropy(ClassObjective):
+    """J = CE(h(x), y) untargeted, -CE(h(x), y_t) targeted."""
+
+    token = "cross-entropy"
+    paper = "Goodfellow 2015"
+
+    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+        """Return J of each row, (R,)."""
+        return -_towards(goal) * F.cross_entropy(outputs, known, reduction="none")
+
+
+@register
+class Logit(ClassObjective):
+    """J = -h_y(x) untargeted, h_{y_t}(x) targeted."""
+
+    token = "logit"
+    paper = "Zhao 2021"
+
+    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+        """Return J of each row, (R,)."""
+        return _towards(goal) * outputs.gather(1, known[:, None])[:, 0]
+
+
+@register
+class Margin(ClassObjective):
+    """J = max_{y' != y} h_{y'} - h_y untargeted, h_{y_t} - max_{y' != y_t} h_{y'} targeted."""
+
+    token = "margin"
+    paper = "Carlini 2017"
+
+    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+        """Return J of each row, (R,)."""
+        own = outputs.gather(1, known[:, None])[:, 0]
+        others = outputs.scatter(1, known[:, None], -torch.inf).amax(1)
+        return _towards(goal) * (own - others)
+
+
+@register
+class Cosine(Objective):
+    """J = cos(f(x), f(x_ref)): raised to impersonate, lowered to dodge.
+
+    Each model embeds the reference through its own adapter, once per batch.
+    """
+
+    token = "cosine"
+    paper = "RGEA, Eq. 1"
+    tasks: ClassVar[frozenset[Task]] = frozenset({Task.VERIFICATION})
+
+    def prepare(self, model: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+        """Return the unit embeddings of the references, (B, D)."""
+        assert batch.references is not None
+        with torch.no_grad():
+            return F.normalize(model(batch.references), dim=1)
+
+    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+        """Return J of each row, (R,)."""
+        return _towards(goal) * (F.normalize(outputs, dim=1) * known).sum(1)

@@ -1,0 +1,99 @@
+"""Parts: the choices that make up an attack, and the catalogue of them.
+
+The loop (`pipeline.attacks.loop`) exists once. A method is a part at one of its places: a short
+file in this package that defines one subclass and registers it::
+
+    @register
+    class Shrink(View):
+        '''x -> 0.9 x (Somebody 2026, Eq. 3).'''
+
+        token = "shrink"
+        paper = "Somebody 2026"
+
+Every module of this package is imported by the catalogue, so a new file needs no other edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from enum import StrEnum
+from functools import cache
+from typing import ClassVar, TypeVar
+
+from pipeline.problems import suggest
+from pipeline.spec import Spec
+
+
+class Place(StrEnum):
+    """Where in the loop a part acts."""
+
+    START = "start"
+    VIEW = "view"
+    OBJECTIVE = "objective"
+    FILTER = "gradient filter"
+    COMBINE = "combine"
+    UPDATE = "update"
+
+
+class Part(Spec):
+    """One choice at one place of the loop; its fields are the method's parameters.
+
+    Attributes:
+        token: the name that people write (``di`` in ``di-ti-mi``).
+        place: where it acts.
+        paper: who proposed it.
+        cost: forward + backward passes per update for k surrogates.
+        needs: what it cannot do without, in words for the catalogue.
+    """
+
+    token: ClassVar[str]
+    place: ClassVar[Place]
+    paper: ClassVar[str]
+    cost: ClassVar[str] = "k"
+    needs: ClassVar[str] = ""
+
+
+PartType = TypeVar("PartType", bound=type[Part])
+_catalogue: dict[tuple[bool, str], type[Part]] = {}
+
+
+def _ends_the_name(place: Place) -> bool:
+    # `combine` and `objective` have fields of their own; all other tokens share the base name.
+    return place in (Place.COMBINE, Place.OBJECTIVE)
+
+
+def register(part: PartType) -> PartType:
+    """Enter a part into the catalogue under its token (class decorator)."""
+    key = (_ends_the_name(part.place), part.token)
+    if key in _catalogue and _catalogue[key].__qualname__ != part.__qualname__:
+        raise ValueError(f"two parts claim the token {part.token!r}")
+    _catalogue[key] = part
+    return part
+
+
+@cache
+def _load_all() -> None:
+    package = importlib.import_module("pipeline.attacks")
+    for module in pkgutil.walk_packages(package.__path__, "pipeline.attacks."):
+        importlib.import_module(module.name)
+
+
+def catalogue() -> list[type[Part]]:
+    """Return every registered part, by place and token."""
+    _load_all()
+    order = list(Place)
+    return sorted(_catalogue.values(), key=lambda part: (order.index(part.place), part.token))
+
+
+def find(token: str, *places: Place) -> type[Part]:
+    """Return the part called ``token`` that acts at one of ``places``.
+
+    Raises:
+        ValueError: when there is none; the message suggests near names.
+    """
+    known = {part.token: part for part in catalogue() if part.place in places}
+    if token not in known:
+        noun = {Place.COMBINE: "combination rule", Place.OBJECTIVE: "objective"}
+        raise ValueError(suggest(token, sorted(known), noun.get(places[0], "attack part")))
+    return known[token]

@@ -1,0 +1,299 @@
+"""An attack as a person writes it, and as the loop runs it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.attacks.ball import Ball
+from pipeline.attacks.combine.rule import Rule
+from pipeline.attacks.norms import Normaliser
+from pipeline.attacks.part import Part, Place, find
+from pipeline.attacks.query import Filter, Objective, Query, View
+from pipeline.attacks.update import Momentum, RandomStart, Update
+from pipeline.batch import Goal, Task
+from pipeline.spec import Quantity, Spec, number
+
+_BASE = (Place.START, Place.VIEW, Place.FILTER, Place.UPDATE)
+_SIGN_STEPS = 1.5
+"""Default total reach of sign steps in budgets: RobFR's rule, RGEA's 0.6/255 at 8/255, T = 20."""
+_NORM_STEPS = 2.5
+"""The same of norm-divided steps: RGEA's 1/255 at 8/255 and T = 20."""
+
+PartType = TypeVar("PartType", bound=Part)
+
+
+@dataclass(frozen=True)
+class Method:
+    """An attack with every choice made: what `pipeline.attacks.loop.run` follows.
+
+    Attributes:
+        label: keys the random draws and names the attack in the results.
+        query: what each surrogate is asked.
+        rule: how k answers become one direction.
+        update: how the direction becomes a step.
+        start: random start, or none.
+        ball: the allowed points.
+        steps: number of updates T.
+        step_size: alpha.
+        normalise: what stands before alpha.
+    """
+
+    label: str
+    query: Query
+    rule: Rule
+    update: Update
+    start: RandomStart | None
+    ball: Ball
+    steps: int
+    step_size: float
+    normalise: Normaliser
+
+
+def tokens(base: str) -> list[str]:
+    """Split a base name such as ``di-ti-mi`` into its parts' tokens (``-`` or ``+``)."""
+    return [token for token in re.split(r"[-+]", base.strip().lower()) if token]
+
+
+class Attack(Spec):
+    """One attack: a base, a combination rule, a budget, and their options.
+
+    ``base`` is put together from the parts that ``gauntlet methods`` lists, in any order:
+    ``i`` (plain), ``pgd`` (random start), ``mi``, ``ni``, ``di``, ``ti``, ``si``, ``vr``. A part's
+    parameters go into ``options`` under its token: ``options: {di: {p: 0.8}, rgea: {rtol: 1e-6}}``;
+    options of a part that the attack does not have are refused.
+    """
+
+    name: str | None = Field(None, min_length=1)
+    """Label in the results; made from base, rule and budget by default."""
+    base: str = "i"
+    """Parts joined by `-` or `+`, such as `di-ti-mi`."""
+    combine: str = "ens"
+    """Combination rule, such as `rgea`, `svre`, `ens-logits` or `torchjd/upgrad`."""
+    norm: Literal["linf", "l2"] = "linf"
+    """Which ball."""
+    epsilon: Quantity = Field(8 / 255, ge=0)
+    """Budget in [0, 1] units, such as `8/255`."""
+    epsilon_unit: Literal["rms", "abs"] | None = None
+    """l2 only: `rms` (the default) means per pixel, times sqrt(3HW); `abs` the norm itself."""
+    steps: int = Field(10, ge=0)
+    """Updates T."""
+    step_size: float | str | None = None
+    """alpha in [0, 1] units, or an expression in `eps` such as `eps/10`. By default 1.5 eps/T for
+    sign steps and 2.5 eps/T for steps divided by a norm."""
+    normalise: Normaliser | None = None
+    """What stands before alpha. The rule's own by default: the sign after ens and svre, l2rms after
+    ens-l2, mgda and rgea and in an l2 ball. `l2` divides by the absolute norm."""
+    objective: str | None = None
+    """What is raised: `cross-entropy` (default), `logit`, `margin`; `cosine` for faces."""
+    surrogates: tuple[str, ...] | None = Field(None, min_length=1)
+    """Names of the surrogates to use; all by default."""
+    options: dict[str, SerializeAsAny[Part]] = Field(default_factory=dict)
+    """Parameters of the parts, by token."""
+
+    @field_validator("base")
+    @classmethod
+    def _known_base(cls, base: str) -> str:
+        names = tokens(base)
+        if not names:
+            raise ValueError("an attack needs a base such as 'i' or 'di-ti-mi'")
+        updates = [name for name in names if find(name, *_BASE).place is Place.UPDATE]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{base!r} names a part twice")
+        if len(updates) > 1:
+            raise ValueError(f"{base!r} has more than one update rule: {', '.join(updates)}")
+        return base
+
+    @field_validator("combine")
+    @classmethod
+    def _known_rule(cls, combine: str) -> str:
+        token, _, variant = combine.partition("/")
+        find(token, Place.COMBINE)
+        if bool(variant) != (token == "torchjd"):
+            raise ValueError("write `torchjd/NAME`, and other rules without a slash")
+        return combine
+
+    @field_validator("objective")
+    @classmethod
+    def _known_objective(cls, objective: str | None) -> str | None:
+        if objective is not None:
+            find(objective, Place.OBJECTIVE)
+        return objective
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _typed_options(cls, options: Any, info: ValidationInfo) -> Any:
+        # Resolves each option block to its part's class; a block without its part is refused here.
+        if not isinstance(options, dict) or not {"base", "combine"} <= info.data.keys():
+            return options
+        rule, _, variant = info.data["combine"].partition("/")
+        places = dict.fromkeys(tokens(info.data["base"]), _BASE) | {rule: (Place.COMBINE,)}
+        if unused := sorted(set(options) - places.keys()):
+            raise ValueError(
+                f"options for {', '.join(map(repr, unused))}, which the attack "
+                f"{info.data['base']!r} with {info.data['combine']!r} does not use"
+            )
+        return {
+            token: value
+            if isinstance(value, Part)
+            else find(token, *places[token]).model_validate(
+                {"aggregator": variant, **value}
+                if variant and token == rule and isinstance(value, dict)
+                else value
+            )
+            for token, value in options.items()
+        }
+
+    @field_validator("step_size")
+    @classmethod
+    def _readable_step(cls, step: float | str | None) -> float | str | None:
+        if step is not None and number(step, eps=1.0, epsilon=1.0) <= 0:
+            raise ValueError(f"the step size must be positive, got {step!r}")
+        return step
+
+    @model_validator(mode="after")
+    def _sound(self) -> Attack:
+        if self.epsilon_unit is not None and self.norm != "l2":
+            raise ValueError("epsilon_unit belongs to the l2 norm")
+        _ = self.rule
+        if self._update.token == "ni" and self._normalise not in ("sign", "l2rms"):
+            raise ValueError("ni looks ahead only under `normalise: sign` or `l2rms`")
+        if self.epsilon == 0 and self.steps and self.step_size is None:
+            raise ValueError("a zero budget needs an explicit step_size")
+        return self
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _part(self, token: str, kind: type[PartType], **defaults: Any) -> PartType:
+        given = self.options.get(token)
+        if given is not None:
+            missing = {key: value for key, value in defaults.items() if not _is_set(given, key)}
+            given = given.model_copy(update=missing)
+        else:
+            place = (Place.COMBINE,) if issubclass(kind, Rule) else _BASE
+            given = find(token, *place).model_validate(defaults)
+        assert isinstance(given, kind)
+        return given
+
+    def _of_kind(self, kind: type[PartType]) -> list[PartType]:
+        known = [token for token in tokens(self.base) if issubclass(find(token, *_BASE), kind)]
+        return [self._part(token, kind) for token in known]
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The combination rule with its parameters."""
+        token, _, variant = self.combine.partition("/")
+        return self._part(token, Rule, **({"aggregator": variant} if variant else {}))
+
+    @cached_property
+    def _update(self) -> Update:
+        for token in tokens(self.base):
+            part = find(token, *_BASE)
+            if issubclass(part, Momentum):
+                return self._part(token, Update, mu=self.rule.mu)
+            if part.place is Place.UPDATE:
+                return self._part(token, Update)
+        return Update()
+
+    @property
+    def _normalise(self) -> Normaliser:
+        if self.normalise is not None:
+            return self.normalise
+        return "l2rms" if self.norm == "l2" else self.rule.normalise
+
+    @cached_property
+    def alpha(self) -> float:
+        """The step size as a number."""
+        if self.step_size is not None:
+            return number(self.step_size, eps=self.epsilon, epsilon=self.epsilon)
+        reach = _SIGN_STEPS if self._normalise == "sign" else _NORM_STEPS
+        return reach * self.epsilon / max(self.steps, 1)
+
+    @cached_property
+    def label(self) -> str:
+        """The attack's name in the results; keys its random draws."""
+        if self.name is not None:
+            return self.name
+        only = f"[{'+'.join(self.surrogates)}]" if self.surrogates else ""
+        return f"{self.base}/{self.combine}{only}/{self.norm}-{self.epsilon * 255:.4g}"
+
+    def objective_for(self, goal: Goal) -> Objective:
+        """Return the objective for a goal.
+
+        Raises:
+            ValueError: when the objective or the rule does not exist for the goal's task.
+        """
+        default = "cosine" if goal.task is Task.VERIFICATION else "cross-entropy"
+        objective = find(self.objective or default, Place.OBJECTIVE)()
+        assert isinstance(objective, Objective)
+        if goal.task not in objective.tasks:
+            raise ValueError(f"the objective {objective.token!r} does not exist for {goal.task}")
+        if goal.task not in self.rule.tasks:
+            raise ValueError(
+                f"{self.combine!r} fuses class outputs and does not exist for {goal.task}: "
+                "embeddings of different networks are not comparable; use 'ens'"
+            )
+        return objective
+
+    def method(self, goal: Goal, entries: int) -> Method:
+        """Make every choice.
+
+        Args:
+            goal: what the attacker wants.
+            entries: number of entries of one image, 3HW; the l2 budget depends on it.
+
+        Raises:
+            ValueError: when the attack does not exist for the goal's task.
+        """
+        scale = entries**0.5 if self.norm == "l2" and self.epsilon_unit != "abs" else 1.0
+        starts = self._of_kind(RandomStart)
+        views = sorted(self._of_kind(View), key=lambda view: view.order)
+        return Method(
+            label=self.label,
+            query=Query(self.objective_for(goal), tuple(views), tuple(self._of_kind(Filter))),
+            rule=self.rule,
+            update=self._update,
+            start=starts[0] if starts else None,
+            ball=Ball(self.norm, self.epsilon * scale),
+            steps=self.steps,
+            step_size=self.alpha,
+            normalise=self._normalise,
+        )
+
+    def summary(self) -> dict[str, str | float | int]:
+        """Return what was resolved, for manifests and ``gauntlet check`` (PEERS trap 10)."""
+        return {
+            "attack": self.label,
+            "base": self.base,
+            "combine": self.combine,
+            "norm": self.norm,
+            "epsilon": self.epsilon,
+            "epsilon_unit": (self.epsilon_unit or "rms") if self.norm == "l2" else "abs",
+            "steps": self.steps,
+            "step_size": self.alpha,
+            "normalise": self._normalise,
+            "objective": self.objective or "default",
+            "random_start": bool(self._of_kind(RandomStart)),
+            "surrogates": "+".join(self.surrogates or ()) or "all",
+            "parts": "; ".join(repr(part) for part in self.parts),
+        }
+
+    @property
+    def parts(self) -> list[Part]:
+        """Every part of the attack with its parameters, in the order of the loop."""
+        found: list[Part] = [*self._of_kind(RandomStart), *self._of_kind(View)]
+        return [*found, *self._of_kind(Filter), self.rule, self._update]
+
+
+def _is_set(part: Part, field: str) -> bool:
+    return field in part.model_fields_set or field not in type(part).model_fields

@@ -1,0 +1,1 @@
+"""Views: what a surrogate sees instead of the image."""

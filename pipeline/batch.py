@@ -1,0 +1,109 @@
+"""A batch of examples, as every layer passes it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+
+class Task(StrEnum):
+    """What the attacked models do."""
+
+    CLASSIFICATION = "classification"
+    VERIFICATION = "verification"
+
+
+class Goal(StrEnum):
+    """What the attacker wants (METHODS 0.2)."""
+
+    UNTARGETED = "untargeted"
+    TARGETED = "targeted"
+    IMPERSONATION = "impersonation"
+    DODGING = "dodging"
+
+    @property
+    def task(self) -> Task:
+        """The task that this goal belongs to."""
+        if self in (Goal.UNTARGETED, Goal.TARGETED):
+            return Task.CLASSIFICATION
+        return Task.VERIFICATION
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples with what their goal needs.
+
+    Attributes:
+        ids: B stable names; they key every random draw and every result row.
+        images: clean images, (B, 3, H, W), floating point in [0, 1].
+        goal: what the attacker wants from each of them.
+        labels: true classes, int64 (B,); classification only.
+        wanted: classes wanted by a targeted attack, int64 (B,).
+        references: second image of each pair, (B, 3, H, W) in [0, 1]: the person to impersonate,
+            or the person that the example must no longer match (dodging).
+    """
+
+    ids: tuple[str, ...]
+    images: Tensor
+    goal: Goal
+    labels: Tensor | None = None
+    wanted: Tensor | None = None
+    references: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        size = len(self.ids)
+        if self.images.ndim != 4 or self.images.shape[:2] != (size, 3):
+            raise ValueError(
+                f"images must have shape ({size}, 3, H, W), got {tuple(self.images.shape)}"
+            )
+        if not self.images.is_floating_point():
+            raise ValueError(f"images must be floating point in [0, 1], got {self.images.dtype}")
+        if len(set(self.ids)) != size:
+            raise ValueError("example ids must be unique within a batch")
+        need = {
+            Goal.UNTARGETED: "labels",
+            Goal.TARGETED: "wanted",
+            Goal.IMPERSONATION: "references",
+            Goal.DODGING: "references",
+        }[self.goal]
+        given = getattr(self, need)
+        if given is None:
+            raise ValueError(f"goal {self.goal.value!r} needs {need}")
+        if len(given) != size:
+            raise ValueError(f"{need} has {len(given)} rows for {size} examples")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, index: Tensor) -> Batch:
+        """Return the examples in ``index`` (int64 positions)."""
+        index = index.cpu()
+
+        def pick(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[index.to(values.device)]
+
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in index.tolist()),
+            images=self.images[index.to(self.images.device)],
+            labels=pick(self.labels),
+            wanted=pick(self.wanted),
+            references=pick(self.references),
+        )
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
+        """Return the batch with its tensors on ``device`` and its images in ``dtype``."""
+
+        def move(values: Tensor | None, images: bool = False) -> Tensor | None:
+            return None if values is None else values.to(device, dtype if images else None)
+
+        return replace(
+            self,
+            images=self.images.to(device, dtype),
+            labels=move(self.labels),
+            wanted=move(self.wanted),
+            references=move(self.references, images=True),
+        )

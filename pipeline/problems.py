@@ -1,0 +1,45 @@
+"""Bad input, described for the person who can mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with an input.
+
+    Attributes:
+        where: file, line and field, as far as they are known (``job.yaml:12: attacks.steps``).
+        what: what was found, what was expected, and what to do.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class BadInput(ValueError):
+    """Raised with *all* problems found in an input, before any work is done on it."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        found = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.problems: tuple[Problem, ...] = found
+        super().__init__("\n".join(str(problem) for problem in found))
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[tuple[Problem, ...]]]:
+        # Exceptions cross process borders by pickle, which would pass the message otherwise.
+        return type(self), (self.problems,)
+
+
+def suggest(word: str, known: Sequence[str], noun: str) -> str:
+    """Return "unknown <noun> 'word'; did you mean 'x'? known: ..." for an error message."""
+    folded = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(folded), n=2, cutoff=0.5)
+    near = [folded[name] for name in close]
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
+    return f"unknown {noun} {word!r}{hint} known: {', '.join(known)}"

@@ -1,0 +1,70 @@
+"""The common ground of everything a person can configure."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Spec(BaseModel):
+    """A frozen, typed description; an unknown field is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+_OPERATORS = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def number(text: Any, **names: float) -> float:
+    """Evaluate a number or an arithmetic expression such as ``8/255`` or ``eps/10``.
+
+    Args:
+        text: a number, or a string of numbers, + - * / and the given names.
+        names: values that the expression may refer to.
+
+    Raises:
+        ValueError: when it is neither.
+    """
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise ValueError(f"expected a number or an expression such as '8/255', got {text!r}")
+    if not isinstance(text, str):
+        return float(text)
+
+    def value(node: ast.AST) -> float:
+        match node:
+            case ast.Expression(body=body):
+                return value(body)
+            case ast.Constant(value=int() | float() as constant) if not isinstance(constant, bool):
+                return float(constant)
+            case ast.Name(id=name) if name in names:
+                return names[name]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -value(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return float(_OPERATORS[type(op)](value(left), value(right)))
+        known = f" with {', '.join(names)}" if names else ""
+        raise ValueError(f"expected a number or an expression such as '8/255'{known}, got {text!r}")
+
+    if len(text) > 64 or not re.fullmatch(r"[\w\s.+\-*/()]+", text):
+        raise ValueError(f"expected a number or an expression such as '8/255', got {text!r}")
+    try:
+        return value(ast.parse(text.strip(), mode="eval"))
+    except SyntaxError:
+        raise ValueError(f"expected a number such as '8/255', got {text!r}") from None
+    except ZeroDivisionError:
+        raise ValueError(f"division by zero in {text!r}") from None
+
+
+Quantity = Annotated[float, BeforeValidator(number)]
+"""A number that may be written as an expression: ``8/255``."""
+
+Probability = Annotated[float, BeforeValidator(number), Field(ge=0, le=1)]

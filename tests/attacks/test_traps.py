@@ -1,0 +1,384 @@
+"""The traps of other libraries (numbers as in the project's list) that an attack engine can have."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from pipeline import Attack, attack
+from pipeline.attacks.ask import Lost
+from pipeline.attacks.loop import BudgetViolation, _verify
+from pipeline.attacks.part import Place, catalogue
+from tests.attacks.toys import (
+    Scalar,
+    SmallNet,
+    class_batch,
+    images,
+    linear,
+    oracle,
+    recipe,
+    run_float,
+    scalar_batch,
+    vectors,
+)
+
+COMBINES = ["ens", "ens-l2", "ens-logits", "ens-probabilities", "svre", "mgda", "rgea"]
+
+
+def every_attack():
+    bases = ["pgd", "mi", "ni", "di-ti-mi", "si-di", "vr"]
+    small = {"vr": {"m": 3}, "si": {"m": 2}, "ti": {"kernel": 3}}
+    for base in bases:
+        options = {k: v for k, v in small.items() if k in base.split("-")}
+        for combine in COMBINES if base == "di-ti-mi" else ["ens", "rgea"]:
+            yield Attack(base=base, combine=combine, steps=4, options=options)
+    yield Attack(base="pgd", norm="l2", steps=4)
+    yield Attack(combine="torchjd/upgrad", steps=3)
+
+
+@pytest.mark.parametrize("base", ["i", "mi", "ni", "ti-mi"])
+@pytest.mark.parametrize("combine", ["ens", "ens-l2", "rgea", "mgda", "svre"])
+def test_trap_01_a_zero_gradient_is_no_nan_and_freezes_nobody_else(base, combine):
+    batch = class_batch(images(4))
+
+    class SaturatedOnFirst(nn.Module):
+        """Example 0 has logits so large that its cross-entropy has no gradient at all."""
+
+        def __init__(self, seed):
+            super().__init__()
+            self.net = SmallNet(seed)
+
+        def forward(self, x):
+            first = (x - batch.images[0]).flatten(1).abs().amax(1) < 0.2
+            certain = torch.zeros(len(x), 4, dtype=x.dtype)
+            certain[:, 0] = 1e30
+            return torch.where(
+                first[:, None], certain + 0 * x.flatten(1).sum(1)[:, None], self.net(x)
+            )
+
+    nets = [SaturatedOnFirst(0), SaturatedOnFirst(1)]
+    result = run_float(Attack(base=base, combine=combine, steps=3), batch, nets)
+    assert torch.isfinite(result.images).all()
+    assert torch.equal(result.images[0], batch.images[0])
+    assert not result.lost
+    alone = run_float(
+        Attack(base=base, combine=combine, steps=3), batch.rows(torch.tensor([1, 2, 3])), nets
+    )
+    assert torch.allclose(result.images[1:], alone.images, atol=1e-12)
+    assert ((result.images[1:] - batch.images[1:]).abs().amax((1, 2, 3)) > 1e-3).all()
+
+
+def test_trap_01_one_zero_step_does_not_stop_the_momentum_for_good():
+    clean = images(2)
+    calls = []
+
+    def flat_at_first(x):
+        calls.append(1)
+        return (x * vectors(1)[0]).flatten(1).sum(1) * (0.0 if len(calls) == 1 else 1.0)
+
+    moved = run_float(recipe(base="mi", steps=3), scalar_batch(clean), [Scalar(flat_at_first)])
+    assert ((moved.images - clean).abs().amax((1, 2, 3)) > 1e-3).all()
+
+
+@pytest.mark.parametrize("combine", COMBINES)
+def test_trap_01_a_non_finite_answer_loses_that_example_only(combine):
+    batch = class_batch(images(4))
+
+    class Overflows(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.net = SmallNet(seed)
+
+        def forward(self, x):
+            second = (x - batch.images[1]).flatten(1).abs().amax(1) < 0.2
+            factor = torch.ones(len(x), 1, dtype=x.dtype).masked_fill(second[:, None], torch.inf)
+            return self.net(x) * factor
+
+    result = run_float(Attack(combine=combine, steps=3), batch, [Overflows(0), SmallNet(1)])
+    assert set(result.lost) == {1}
+    assert isinstance(result.lost[1], Lost)
+    assert result.lost[1].example == "example-1"
+    assert torch.equal(result.images[1], batch.images[1])
+    others = torch.tensor([0, 2, 3])
+    alone = run_float(
+        Attack(combine=combine, steps=3), batch.rows(others), [SmallNet(0), SmallNet(1)]
+    )
+    assert torch.allclose(result.images[others], alone.images, atol=1e-12)
+
+
+@pytest.mark.parametrize("given", every_attack(), ids=lambda a: a.label)
+def test_trap_02_and_o_0_1_a_batch_is_its_examples_one_by_one(given):
+    batch, nets = class_batch(images(5, shape=(3, 12, 12))), [SmallNet(0), SmallNet(1)]
+    together = run_float(given, batch, nets).images
+    for rows in ([0], [3, 1], [4, 2]):
+        index = torch.tensor(rows)
+        alone = run_float(given, batch.rows(index), nets).images
+        # The same numbers in another batch shape differ in the last bits only (trap 3).
+        assert torch.allclose(together[index], alone, atol=1e-9), rows
+
+
+def test_trap_03_float32_is_compared_by_success_not_by_pixel():
+    nets = [SmallNet(0).float(), SmallNet(1).float()]
+    batch = class_batch(images(12)).to("cpu", torch.float32)
+    given = Attack(base="mi", steps=10, epsilon="16/255")
+    whole = run_float(given, batch, nets).images
+    parts = torch.cat(
+        [run_float(given, batch.rows(torch.arange(i, i + 3)), nets).images for i in (0, 3, 6, 9)]
+    )
+    fooled = [net(x).argmax(1) != batch.labels for net in nets for x in (whole, parts)]
+    assert (fooled[0] == fooled[1]).float().mean() > 0.9
+    assert (fooled[2] == fooled[3]).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_trap_04_stored_images_are_8_bit_and_inside_the_ball(norm):
+    clean = images(6).float()
+    labels = torch.arange(6) % 4
+    given = Attack(base="pgd", norm=norm, epsilon="8/255", steps=5)
+    nets = [SmallNet(0).float()]
+    found = attack(nets, clean, labels, given)
+    levels = found.double() * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    delta = levels.round() - (clean.double() * 255).round()
+    size = delta.abs().amax((1, 2, 3)) if norm == "linf" else delta.square().mean((1, 2, 3)).sqrt()
+    assert (size <= 8 + 1e-6).all()
+    assert (size > 2).all()
+
+
+def test_trap_07_momentum_sums_gradients_not_signs():
+    # Gradients (3, -1), (-1, -1): their sum has another sign pattern than the sum of their signs.
+    clean = torch.full((1, 3, 1, 2), 0.5, dtype=torch.float64)
+    slopes = [torch.tensor([3.0, -1.0]), torch.tensor([-1.5, -1.5])]
+    calls = []
+
+    def objective(x):
+        calls.append(1)
+        return (x * slopes[min(len(calls), 2) - 1]).flatten(1).sum(1)
+
+    found = run_float(
+        recipe(base="mi", steps=2, step_size=1e-3), scalar_batch(clean), [Scalar(objective)]
+    )
+    moved = (found.images - clean)[0, 0, 0] / 1e-3
+    # m_2 = (3/2 - 1, -1/2 - 1): the first pixel goes up twice; over signs it would stand still.
+    assert torch.allclose(moved, torch.tensor([2.0, -2.0], dtype=torch.float64))
+
+
+def test_trap_10_budgets_are_resolved_and_reported():
+    ens = Attack(epsilon="8/255", steps=20)
+    assert ens.alpha * 255 == pytest.approx(0.6)  # RGEA's and RobFR's rule
+    rgea = Attack(combine="rgea", epsilon="8/255", steps=20)
+    assert rgea.alpha * 255 == pytest.approx(1.0)
+    summary = Attack(base="pgd-mi", step_size="eps/10").summary()
+    assert summary["step_size"] == pytest.approx(0.8 / 255)
+    assert summary["steps"] == 10
+    assert summary["random_start"] is True
+    assert "mu=1.0" in str(summary["parts"])
+    assert "mu=0.4" in str(Attack(base="mi", combine="rgea").summary()["parts"])
+
+
+def test_trap_11_only_pgd_starts_at_random():
+    batch, nets = class_batch(images(3)), [SmallNet(0), SmallNet(1)]
+    for combine in COMBINES:
+        still = run_float(Attack(combine=combine, steps=0, step_size=1), batch, nets)
+        assert torch.equal(still.images, batch.images)
+        moved = run_float(Attack(base="pgd", combine=combine, steps=0, step_size=1), batch, nets)
+        assert not torch.equal(moved.images, batch.images)
+
+
+@pytest.mark.parametrize("combine", ["ens", "svre", "ens-logits"])
+def test_trap_13_models_are_left_as_they_were(combine):
+    nets = [SmallNet(0), SmallNet(1)]
+    nets[0].train()
+    nets[1].eval()
+    nets[0].last.grad = torch.ones_like(nets[0].last)
+    before = [{k: v.clone() for k, v in net.state_dict().items()} for net in nets]
+    attack(nets, images(3), torch.zeros(3, dtype=torch.int64), Attack(combine=combine, steps=2))
+    assert nets[0].training
+    assert not nets[1].training
+    assert torch.equal(nets[0].last.grad, torch.ones_like(nets[0].last))
+    assert nets[1].last.grad is None
+    for net, old in zip(nets, before, strict=True):
+        assert all(torch.equal(value, old[key]) for key, value in net.state_dict().items())
+        assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_trap_13_a_model_in_train_mode_is_attacked_in_eval_mode():
+    train, evaluated = SmallNet(0), SmallNet(0)
+    train.train()
+    evaluated.eval()
+    given = (images(3), torch.zeros(3, dtype=torch.int64))
+    assert torch.equal(attack([train], *given), attack([evaluated], *given))
+
+
+@pytest.mark.parametrize("given", every_attack(), ids=lambda a: a.label)
+def test_trap_15_no_global_generator_is_read_or_moved(given):
+    batch, nets = class_batch(images(2)), [SmallNet(0), SmallNet(1)]
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
+        found.append(run_float(given, batch, nets).images)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert (before[1] == np.random.get_state()[1]).all()
+        assert before[2] == random.getstate()
+    assert torch.equal(*found)
+
+
+def test_seeds_matter_where_something_is_drawn():
+    batch, nets = class_batch(images(2)), [SmallNet(0), SmallNet(1)]
+    for base, combine in (("pgd", "ens"), ("di", "ens"), ("vr", "rgea"), ("i", "svre")):
+        given = Attack(base=base, combine=combine, steps=2)
+        a, b = (run_float(given, batch, nets, seed=seed).images for seed in (0, 1))
+        assert not torch.equal(a, b), (base, combine)
+
+
+def test_trap_18_every_option_of_every_part_changes_something():
+    """Walks the catalogue: a parameter that changes no image must not exist."""
+    other = {
+        "p": 0.9, "m": 2, "sigma": 0.2, "pivot": 0.5, "preset": "enlarge", "low": 0.6,
+        "interpolation": "nearest", "pad": 0.5, "shared": True, "kernel": 3,
+        "padding": "circular", "mu": 0.2, "start": "box", "unit": True, "rtol": 0.5,
+        "inner": 2, "beta": "6/255", "momentum": 0.2, "normalised": False, "draws": "pair",
+        "high": 1.3,
+    }  # fmt: skip
+    context = {
+        "high": {"preset": "enlarge"},
+        "preset": {"p": 1},
+        "low": {"p": 1},
+        "pad": {"p": 1},
+        "interpolation": {"p": 1},
+        "shared": {"p": 1},
+    }
+    # `norm: l1` of MI cancels under every normalised step but moves NI's look-ahead;
+    # `fusion`/`biased` and TorchJD's fields have tests of their own.
+    skip = {
+        ("mi", "norm"),
+        ("svre", "fusion"),
+        ("svre", "biased"),
+        ("torchjd", "aggregator"),
+        ("torchjd", "unit"),
+        ("torchjd", "arguments"),
+    }
+    batch = class_batch(images(4, shape=(3, 16, 16)))
+    # Nearly parallel gradients, so that a cut-off of the Gram matrix matters.
+    nets = [SmallNet(0), SmallNet(0, gain=0.3), SmallNet(1), SmallNet(2)]
+    looked_at = 0
+    for part in catalogue():
+        if part.place is Place.OBJECTIVE:
+            continue
+        for field in part.model_fields:
+            if (part.token, field) in skip:
+                continue
+            if (part.token, field) == ("ni", "norm"):
+                value = "l1"
+            else:
+                value = other[field]
+            is_rule = part.place is Place.COMBINE
+            base = "di-mi" if is_rule else part.token
+            given = {"combine": part.token if is_rule else "ens", "steps": 3, "epsilon": "16/255"}
+            if field == "start":
+                given |= {"norm": "l2"}
+            same = context.get(field, {})
+            plain = {part.token: same} if same else {}
+            a = run_float(Attack(base=base, options=plain, **given), batch, nets).images
+            changed = {part.token: {**same, field: value}}
+            b = run_float(Attack(base=base, options=changed, **given), batch, nets).images
+            assert not torch.equal(a, b), f"{part.token}.{field} changes nothing"
+            looked_at += 1
+    assert looked_at >= 20
+
+
+def test_trap_18_every_field_of_an_attack_changes_something():
+    batch, nets = class_batch(images(4, shape=(3, 16, 16))), [SmallNet(0), SmallNet(1)]
+    given = {"base": "mi", "steps": 3}
+    plain = run_float(Attack(**given), batch, nets).images
+    changes = {
+        "base": "ti-mi", "combine": "rgea", "norm": "l2", "epsilon": "2/255", "steps": 4,
+        "step_size": "3/255", "normalise": "l2rms", "objective": "margin", "surrogates": ("m1",),
+        "options": {"mi": {"mu": 0.1}},
+    }  # fmt: skip
+    for field, value in changes.items():
+        out = run_float(Attack(**{**given, field: value}), batch, nets).images
+        assert not torch.equal(out, plain), field
+    l2 = {"norm": "l2", "epsilon": 0.05}
+    a, b = (
+        run_float(Attack(**l2, epsilon_unit=unit), batch, nets).images for unit in ("rms", "abs")
+    )
+    assert not torch.equal(a, b)
+    assert set(Attack.model_fields) - set(changes) == {"name", "epsilon_unit"}
+    assert Attack(name="mine").label == "mine"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"base": "dii-mi"}, "unknown attack part 'dii'; did you mean 'di'"),
+        ({"base": "mi-ni"}, "more than one update rule"),
+        ({"base": "di-di"}, "names a part twice"),
+        ({"base": "-"}, "needs a base"),
+        ({"combine": "rgae"}, "unknown combination rule 'rgae'; did you mean 'rgea'"),
+        ({"combine": "ens/logits"}, "other rules without a slash"),
+        ({"objective": "crossentropy"}, "did you mean 'cross-entropy'"),
+        ({"epsilon_unit": "rms"}, "epsilon_unit belongs to the l2 norm"),
+        ({"epsilon": "8/225x"}, "expected a number such as"),
+        ({"step_size": "eps/0"}, "division by zero"),
+        ({"step_size": -1}, "must be positive"),
+        ({"options": {"di": {"p": 0.5}}}, "options for 'di', which the attack 'i'"),
+        ({"base": "di", "options": {"di": {"probability": 0.5}}}, "Extra inputs"),
+        ({"base": "ti", "options": {"ti": {"kernel": 4}}}, "must be odd"),
+        ({"base": "ni", "normalise": "linf"}, "ni looks ahead only under"),
+        ({"stepz": 4}, "Extra inputs"),
+    ],
+)
+def test_trap_18_a_wrong_recipe_is_refused_by_name(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        Attack(**fields)
+
+
+def test_a_recipe_survives_json():
+    given = Attack(base="di-mi", combine="svre", options={"di": {"p": 0.8}, "svre": {"inner": 3}})
+    again = Attack.model_validate_json(given.model_dump_json())
+    assert again == given
+    assert again.summary() == given.summary()
+
+
+def test_library_use_in_five_lines_on_float_images():
+    nets = [SmallNet(0).float(), SmallNet(1).float()]
+    clean, labels = images(4).float(), torch.arange(4)
+    found = attack(nets, clean, labels, Attack(base="di-ti-mi", combine="rgea", steps=3))
+    assert found.shape == clean.shape
+    with pytest.raises(ValueError, match=r"images must be in \[0, 1\]"):
+        attack(nets, clean * 255, labels)
+    with pytest.raises(ValueError, match="needs wanted|labels has 3 rows"):
+        attack(nets, clean, labels[:3])
+    broken = linear(vectors(1)[0] * torch.inf)
+    with pytest.raises(ValueError, match="first is '0', step 0, surrogate 'model-0'"):
+        attack([broken], images(2), torch.zeros(2, dtype=torch.int64))
+
+
+def test_the_engine_refuses_images_outside_their_budget():
+    batch = class_batch(images(3))
+    method = Attack(epsilon="4/255").method(batch.goal, 192)
+    inside = batch.images + 3 / 255
+    _verify(inside, batch, method, quantized=False)
+    for bad in (batch.images + 5 / 255, inside.masked_fill(inside > 0, torch.nan), inside * 3):
+        with pytest.raises(BudgetViolation, match="example-0"):
+            _verify(bad, batch, method, quantized=False)
+
+
+def test_a_surrogate_subset_is_named_and_checked():
+    batch, nets = class_batch(images(3)), [SmallNet(0), SmallNet(1)]
+    one = run_float(Attack(surrogates=("m1",), steps=3), batch, nets).images
+    assert torch.equal(one, run_float(Attack(steps=3), batch, [SmallNet(1)]).images)
+    with pytest.raises(ValueError, match="names 'm7', which is not among the surrogates: m0, m1"):
+        run_float(Attack(surrogates=("m7",)), batch, nets)
+
+
+def test_an_oracle_needs_distinct_models():
+    with pytest.raises(ValueError, match="at least one"):
+        oracle()
