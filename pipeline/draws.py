@@ -97,7 +97,7 @@ class Draws:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Return numbers uniform in [0, 1), shape (B, *shape); 24 bits in float32, 53 in float64."""
+        """Return numbers uniform in [0, 1), (B, *shape): 24 bits in float32, 53 in float64."""
         digits = 53 if dtype == torch.float64 else 24
         return _shift(self.bits(purpose, shape, device), 64 - digits).to(dtype) * 2.0**-digits
 

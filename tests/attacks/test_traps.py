@@ -1,4 +1,4 @@
-"""The traps of other libraries (numbers as in the project's list) that an attack engine can have."""
+"""The traps of other libraries that an attack engine can have, by their numbers."""
 
 import random
 
@@ -274,10 +274,7 @@ def test_trap_18_every_option_of_every_part_changes_something():
         for field in part.model_fields:
             if (part.token, field) in skip:
                 continue
-            if (part.token, field) == ("ni", "norm"):
-                value = "l1"
-            else:
-                value = other[field]
+            value = "l1" if (part.token, field) == ("ni", "norm") else other[field]
             is_rule = part.place is Place.COMBINE
             base = "di-mi" if is_rule else part.token
             given = {"combine": part.token if is_rule else "ens", "steps": 3, "epsilon": "16/255"}
@@ -354,7 +351,7 @@ def test_library_use_in_five_lines_on_float_images():
     assert found.shape == clean.shape
     with pytest.raises(ValueError, match=r"images must be in \[0, 1\]"):
         attack(nets, clean * 255, labels)
-    with pytest.raises(ValueError, match="needs wanted|labels has 3 rows"):
+    with pytest.raises(ValueError, match="labels has 3 rows"):
         attack(nets, clean, labels[:3])
     broken = linear(vectors(1)[0] * torch.inf)
     with pytest.raises(ValueError, match="first is '0', step 0, surrogate 'model-0'"):

@@ -1,0 +1,1 @@
+"""Examples: what is attacked, read lazily and checked before any work."""

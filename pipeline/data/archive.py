@@ -1,0 +1,98 @@
+"""Arrays in .npz archives, looked at without unpickling and without reading pixels."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.data.findings import Found
+from pipeline.problems import BadInput, Problem
+
+_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array is, by its header: shape and type."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
+    """Return the headers of an archive's arrays by name.
+
+    Args:
+        path: the .npz file.
+        field: the job's field that names it, such as ``data.path``.
+        found: takes the problem when there is no such file or it is no .npz archive.
+    """
+    if not path.is_file():
+        found.add(field, f"no such file: {path}")
+        return None
+    result = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as file:
+                        result[member.removesuffix(".npy")] = _header(file)
+    except _BROKEN as error:
+        found.add(field, f"{path.name} is not a whole .npz archive: {error}")
+        return None
+    return result
+
+
+def _header(file: Any) -> Header:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    return Header(tuple(shape), np.dtype(dtype))
+
+
+def check_images(
+    known: dict[str, Header], name: str, field: str, found: Found
+) -> tuple[int, int, int] | None:
+    """Return (N, H, W) of an array of images, or None with the problem in ``found``."""
+    header = known.get(name)
+    if header is None:
+        found.add(field, f"the archive has no array {name!r}; it has {', '.join(known) or 'none'}")
+        return None
+    if header.dtype != np.uint8 or len(header.shape) != 4 or header.shape[3] != 3:
+        found.add(
+            field,
+            f"array {name!r} is {header.dtype} {header.shape}, expected uint8 (N, H, W, 3)",
+        )
+        return None
+    if 0 in header.shape:
+        found.add(field, f"array {name!r} is empty: {header.shape}")
+        return None
+    return header.shape[0], header.shape[1], header.shape[2]
+
+
+def array(path: Path, name: str) -> npt.NDArray[Any]:
+    """Return an array of an archive; the last four stay in memory, shared by the process.
+
+    Raises:
+        BadInput: when the archive or the array is broken, or holds Python objects.
+    """
+    return _array(path, name, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _array(path: Path, name: str, changed: int) -> npt.NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            values: npt.NDArray[Any] = archive[name]
+    except _BROKEN as error:
+        raise BadInput(Problem(str(path), f"array {name!r} cannot be read: {error}")) from error
+    values.flags.writeable = False
+    return values

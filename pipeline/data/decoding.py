@@ -1,0 +1,128 @@
+"""Decoding image files that may be anything: broken, huge, or no images at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+Pixels = npt.NDArray[np.uint8]
+
+MOST_PIXELS = 64 * 2**20
+"""Larger images are refused from their header, before any pixel is decoded."""
+# A closed list: Pillow would run Ghostscript on an EPS file.
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".gif", ".tif", ".tiff", ".webp"}
+)
+_EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+
+
+class Undecodable(Exception):
+    """One image that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a decoded image becomes a canonical one: the steps that are set, in this order.
+
+    Attributes:
+        shorter: resize so that the shorter side has this length.
+        crop: cut out this central part, (height, width).
+        size: resize to (height, width).
+        expect: refuse any other (height, width), and the name of the image that set the example.
+    """
+
+    shorter: int | None = None
+    crop: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    expect: tuple[tuple[int, int], str] | None = None
+
+
+def decode(path: Path, fit: Fit) -> Pixels:
+    """Return an image file as canonical RGB, uint8 (H, W, 3).
+
+    Greyscale, palette and CMYK images become RGB; transparency is dropped; of an animation the
+    first frame counts; an EXIF rotation is not applied (torchvision's loaders don't either).
+
+    Raises:
+        Undecodable: when it is no image, truncated, not 8-bit, too large, or does not fit.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_header(image)
+            rgb = image.convert("RGB")
+    except (Undecodable, FileNotFoundError, UnidentifiedImageError) as error:
+        raise Undecodable(_reason(error)) from None
+    except Exception as error:  # decoders of broken files raise nearly anything
+        raise Undecodable(f"broken or truncated image: {error}") from error
+    return np.asarray(_fitted(rgb, fit))
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return (height, width) from an image file's header, or None when it has none."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_header(image)
+            return image.height, image.width
+    except Exception:  # as in `decode`, which says why when the image's turn comes
+        return None
+
+
+def _check_header(image: Image.Image) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise Undecodable(
+            f"{image.width} x {image.height} pixels are more than the limit of "
+            f"{MOST_PIXELS // 2**20} Mpx"
+        )
+    if image.mode not in _EIGHT_BIT:
+        raise Undecodable(f"pixel format {image.mode!r}: save it with 8 bits a channel")
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case UnidentifiedImageError():
+            return f"not an image in a known format ({', '.join(FORMATS)})"
+    return str(error)
+
+
+def _fitted(image: Image.Image, fit: Fit) -> Image.Image:
+    if fit.shorter is not None:
+        image = _shorter_side(image, fit.shorter)
+    if fit.crop is not None:
+        image = _central(image, *fit.crop)
+    if fit.size is not None and (image.height, image.width) != fit.size:
+        image = image.resize(fit.size[::-1], Image.Resampling.BILINEAR)
+    if fit.expect is not None and (image.height, image.width) != fit.expect[0]:
+        (height, width), example = fit.expect
+        raise Undecodable(
+            f"is {image.height} x {image.width} (height x width), expected {height} x {width} as "
+            f"{example}; set `size` to resize all"
+        )
+    return image
+
+
+def _shorter_side(image: Image.Image, length: int) -> Image.Image:
+    width, height = image.size
+    shorter, longer = sorted((width, height))
+    # Integer division, as torchvision's Resize rounds.
+    scaled = length * longer // shorter
+    if scaled * length > MOST_PIXELS:
+        raise Undecodable(f"{width} x {height} pixels are too elongated to be resized")
+    size = (length, scaled) if width <= height else (scaled, length)
+    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _central(image: Image.Image, height: int, width: int) -> Image.Image:
+    if image.height < height or image.width < width:
+        raise Undecodable(
+            f"is {image.height} x {image.width} (height x width), smaller than the crop of "
+            f"{height} x {width}"
+        )
+    top, left = round((image.height - height) / 2), round((image.width - width) / 2)
+    return image.crop((left, top, left + width, top + height))

@@ -1,0 +1,254 @@
+"""The examples of a run: named, checked, and decoded when their turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.batch import Batch, Goal, Task
+from pipeline.data.classification import labelled, wanted_classes
+from pipeline.data.decoding import Pixels, Undecodable
+from pipeline.data.findings import Found
+from pipeline.data.listing import Listing, Positions
+from pipeline.data.pairs import PairList, Rejected, pair_list, paired
+from pipeline.data.selection import select
+from pipeline.data.spec import DataSpec, Labelled
+from pipeline.problems import BadInput, Problem
+
+__all__ = ["Examples", "Loaded", "PairList", "Rejected", "check", "open_examples"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Decoded examples, and those that could not be decoded.
+
+    Attributes:
+        batch: the decodable ones in the order asked for; None when there is none.
+        rejected: the others.
+    """
+
+    batch: Batch | None
+    rejected: list[Rejected]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N examples by stable id; holds no pixels, and can be sent to other processes.
+
+    Attributes:
+        goal: what the attacker wants from each of them.
+        listing: the examples, and where their images are.
+        wanted: classes wanted by a targeted attack, int64 (N,).
+    """
+
+    goal: Goal
+    listing: Listing
+    wanted: Positions | None = None
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the examples: ``archive/17``, ``class/file.png``, ``s1/1.pgm|s3/7.pgm``."""
+        return self.listing.ids
+
+    @property
+    def image_names(self) -> Sequence[str]:
+        """Names of the single images that `images` and `verification_pairs` count."""
+        return self.listing.store.names
+
+    def subset(self, positions: Sequence[int]) -> Examples:
+        """Return the examples at some positions, in that order."""
+        wanted = None if self.wanted is None else self.wanted[np.asarray(positions, np.int64)]
+        return replace(self, listing=self.listing.rows(positions), wanted=wanted)
+
+    def select(self, ids: Sequence[str]) -> Examples:
+        """Return the examples of some ids, in that order.
+
+        Raises:
+            BadInput: when an id is unknown.
+        """
+        place = {example: position for position, example in enumerate(self.ids)}
+        unknown = [example for example in ids if example not in place]
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:3]))
+            raise BadInput(
+                Problem(
+                    "data", f"{len(unknown)} ids are not among the {len(self)} examples: {shown}"
+                )
+            )
+        return self.subset([place[example] for example in ids])
+
+    def load(self, positions: Sequence[int]) -> Loaded:
+        """Decode the examples at some positions.
+
+        Images are float32, (B, 3, H, W) in [0, 1]; labels, wanted classes and references are there
+        as the goal needs them. A broken image never raises.
+        """
+        listing = self.listing
+        images: list[Pixels] = []
+        references: list[Pixels] = []
+        kept: list[int] = []
+        rejected: list[Rejected] = []
+        for position in positions:
+            try:
+                image = self._decoded(int(listing.first[position]))
+                if listing.second is not None:
+                    references.append(self._decoded(int(listing.second[position])))
+            except Undecodable as error:
+                rejected.append(Rejected(listing.ids[position], str(error)))
+            else:
+                images.append(image)
+                kept.append(position)
+        if not kept:
+            return Loaded(None, rejected)
+
+        def rows(values: Positions | None) -> Tensor | None:
+            return None if values is None else torch.from_numpy(values[kept])
+
+        batch = Batch(
+            ids=tuple(listing.ids[position] for position in kept),
+            images=_as_tensor(images),
+            goal=self.goal,
+            labels=rows(listing.labels),
+            wanted=rows(self.wanted),
+            references=_as_tensor(references) if references else None,
+        )
+        return Loaded(batch, rejected)
+
+    def images(self, positions: Sequence[int]) -> Tensor:
+        """Return single images of the store, float32 (B, 3, H, W) in [0, 1].
+
+        Positions are those of `verification_pairs`, which leaves out what cannot be decoded.
+
+        Raises:
+            BadInput: when an image cannot be decoded.
+        """
+        try:
+            return _as_tensor([self._decoded(position) for position in positions])
+        except Undecodable as error:
+            raise BadInput(Problem("data", str(error))) from error
+
+    def verification_pairs(self) -> PairList:
+        """Return the whole labelled list of pairs, for the threshold protocol.
+
+        The ids, order and limit of the attacked examples don't matter. Image files are decoded once
+        to find those that cannot be, and their pairs are left out.
+
+        Raises:
+            BadInput: when there are no pairs, or pairs of one kind only.
+        """
+        rows = self.listing.pairs
+        if rows is None:
+            raise BadInput(Problem("data.source", "has no labelled pairs to find a threshold on"))
+        positions = np.unique(np.concatenate((rows.first, rows.second))).tolist()
+        pairs = pair_list(rows, self.listing.store, self._undecodable(positions))
+        if not pairs.same.any() or pairs.same.all():
+            raise BadInput(
+                Problem(
+                    "data.pairs",
+                    "a threshold needs pairs of one person and of different people, and the list "
+                    "has one kind only: add the other, or give each model its `threshold`",
+                )
+            )
+        return pairs
+
+    def _decoded(self, position: int) -> Pixels:
+        store = self.listing.store
+        try:
+            return store.read(position)
+        except Undecodable as error:
+            raise Undecodable(f"{store.names[position]}: {error}") from error
+
+    def _undecodable(self, positions: list[int]) -> list[Rejected]:
+        store = self.listing.store
+        if not store.may_fail:
+            return []
+
+        def reason(position: int) -> str | None:
+            try:
+                store.read(position)
+            except Undecodable as error:
+                return str(error)
+            return None
+
+        with ThreadPoolExecutor() as pool:
+            reasons = list(pool.map(reason, positions))
+        return [
+            Rejected(store.names[position], why)
+            for position, why in zip(positions, reasons, strict=True)
+            if why is not None
+        ]
+
+
+def open_examples(spec: DataSpec, goal: Goal, *, root: Path, seed: int) -> Examples:
+    """List the examples that a job names, without decoding any.
+
+    Args:
+        spec: the job's ``data`` section.
+        goal: what the attacker wants; classification goals need labelled images, the others pairs.
+        root: folder that relative paths start from.
+        seed: the run's seed, for random order and random wanted classes. Both are keyed by example
+            id, independent of each other and of what else is listed.
+
+    Raises:
+        BadInput: with everything that is wrong with the data, up to 20 problems.
+    """
+    found = Found()
+    examples = _opened(spec, goal, root, seed, found)
+    found.raise_if_any()
+    assert examples is not None, "a source without problems has examples"
+    return examples
+
+
+def check(spec: DataSpec, goal: Goal, root: Path) -> list[Problem]:
+    """Return what is wrong with a job's data, before any work: up to 20 problems and a count.
+
+    Places are fields (``data.pairs``) or lines of the files that they name (``pairs.csv:17``).
+    Images are not decoded; `Examples.load` sets broken ones aside.
+    """
+    found = Found()
+    _opened(spec, goal, root, 0, found)
+    return found.problems
+
+
+def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
+    needed = Task.CLASSIFICATION if isinstance(spec, Labelled) else Task.VERIFICATION
+    if goal.task is not needed:
+        found.add(
+            "data.source",
+            f"{spec.source!r} holds examples for {needed.value}, goal {goal.value!r} needs "
+            f"{goal.task.value}",
+        )
+        return None
+    try:
+        if isinstance(spec, Labelled):
+            listing = labelled(spec, goal, root, found)
+        else:
+            listing = paired(spec, goal, root, found)
+    except BadInput as error:
+        for problem in error.problems:
+            found.add(problem.where, problem.what)
+        return None
+    except OSError as error:
+        found.add("data", f"cannot be read: {error}")
+        return None
+    if listing is None or not len(listing):
+        return None
+    listing = select(listing, spec, root, seed, found)
+    if found or not isinstance(spec, Labelled) or goal is not Goal.TARGETED:
+        return Examples(goal, listing)
+    return Examples(goal, listing, wanted_classes(spec, listing, seed))
+
+
+def _as_tensor(images: Sequence[Pixels]) -> Tensor:
+    """Return uint8 (H, W, 3) images as one tensor, float32 (B, 3, H, W) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack(images))
+    return stacked.permute(0, 3, 1, 2).contiguous().float() / 255

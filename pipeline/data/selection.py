@@ -1,0 +1,96 @@
+"""Choosing examples from a listing: ``ids``, then ``order``, then ``limit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.csv_table import Row, read_table, whole_number
+from pipeline.data.findings import Found
+from pipeline.data.listing import Listing
+from pipeline.data.spec import Listed
+from pipeline.data.stores import FileImages
+from pipeline.draws import Draws
+
+_ENDS = (("source", "target"), ("a", "b"))
+
+
+def select(listing: Listing, spec: Listed, base: Path, seed: int, found: Found) -> Listing:
+    """Return the examples that the job wants, in its order.
+
+    Args:
+        listing: everything in the source.
+        spec: the job's ``data`` section.
+        base: folder that relative paths start from.
+        seed: the run's seed; with an example's id it determines its place in random order.
+        found: takes what is wrong with the file of ids.
+    """
+    if spec.ids is not None:
+        listing = listing.rows(_named(listing, spec.ids, base, found))
+    if spec.order == "random" and len(listing):
+        bits = Draws.keyed(seed, listing.ids).bits("order").numpy()
+        listing = listing.rows(np.lexsort((np.asarray(listing.ids), bits)))
+    return listing.rows(range(min(len(listing), spec.limit or len(listing))))
+
+
+def _named(listing: Listing, name: str, base: Path, found: Found) -> list[int]:
+    table = read_table(base / Path(name).expanduser(), name, "data.ids", _headers(listing), found)
+    if table is None:
+        return []
+    place = {example: position for position, example in enumerate(listing.ids)}
+    chosen: dict[int, str] = {}
+    for row in table.rows:
+        example = _id(table.header, row, listing, found)
+        if example is None:
+            continue
+        position = place.get(example)
+        if position is None:
+            found.add(
+                row.where, f"{example!r} is not among the {len(listing)} examples{_why(listing)}"
+            )
+        elif position in chosen:
+            found.add(row.where, f"{example!r} is already named at {chosen[position]}")
+        elif _label_agrees(table.header, row, listing, position, found):
+            chosen[position] = row.where
+    return list(chosen)
+
+
+def _headers(listing: Listing) -> list[tuple[str, ...]]:
+    column = "file" if isinstance(listing.store, FileImages) else "index"
+    if listing.second is not None:
+        return [("id",), *(tuple(f"{column}_{end}" for end in ends) for ends in _ENDS)]
+    return [("id",), (column,), (column, "label")]
+
+
+def _id(header: tuple[str, ...], row: Row, listing: Listing, found: Found) -> str | None:
+    """Return the example id that a row names, or None with the problem in ``found``."""
+    if header == ("id",):
+        return row.cells[0]
+    cells = row.cells if listing.second is not None else row.cells[:1]
+    if header[0].startswith("file"):
+        return "|".join(cells)
+    names = []
+    for cell in cells:
+        index, count = whole_number(cell), len(listing.store.names)
+        if index is None or index >= count:
+            found.add(row.where, f"index {cell} is no image, expected 0..{count - 1}")
+            return None
+        names.append(listing.store.names[index])
+    return "|".join(names)
+
+
+def _label_agrees(
+    header: tuple[str, ...], row: Row, listing: Listing, position: int, found: Found
+) -> bool:
+    if header[-1] != "label" or listing.labels is None:
+        return True
+    label = int(listing.labels[position])
+    if whole_number(row.cells[-1]) == label:
+        return True
+    found.add(row.where, f"label {row.cells[-1]}, but {listing.ids[position]!r} has label {label}")
+    return False
+
+
+def _why(listing: Listing) -> str:
+    return " (pairs of the attacked kind, first image first)" if listing.second is not None else ""

@@ -1,0 +1,131 @@
+"""What a job says about its examples."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.spec import Spec
+
+Side = Annotated[int, Field(ge=1, le=8192)]
+Size = tuple[Side, Side]
+
+
+class Listed(Spec):
+    """What every source of examples has in common."""
+
+    limit: int | None = Field(None, ge=1)
+    """At most this many examples, counted after `ids` and `order`; thresholds use all pairs."""
+    order: Literal["file", "random"] = "file"
+    """`file`: as the source, or `ids`, lists them. `random`: by a hash of run seed and id."""
+    ids: str | None = None
+    """CSV that names the wanted examples, in its own order. Header `id`; `index` or `file`, with an
+    optional `label` that must agree; for pairs `index_source,index_target`, `index_a,index_b`,
+    `file_source,file_target` or `file_a,file_b`."""
+
+
+class Labelled(Listed):
+    """What every source of labelled images has in common."""
+
+    wanted: Literal["next", "random"] | None = None
+    """Targeted: the class that the attacker wants. `next`: label + 1, modulo the number of classes
+    (the default). `random`: another class, drawn by a hash of run seed and example id."""
+
+
+class Npz(Labelled):
+    """Labelled images in one NumPy archive."""
+
+    source: Literal["npz"]
+    """Kind of source."""
+    path: str
+    """The .npz file."""
+    images: str = "images"
+    """Name of the array of images in it: uint8, (N, H, W, 3), RGB."""
+    labels: str = "labels"
+    """Name of the array of classes in it: integers, (N,)."""
+    classes: int | None = Field(None, ge=2)
+    """Number of classes; by default the length of the archive's `classes`, or highest label + 1."""
+
+
+class Folder(Labelled):
+    """Labelled image files."""
+
+    source: Literal["folder"]
+    """Kind of source."""
+    root: str
+    """The folder; without `labels`, each of its sub-folders is a class, in sorted order."""
+    labels: str | None = None
+    """CSV `file,label`: paths below `root`, and classes as integers from 0."""
+    size: Size | None = None
+    """Height and width to resize to (bilinear, antialiased); by default all must have one size."""
+    classes: int | None = Field(None, ge=2)
+    """Number of classes; by default the number of sub-folders, or highest label + 1."""
+
+
+class Cifar10(Labelled):
+    """The CIFAR-10 test set, as its authors distribute it."""
+
+    source: Literal["cifar10"]
+    """Kind of source."""
+    root: str
+    """Folder that holds `cifar-10-batches-py`."""
+
+
+class ImageNet(Labelled):
+    """An ImageNet validation set laid out by class."""
+
+    source: Literal["imagenet"]
+    """Kind of source."""
+    root: str
+    """Folder with one sub-folder for each class, named so that sorted order is label order."""
+    size: Side = 224
+    """Side of the central square that is kept, in pixels."""
+    resize: Side = 256
+    """Length that the shorter side is resized to first (bilinear, antialiased)."""
+    classes: int = Field(1000, ge=2)
+    """Number of class sub-folders that must be there; a sub-folder may be empty."""
+
+
+class Paired(Listed):
+    """What every source of image pairs has in common."""
+
+    kind: Literal["different", "same"] | None = None
+    """Which pairs are attacked: of different people or of one person. By default what the goal is
+    about: `different` for impersonation, `same` for dodging."""
+
+
+class Pairs(Paired):
+    """Image pairs named by a CSV."""
+
+    source: Literal["pairs"]
+    """Kind of source."""
+    images: str
+    """An .npz whose array `images` is uint8, (N, H, W, 3), RGB; or a folder of image files."""
+    pairs: str
+    """CSV `index_a,index_b,same` (for an .npz) or `file_a,file_b,same` (for a folder); `same` is 1
+    or 0. The first image is attacked, the second is its reference."""
+    folds: int = Field(10, ge=2)
+    """The rows in order are this many equal blocks: folds of the threshold protocol."""
+    size: Size | None = None
+    """Folder: height and width to resize to (bilinear, antialiased); by default all must have one
+    size."""
+
+
+class Lfw(Paired):
+    """Labeled Faces in the Wild, or a data set laid out like it."""
+
+    source: Literal["lfw"]
+    """Kind of source."""
+    root: str
+    """Folder with `Name/Name_0001.jpg` (or .png) for each person."""
+    pairs: str | None = None
+    """View-2 list of pairs; `pairs.txt` in `root` by default."""
+    size: Size = (112, 112)
+    """Height and width to resize to (bilinear, antialiased)."""
+    crop: Side | None = None
+    """Side of a central square that is cut out before the resize, in pixels."""
+
+
+DataSpec = Annotated[Npz | Folder | Cifar10 | ImageNet | Pairs | Lfw, Field(discriminator="source")]
+"""Where the examples of a run come from."""

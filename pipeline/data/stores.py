@@ -1,0 +1,134 @@
+"""Where single images come from: an archive, files, the CIFAR-10 batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from torchvision.datasets import CIFAR10
+
+from pipeline.data.archive import array
+from pipeline.data.decoding import SUFFIXES, Fit, Pixels, decode, size_of
+
+
+class ImageStore(Protocol):
+    """Single images by position; holds none of them."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """A stable name for each image, unique in the store."""
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether an image may turn out to be undecodable when it is read."""
+
+    def read(self, position: int) -> Pixels:
+        """Return an image, uint8 (H, W, 3), RGB; H and W are the same for all.
+
+        Raises:
+            Undecodable: when it cannot be used.
+        """
+
+
+@dataclass(frozen=True)
+class ArchiveImages:
+    """The images of an .npz archive; ``archive-stem/17`` is the name of the one at index 17."""
+
+    path: Path
+    key: str
+    count: int
+    may_fail: bool = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        """``archive-stem/index``."""
+        return numbered(self.path.stem, self.count)
+
+    def read(self, position: int) -> Pixels:
+        """Return an image."""
+        pixels: Pixels = array(self.path, self.key)[position]
+        return pixels
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files; the path below the root is the name.
+
+    Attributes:
+        root: the folder.
+        names: paths below it, with ``/``.
+        fit: how a decoded image becomes a canonical one.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    fit: Fit = field(default_factory=Fit)
+    may_fail: bool = True
+
+    def read(self, position: int) -> Pixels:
+        """Decode a file."""
+        return decode(self.root / self.names[position], self.fit)
+
+
+@dataclass(frozen=True)
+class CifarImages:
+    """The CIFAR-10 test set; ``cifar10-test/17`` is the name of the image at index 17."""
+
+    root: Path
+    may_fail: bool = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        """``cifar10-test/index``."""
+        return numbered("cifar10-test", 10_000)
+
+    def read(self, position: int) -> Pixels:
+        """Return an image."""
+        pixels: Pixels = cifar10(self.root).data[position]
+        return pixels
+
+
+@lru_cache(maxsize=2)
+def cifar10(root: Path) -> Any:
+    """Return torchvision's CIFAR-10 test set; nothing is downloaded.
+
+    Raises:
+        RuntimeError: when it is not there, or a file's checksum is wrong.
+    """
+    return CIFAR10(str(root), train=False, download=False)
+
+
+@lru_cache(maxsize=8)
+def numbered(stem: str, count: int) -> tuple[str, ...]:
+    """Return ``stem/0`` to ``stem/(count - 1)``."""
+    return tuple(f"{stem}/{index}" for index in range(count))
+
+
+def image_files(root: Path) -> list[str]:
+    """Return the image files below a folder by suffix, hidden ones left out, sorted."""
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.parts)
+    )
+
+
+def one_size(root: Path, names: Iterable[str], size: tuple[int, int] | None) -> Fit:
+    """Return the fit that resizes to ``size``, or else holds all images to the first one's size."""
+    if size is not None:
+        return Fit(size=size)
+    for name in names:
+        first = size_of(root / name)
+        if first is not None:
+            return Fit(expect=(first, name))
+    return Fit()
+
+
+def stays_below(name: str) -> bool:
+    """Return whether a relative path stays below the folder that it starts from."""
+    path = Path(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts

@@ -1,0 +1,1 @@
+"""Verdicts, thresholds, distances and the statistics that go with every rate."""

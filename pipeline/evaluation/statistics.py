@@ -1,0 +1,220 @@
+"""How sure a rate, and a difference of rates, is (EVALUATION section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Reals = npt.NDArray[np.float64]
+
+_Z = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+EXACT_BELOW = 25
+"""McNemar's test is exact when fewer pairs than this disagree."""
+
+
+def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Reals, Reals]:
+    """Return the ends of the 95 % Wilson score interval of a rate.
+
+    Args:
+        successes: number, or sum of shares of randomised targets, of successes; any shape.
+        n: number of trials, broadcast against ``successes``.
+
+    Returns:
+        Lower and upper ends in [0, 1]; (0, 1) where n is 0.
+
+    Raises:
+        ValueError: when a number of successes is negative or above n.
+    """
+    successes, n = np.broadcast_arrays(
+        np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    )
+    slack = 1e-9 * np.maximum(n, 1.0)  # sums of shares carry rounding errors
+    if not ((successes >= -slack) & (successes <= n + slack)).all():
+        raise ValueError("successes must lie between 0 and n")
+    trials = np.maximum(n, 1.0)
+    rate = np.clip(successes / trials, 0.0, 1.0)
+    shrink = 1.0 + _Z**2 / trials
+    centre = (rate + _Z**2 / (2 * trials)) / shrink
+    half = _Z / shrink * np.sqrt(rate * (1 - rate) / trials + (_Z / (2 * trials)) ** 2)
+    # The ends touch 0 and 1, and hold the rate, in exact arithmetic; min and max keep it so.
+    low = np.where(n > 0, np.minimum(np.maximum(centre - half, 0.0), rate), 0.0)
+    high = np.where(n > 0, np.maximum(np.minimum(centre + half, 1.0), rate), 1.0)
+    return np.where(rate == 0, 0.0, low), np.where((rate == 1) & (n > 0), 1.0, high)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's test of two methods on the same examples.
+
+    Attributes:
+        only_first: examples on which only the first succeeds.
+        only_second: examples on which only the second succeeds.
+        p_value: two-sided; 1 when they never disagree.
+        exact: whether it is the binomial test, or chi-squared with continuity correction.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+    exact: bool
+
+
+def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:
+    """Test whether two methods succeed equally often on the same n examples.
+
+    Args:
+        first: success of one method, bool or 0/1, (n,).
+        second: success of the other, (n,).
+
+    Raises:
+        ValueError: when the lengths differ, or a success is neither 0 nor 1 (a randomised target).
+    """
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.ndim != 1 or one.shape != two.shape:
+        raise ValueError(f"two equally long lists are needed, got {one.shape} and {two.shape}")
+    if not (np.isin(one, (0, 1)).all() and np.isin(two, (0, 1)).all()):
+        raise ValueError("McNemar's test needs successes that are 0 or 1")
+    only_first, only_second = int((one > two).sum()), int((two > one).sum())
+    disagree = only_first + only_second
+    exact = disagree < EXACT_BELOW
+    if disagree == 0:
+        p_value = 1.0
+    elif exact:
+        p_value = float(stats.binomtest(only_first, disagree).pvalue)
+    else:
+        statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / disagree
+        p_value = float(stats.chi2.sf(statistic, 1))
+    return McNemar(only_first, only_second, p_value, exact)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two mean success rates with its 95 % interval (first minus second)."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.low > 0 or self.high < 0
+
+
+def paired_bootstrap(
+    first: npt.ArrayLike, second: npt.ArrayLike, *, seed: int = 0, resamples: int = 5000
+) -> Difference:
+    """Bootstrap the difference of two methods' success, averaged over targets, over examples.
+
+    Whole examples are drawn with replacement, with all their targets and both methods: verdicts on
+    one example are not independent. Each target's rate is over its own counted examples.
+
+    Args:
+        first: success of one method, (n, targets), or (n,) for one target; NaN where the example
+            does not count (the target was wrong before the attack).
+        second: success of the other, the same shape, with NaN in the same places.
+        seed: keys the resampling; nothing else does, and no global generator is touched.
+        resamples: number of bootstrap samples; the interval's ends are percentiles.
+
+    Raises:
+        ValueError: when the shapes or the places of NaN differ, or when a target has no counted
+            example.
+    """
+    one, two = _table(first), _table(second)
+    if one.shape != two.shape or (np.isnan(one) != np.isnan(two)).any():
+        raise ValueError("the two methods must be judged on the same examples and targets")
+    counted = (~np.isnan(one)).astype(np.float64)
+    if not len(one) or (counted.sum(0) == 0).any():
+        raise ValueError("a target has no example that counts")
+    gain = np.nan_to_num(one) - np.nan_to_num(two)
+    n = len(gain)
+    generator = np.random.Generator(np.random.PCG64(_key(seed, "paired bootstrap")))
+    means = []
+    chunk = max(1, 4_000_000 // n)
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        copies = generator.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
+        totals = copies @ counted
+        # A resample can miss all of a target's few examples; that target then sits it out.
+        rates = np.divide(copies @ gain, totals, out=np.full_like(totals, np.nan), where=totals > 0)
+        weight = (totals > 0).sum(1)
+        means.append(np.nansum(rates, axis=1)[weight > 0] / weight[weight > 0])
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    value = float((gain.sum(0) / counted.sum(0)).mean())
+    return Difference(value, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on the same examples.
+
+    Attributes:
+        difference: of the mean success rates over targets, with its bootstrap interval.
+        mcnemar: the paired test; None with several targets or with randomised ones.
+        words: what may be said, in one line.
+    """
+
+    difference: Difference
+    mcnemar: McNemar | None
+    words: str
+
+
+def compare(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    seed: int = 0,
+    resamples: int = 5000,
+) -> Comparison:
+    """Compare two methods on the same examples, and say no more than the data shows.
+
+    A difference is called shown when the bootstrap interval excludes zero and, where McNemar's test
+    applies (one deterministic target), its p-value is below 0.05.
+
+    Args:
+        first: success of one method, (n, targets) or (n,); see `paired_bootstrap`.
+        second: success of the other.
+        names: what to call them.
+        seed: keys the bootstrap.
+        resamples: number of bootstrap samples.
+    """
+    difference = paired_bootstrap(first, second, seed=seed, resamples=resamples)
+    test = _single_target_test(_table(first), _table(second))
+    shown = difference.shown and (test is None or test.p_value < 0.05)
+    figures = (
+        f"{100 * difference.value:+.1f} points "
+        f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    )
+    if test is not None:
+        figures += f", McNemar p = {test.p_value:.2g}"
+    verb = "differs from" if shown else "against"
+    words = f"{names[0]} {verb} {names[1]}: {figures}"
+    return Comparison(difference, test, words if shown else f"no difference shown: {words}")
+
+
+def _single_target_test(first: Reals, second: Reals) -> McNemar | None:
+    if first.shape[1] != 1:
+        return None
+    counted = ~np.isnan(first[:, 0])
+    one, two = first[counted, 0], second[counted, 0]
+    if not (np.isin(one, (0, 1)).all() and np.isin(two, (0, 1)).all()):
+        return None
+    return mcnemar(one, two)
+
+
+def _table(values: npt.ArrayLike) -> Reals:
+    table = np.asarray(values, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or not table.shape[1]:
+        raise ValueError(f"successes must have shape (n, targets), got {np.shape(values)}")
+    return table
+
+
+def _key(seed: int, purpose: str) -> int:
+    digest = hashlib.blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest, "little")

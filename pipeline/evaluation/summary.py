@@ -1,0 +1,144 @@
+"""Success rates of a run, from its verdicts table, with both denominators (PEERS trap 5)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.statistics import wilson
+
+ATTACK = ("attack", "base", "combine", "norm", "epsilon")
+"""What names an attack in the summaries, as far as the verdicts have the column."""
+TARGET = ("target", "group", "white_box")
+MEANS = ("success", "success_all", "clean_rate", "linf", "l2")
+
+
+def last_step(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts on each attack's last evaluated step."""
+    if "step" not in verdicts:
+        return verdicts
+    last = verdicts.groupby("attack", observed=True)["step"].transform("max")
+    return verdicts[verdicts["step"] == last]
+
+
+def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an attack x target, at the attack's last step.
+
+    Args:
+        verdicts: columns ``example, attack, target, group, white_box, success`` and
+            ``clean_correct`` (nullable); optionally ``base, combine, norm, epsilon, step, linf,
+            l2``.
+
+    Returns:
+        The columns that name attack and target, and
+
+        - ``success``: the headline: success rate over the ``n`` examples that the target got right
+          before the attack, with its 95 % Wilson interval ``low``, ``high``; NaN, 0, 0 and 1 when
+          there is no such example, or none of which it is known;
+        - ``success_all``: success rate over all ``n_all`` examples, ``low_all``, ``high_all``;
+        - ``clean_rate``: share of examples that the target got right before the attack, of those of
+          which it is known; NaN when of none;
+        - ``linf``, ``l2``: mean distances over all examples, 8-bit steps.
+
+    Raises:
+        ValueError: when a needed column is missing, or an example occurs twice for an attack and
+            target.
+    """
+    frame = _counted(verdicts)
+    keys = _present(frame, (*ATTACK, *TARGET))
+    groups = frame.groupby(keys, sort=False, dropna=False, observed=True)
+    table = pd.DataFrame(
+        {
+            "n": groups["right"].sum(),
+            "successes": groups["right_success"].sum(),
+            "n_all": groups["success"].size(),
+            "successes_all": groups["success"].sum(),
+            "known": groups["known"].sum(),
+        }
+        | {name: groups[name].mean() for name in _present(frame, ("linf", "l2"))}
+    ).reset_index()
+    table["clean_rate"] = _ratio(table["n"], table["known"])
+    for suffix in ("", "_all"):
+        successes, n = table.pop(f"successes{suffix}"), table[f"n{suffix}"]
+        table[f"success{suffix}"] = _ratio(successes, n)
+        table[f"low{suffix}"], table[f"high{suffix}"] = wilson(successes, n)
+    return table[[*keys, *_figures(table)]]
+
+
+def by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an attack x group of targets, at the attack's last step.
+
+    White-box rates are kept apart: where some of a group's targets are surrogates of the attack,
+    the group has a row for those (``white_box`` true) and a row for the others.
+
+    Rates, clean rates and distances are means over the group's targets, each target counting once
+    (``targets`` says how many; a target without an example that counts is left out of the
+    headline, and ``targets_counted`` says how many are in it). Their 95 % interval is Wilson's,
+    for the group's mean rate on the *examples*: ``n`` is the smallest number of examples that any
+    counted target has, not the number of verdicts, because verdicts of several targets on one
+    example are not independent. An example's mean success over targets varies no more than a coin
+    with the same mean, so that the interval is on the wide side; and it keeps its width at 0 % and
+    100 %, where a bootstrap has none.
+
+    Args:
+        verdicts: as for `by_target`.
+
+    Returns:
+        The columns that name attack and group, ``targets``, ``targets_counted``, and the figures of
+        `by_target`.
+
+    Raises:
+        ValueError: as `by_target`.
+    """
+    table = by_target(verdicts)
+    table["n"] = table["n"].where(table["n"] > 0)
+    keys = _present(table, (*ATTACK, "group", "white_box"))
+    groups = table.groupby(keys, sort=False, dropna=False, observed=True)
+    result = pd.DataFrame(
+        {
+            "targets": groups["target"].size(),
+            "targets_counted": groups["n"].count(),
+            "n": groups["n"].min(),
+            "n_all": groups["n_all"].min(),
+        }
+        | {name: groups[name].mean() for name in _present(table, MEANS)}
+    ).reset_index()
+    result["n"] = result["n"].fillna(0).astype(np.int64)
+    for suffix in ("", "_all"):
+        rate, n = result[f"success{suffix}"], result[f"n{suffix}"]
+        result[f"low{suffix}"], result[f"high{suffix}"] = wilson(rate.fillna(0.0) * n, n)
+    return result[[*keys, "targets", "targets_counted", *_figures(result)]]
+
+
+def _counted(verdicts: pd.DataFrame) -> pd.DataFrame:
+    needed = ("example", "attack", "target", "group", "white_box", "success", "clean_correct")
+    missing = [name for name in needed if name not in verdicts]
+    if missing:
+        raise ValueError(f"the verdicts table has no column {', '.join(missing)}")
+    frame = last_step(verdicts).copy()
+    repeated = frame.duplicated(["attack", "target", "example"])
+    if repeated.any():
+        row = frame[repeated].iloc[0]
+        raise ValueError(
+            f"example {row['example']!r} occurs twice for attack {row['attack']!r} and target "
+            f"{row['target']!r}"
+        )
+    frame["success"] = frame["success"].astype(np.float64)
+    correct = frame["clean_correct"].astype("boolean")
+    frame["known"] = correct.notna()
+    frame["right"] = correct.fillna(False).astype(np.bool_)
+    frame["right_success"] = frame["success"].where(frame["right"], 0.0)
+    return frame
+
+
+def _present(frame: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in frame]
+
+
+def _figures(table: pd.DataFrame) -> list[str]:
+    headline = ["success", "low", "high", "n", "success_all", "low_all", "high_all", "n_all"]
+    return [*headline, "clean_rate", *_present(table, ("linf", "l2"))]
+
+
+def _ratio(part: pd.Series[float], whole: pd.Series[float]) -> pd.Series[float]:
+    return (part / whole.where(whole > 0)).astype(np.float64)

@@ -1,0 +1,172 @@
+"""Turning a target's raw outputs into scores and verdicts (METHODS 0.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.batch import Goal, Task
+
+Reals = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Classes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one target says of B images, over R evaluations of each (R = 1 unless it is randomised).
+
+    Attributes:
+        score: mean score, float64 (B,). Classification: the attacker's margin, the wanted class's
+            logit minus the best other (targeted), or the best other minus the true class's
+            (untargeted). Verification: the cosine.
+        success: share of the R evaluations in which the attacker succeeds, float64 (B,).
+        prediction: class most often predicted, the lowest of equals, int64 (B,); None for
+            verification.
+        score_std: standard deviation of the score over the R evaluations (population form), (B,).
+        success_std: the same of the success, (B,).
+    """
+
+    score: Reals
+    success: Reals
+    prediction: Classes | None
+    score_std: Reals
+    success_std: Reals
+
+
+def judge(
+    outputs: npt.NDArray[np.floating],
+    goal: Goal,
+    *,
+    labels: npt.NDArray[np.integer] | None = None,
+    references: npt.NDArray[np.floating] | None = None,
+    threshold: float = 0.0,
+) -> Judgement:
+    """Judge the outputs of one target.
+
+    Args:
+        outputs: logits or embeddings, (R, B, C), or (B, C) for one evaluation.
+        goal: what the attacker wants.
+        labels: int (B,): true classes (untargeted) or wanted classes (targeted).
+        references: embeddings of the second images, (R, B, C) or (B, C); verification only.
+        threshold: cosine threshold of the target; verification only.
+
+    Raises:
+        ValueError: when a shape, a label or a missing argument does not fit, or when an output is
+            not finite.
+    """
+    outputs = _evaluations(outputs, "outputs")
+    if goal.task is Task.VERIFICATION:
+        if references is None:
+            raise ValueError(f"goal {goal.value!r} needs the references' embeddings")
+        score = cosine(outputs, _evaluations(references, "references"))
+        success = score > threshold if goal is Goal.IMPERSONATION else score < threshold
+        return _summarised(score, success, None)
+    if labels is None:
+        raise ValueError(f"goal {goal.value!r} needs labels")
+    score, predicted = _margin(outputs, _fitting(labels, outputs))
+    if goal is Goal.UNTARGETED:
+        return _summarised(-score, predicted != labels, predicted)
+    return _summarised(score, predicted == labels, predicted)
+
+
+def accepted(judgement: Judgement, threshold: float) -> Flags:
+    """Return whether a verification target takes the pair for one person, bool (B,).
+
+    The rule of the LFW protocol: accept if (mean) cosine >= threshold.
+    """
+    return judgement.score >= threshold
+
+
+def clean_correct(
+    judgement: Judgement,
+    goal: Goal,
+    threshold: float = 0.0,
+    labels: npt.NDArray[np.integer] | None = None,
+) -> Flags | None:
+    """Return whether the target was right before any attack, bool (B,).
+
+    Classification: the predicted class is the true one. Verification: the attacker's goal is not
+    met yet; impersonation: the cosine does not exceed the threshold; dodging: the pair is accepted.
+
+    Args:
+        judgement: of the clean images.
+        goal: what the attacker wants.
+        threshold: cosine threshold; verification only.
+        labels: true classes, int (B,); classification only.
+
+    Returns:
+        None when nobody can say: a targeted classification without true classes.
+    """
+    if goal is Goal.IMPERSONATION:
+        return judgement.score <= threshold
+    if goal is Goal.DODGING:
+        return accepted(judgement, threshold)
+    if labels is None or judgement.prediction is None:
+        return None
+    return np.asarray(judgement.prediction == labels)
+
+
+def cosine(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> Reals:
+    """Return the cosine along the last axis in float64, in [-1, 1]; 0 for a zero vector."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    products = (first * second).sum(-1)
+    ratio = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return np.asarray(np.clip(ratio, -1.0, 1.0), dtype=np.float64)
+
+
+def _margin(outputs: Reals, labels: Classes) -> tuple[Reals, Classes]:
+    """Return each class's lead over the best other class, (R, B), and the argmax, (R, B)."""
+    column = np.broadcast_to(labels[None, :, None], (*outputs.shape[:2], 1))
+    own = np.take_along_axis(outputs, column, axis=2)[..., 0]
+    others = outputs.copy()
+    np.put_along_axis(others, column, -np.inf, axis=2)
+    return own - others.max(axis=2), outputs.argmax(axis=2)
+
+
+def _summarised(score: Reals, success: Flags, predicted: Classes | None) -> Judgement:
+    share = success.astype(np.float64)
+    return Judgement(
+        score=score.mean(0),
+        success=share.mean(0),
+        prediction=None if predicted is None else _most_frequent(predicted),
+        score_std=score.std(0),
+        success_std=share.std(0),
+    )
+
+
+def _most_frequent(predicted: Classes) -> Classes:
+    votes = (predicted[:, None] == predicted[None]).sum(0)
+    tied = np.where(votes == votes.max(0), predicted, np.iinfo(np.int64).max)
+    return np.asarray(tied.min(0), dtype=np.int64)
+
+
+def _evaluations(values: npt.NDArray[np.floating], name: str) -> Reals:
+    wide = np.asarray(values, dtype=np.float64)
+    wide = wide[None] if wide.ndim == 2 else wide
+    if wide.ndim != 3 or not wide.shape[0]:
+        raise ValueError(f"{name} must have shape (R, B, C) or (B, C), got {np.shape(values)}")
+    bad = ~np.isfinite(wide).all(axis=(0, 2))
+    if bad.any():
+        rows = ", ".join(map(str, np.flatnonzero(bad)[:5]))
+        raise ValueError(f"{name} of {bad.sum()} images are not finite (rows {rows})")
+    return wide
+
+
+def _fitting(labels: npt.NDArray[np.integer], outputs: Reals) -> Classes:
+    _, size, classes = outputs.shape
+    if np.shape(labels) != (size,):
+        raise ValueError(f"labels must have shape ({size},), got {np.shape(labels)}")
+    if classes < 2:
+        raise ValueError(f"a classifier needs two classes or more, the target has {classes}")
+    wanted = np.asarray(labels, dtype=np.int64)
+    outside = (wanted < 0) | (wanted >= classes)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise ValueError(
+            f"label {wanted[row]} of row {row} is outside the target's {classes} classes"
+        )
+    return wanted

@@ -1,0 +1,1 @@
+"""Models: sources, checkpoints, adapters, defences (ARCHITECTURE section 4)."""

@@ -1,0 +1,167 @@
+"""From a model's spec to the model, to what is wrong with it, and to what it will do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pipeline.batch import Task
+from pipeline.models.adapter import Model
+from pipeline.models.defences import make_defence
+from pipeline.models.fold import fold_batch_norm
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources import SOURCES, find_source
+from pipeline.models.sources.source import Convention, Offer
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `gauntlet check` prints of a model; `str` is one line.
+
+    Attributes:
+        name: the spec's.
+        source: the spec's, with the architecture if one is named.
+        task: what the output is for; None for an `import:` source that leaves it to the job.
+        preprocessing: input size, resize, channel order, mean and std, mirror.
+        defence: transform in front, or None.
+    """
+
+    name: str
+    source: str
+    task: Task | None
+    preprocessing: Preprocessing
+    defence: str | None
+
+    def __str__(self) -> str:
+        task = f"{self.task.value}; " if self.task else ""
+        defence = f"; behind {self.defence}" if self.defence else ""
+        return f"{self.name}: {self.source}; {task}{self.preprocessing}{defence}"
+
+
+def build(
+    spec: ModelSpec,
+    *,
+    root: Path = Path("."),
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    fold: bool = False,
+    task: Task | None = None,
+) -> Model:
+    """Return a spec's model, frozen, in eval mode, in its adapter.
+
+    Args:
+        spec: which model.
+        root: folder that relative paths start from.
+        device: where its weights go.
+        dtype: floating point type of weights and images.
+        fold: whether batch norm is folded (`fold_batch_norm` also says whether it could be).
+        task: what the job does; for an `import:` source whose spec does not say.
+
+    Raises:
+        BadInput: with everything that is wrong, weights that cannot be had included.
+    """
+    if found := check(spec, root, task):
+        raise BadInput(found)
+    source, rest = find_source(spec.source)
+    convention = source.convention(rest, spec, root)
+    model = Model(
+        source.network(rest, spec, root).to(device, dtype),
+        name=spec.name,
+        task=convention.task or spec.task or task or Task.CLASSIFICATION,
+        preprocessing=_preprocessing(spec, convention),
+        defence=make_defence(spec.defence),
+        spec=spec,
+    )
+    # The adapter's own numbers, for a network that has none to take the type from.
+    model = model.to(device, dtype)
+    return fold_batch_norm(model).model if fold else model
+
+
+def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem]:
+    """Return everything wrong with a spec, without running any model.
+
+    Checkpoints are compared with the network by name and shape; `import:` modules are imported.
+    Weights that a build would download are not looked for, unless downloads are switched off.
+
+    Args:
+        spec: which model.
+        root: folder that relative paths start from.
+        task: what the job does, if the model has to fit one.
+
+    Returns:
+        Problems whose ``where`` is the field of the spec.
+    """
+    found = _field_problems(spec)
+    try:
+        source, rest = find_source(spec.source)
+    except BadInput as error:
+        return [*found, *error.problems]
+    if spec.architecture is not None and not spec.source.startswith("file:"):
+        found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
+    wrong = source.problems(rest, spec, root)
+    if wrong:
+        return [*found, *wrong]
+    native = source.convention(rest, spec, root).task
+    if native is not None and spec.task not in (None, native):
+        found.append(Problem("task", f"{spec.source} is a {native.value} model"))
+    does = native or spec.task or task
+    if task is not None and does is not None and does is not task:
+        what = f"{spec.source} is a {does.value} model, the job's task is {task.value}"
+        if spec.source.startswith("timm/") and task is Task.VERIFICATION:
+            what += "; 'options: {num_classes: 0}' makes it give embeddings"
+        found.append(Problem("source", what))
+    if spec.mirror and does is Task.CLASSIFICATION:
+        found.append(Problem("mirror", "only embeddings of a verification model can be added"))
+    return found
+
+
+def describe(spec: ModelSpec, root: Path) -> Description:
+    """Return what a spec's model takes and does, without building it.
+
+    Raises:
+        BadInput: when the spec names nothing known; `check` tells more.
+    """
+    source, rest = find_source(spec.source)
+    if found := source.problems(rest, spec, root):
+        raise BadInput(found)
+    convention = source.convention(rest, spec, root)
+    defence = make_defence(spec.defence)
+    return Description(
+        name=spec.name,
+        source=spec.source + (f" ({spec.architecture})" if spec.architecture else ""),
+        task=convention.task or spec.task,
+        preprocessing=_preprocessing(spec, convention),
+        defence=None if defence is None else str(defence),
+    )
+
+
+def catalogue() -> list[Offer]:
+    """Return everything that can be named in a `source` or an `architecture`."""
+    return [offer for source in SOURCES.values() for offer in source.offers()]
+
+
+def _preprocessing(spec: ModelSpec, convention: Convention) -> Preprocessing:
+    """Return the source's convention with the spec's own fields in place of it."""
+    own = convention.preprocessing
+    mean, std = spec.mean or own.mean, spec.std or own.std
+    return Preprocessing(
+        input_size=spec.input_size or own.input_size,
+        mean=mean,
+        std=std,
+        channels=spec.channels or own.channels,
+        resize=spec.resize or own.resize,
+        mirror=spec.mirror,
+    )
+
+
+def _field_problems(spec: ModelSpec) -> list[Problem]:
+    found = []
+    if spec.input_size is not None and min(spec.input_size) < 1:
+        found.append(Problem("input_size", f"must be positive, got {spec.input_size}"))
+    if spec.std is not None and min(spec.std) <= 0:
+        found.append(Problem("std", f"must be positive, got {spec.std}"))
+    return found

@@ -1,0 +1,81 @@
+"""From a canonical image to what one network takes (trap 12: said once, applied once)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A network's input convention; `str` says it in one line.
+
+    Attributes:
+        input_size: height and width; None takes images as they come.
+        mean: subtracted per channel, in [0, 1] units and the network's channel order; None for a
+            network that normalises by itself.
+        std: divided by per channel.
+        channels: channel order.
+        resize: how an image of another size is brought to the input size; ``crop`` is the central
+            part.
+        mirror: whether the embedding of the mirrored image is added.
+    """
+
+    input_size: tuple[int, int] | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+    channels: Literal["rgb", "bgr"] = "rgb"
+    resize: Literal["bilinear", "bicubic", "crop"] = "bilinear"
+    mirror: bool = False
+
+    def __str__(self) -> str:
+        if self.input_size is None:
+            size = "any size"
+        else:
+            size = f"{self.input_size[0]}x{self.input_size[1]} ({self.resize})"
+        if self.mean is None and self.std is None:
+            scale = "no normalisation"
+        else:
+            mean, std = self.mean or (0.0,) * 3, self.std or (1.0,) * 3
+            scale = f"mean {_numbers(mean)}, std {_numbers(std)}"
+        mirror = ", plus mirror image" if self.mirror else ""
+        return f"{size}, {self.channels}, {scale}{mirror}"
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Return the images in the input size and channel order, (B, 3, *input_size).
+
+        Shrinking is antialiased. Bicubic values may leave [0, 1] a little at sharp edges.
+
+        Args:
+            images: (B, 3, H, W), RGB.
+
+        Raises:
+            ValueError: when a crop is wanted of a smaller image.
+        """
+        size = self.input_size
+        if size is not None and images.shape[2:] != size:
+            if self.resize == "crop":
+                images = _centre(images, size)
+            else:
+                images = F.interpolate(images, size, mode=self.resize, antialias=True)
+        return images.flip(1) if self.channels == "bgr" else images
+
+
+def _centre(images: Tensor, size: tuple[int, int]) -> Tensor:
+    (height, width), (high, wide) = images.shape[2:], size
+    if height < high or width < wide:
+        raise ValueError(
+            f"cannot crop {high}x{wide} from an image of {height}x{width}; "
+            "set the model's resize to 'bilinear' or use larger images"
+        )
+    top, left = (height - high) // 2, (width - wide) // 2
+    return images[:, :, top : top + high, left : left + wide]
+
+
+def _numbers(values: Triple) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"

@@ -1,0 +1,39 @@
+"""Where networks come from, by the beginning of a spec's ``source``."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.models.sources.facenet_source import FacenetSource
+from pipeline.models.sources.file_source import FileSource
+from pipeline.models.sources.import_source import ImportSource
+from pipeline.models.sources.source import Source
+from pipeline.models.sources.timm_source import TimmSource
+from pipeline.models.sources.torchvision_source import TorchvisionSource
+from pipeline.problems import BadInput, Problem, suggest
+
+SOURCES: dict[str, Source] = {
+    "timm/": TimmSource(),
+    "torchvision/": TorchvisionSource(),
+    "facenet/": FacenetSource(),
+    "file:": FileSource(),
+    "import:": ImportSource(),
+}
+
+
+def find_source(text: str) -> tuple[Source, str]:
+    """Return the source that a text names, and the text after its scheme.
+
+    Raises:
+        BadInput: when the scheme is unknown or nothing follows it.
+    """
+    for scheme, source in SOURCES.items():
+        if text.startswith(scheme):
+            rest = text.removeprefix(scheme)
+            if not rest:
+                raise BadInput(Problem("source", f"nothing follows {scheme!r}"))
+            return source, rest
+    # Compare schemes only, the separator included: "tim/resnet50" is near "timm/" by its beginning.
+    scheme = re.split(r"(?<=[/:])", text, maxsplit=1)[0]
+    what = suggest(scheme, list(SOURCES), "source")
+    raise BadInput(Problem("source", f"{what} (for example timm/resnet50)"))

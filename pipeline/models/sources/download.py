@@ -1,0 +1,192 @@
+"""Getting published weights: the cache first, then the network, then a precise error."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+
+from pipeline.models.file_format import identify
+from pipeline.problems import BadInput, Problem
+
+SECONDS = 10.0
+"""Longest wait for a server's first answer, and between two parts of a file."""
+
+
+def hub_folder() -> Path:
+    """Return the folder where torch keeps downloaded checkpoints."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def offline() -> bool:
+    """Return whether the environment forbids downloads."""
+    switches = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(switch.upper() in ("1", "ON", "YES", "TRUE") for switch in switches)
+
+
+def cached_url(url: str) -> Path | None:
+    """Return the file of a URL in torch's cache, or None."""
+    path = hub_folder() / Path(urlparse(url).path).name
+    return path if path.is_file() else None
+
+
+def fetch_url(source: str, url: str) -> Path:
+    """Return the file of a URL, downloading it into torch's cache if it is not there.
+
+    Raises:
+        BadInput: when it cannot be downloaded, or its hash is not the one in its name.
+    """
+    if (cached := cached_url(url)) is not None:
+        return cached
+    path = hub_folder() / Path(urlparse(url).path).name
+    if offline():
+        raise unavailable(source, url, path, "HF_HUB_OFFLINE is set")
+    try:
+        _download(url, path)
+    except (OSError, ValueError) as error:
+        raise unavailable(source, url, path, str(error)) from None
+    return path
+
+
+def cached_hub(repository: str, names: tuple[str, ...]) -> Path | None:
+    """Return a file of a Hugging Face repository in its cache, or None.
+
+    Args:
+        repository: ``owner/name`` or ``owner/name@revision``.
+        names: acceptable file names, best first.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    owner_name, _, revision = repository.partition("@")
+    for name in names:
+        found = try_to_load_from_cache(owner_name, name, revision=revision or None)
+        if isinstance(found, str):
+            return Path(found)
+    if not revision:
+        # A file put there by hand comes without the cache's record of revisions.
+        for name in names:
+            by_hand = sorted(_hub_cache(owner_name).glob(f"snapshots/*/{name}"))
+            if by_hand:
+                return by_hand[0]
+    return None
+
+
+def fetch_hub(source: str, repository: str, names: tuple[str, ...]) -> Path:
+    """Return a file of a Hugging Face repository, downloading it if it is not in the cache.
+
+    Raises:
+        BadInput: when none of the names can be downloaded.
+    """
+    if (cached := cached_hub(repository, names)) is not None:
+        return cached
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    owner_name, _, revision = repository.partition("@")
+    url, by_hand = _hub_places(repository, names)
+    if offline():
+        raise unavailable(source, url, by_hand, "HF_HUB_OFFLINE is set")
+    # The hub's own client tries again for half a minute when there is no network at all.
+    if (reason := _unreachable(url)) is not None:
+        raise unavailable(source, url, by_hand, reason)
+    for name in names:
+        try:
+            return Path(
+                hf_hub_download(owner_name, name, revision=revision or None, etag_timeout=SECONDS)
+            )
+        except EntryNotFoundError:
+            continue
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0]
+            raise unavailable(source, url, by_hand, reason) from None
+    raise unavailable(source, url, by_hand, f"{repository} has no {' or '.join(names)}")
+
+
+def url_problems(source: str, url: str) -> list[Problem]:
+    """Return what is wrong with the cached file of a URL; its absence only when offline."""
+    path = hub_folder() / Path(urlparse(url).path).name
+    return _cache_problems(source, url, cached_url(url), path)
+
+
+def hub_problems(source: str, repository: str, names: tuple[str, ...]) -> list[Problem]:
+    """Return what is wrong with a cached file of a repository; its absence only when offline."""
+    url, by_hand = _hub_places(repository, names)
+    return _cache_problems(source, url, cached_hub(repository, names), by_hand)
+
+
+def _cache_problems(source: str, url: str, cached: Path | None, place: Path) -> list[Problem]:
+    if cached is None:
+        if not offline():
+            return []
+        return list(unavailable(source, url, place, "HF_HUB_OFFLINE is set").problems)
+    try:
+        identify(cached)
+    except BadInput as error:
+        return [Problem("source", str(problem)) for problem in error.problems]
+    return []
+
+
+def unavailable(source: str, url: str, path: Path, reason: str) -> BadInput:
+    """Return the error about weights that are neither cached nor to be had."""
+    return BadInput(
+        Problem(
+            "source",
+            f"the weights of {source} are not on this machine and cannot be downloaded ({reason}); "
+            f"fetch {url} where there is a network and put it at {path}",
+        )
+    )
+
+
+def _hub_places(repository: str, names: tuple[str, ...]) -> tuple[str, Path]:
+    """Return where a repository's file can be fetched, and where to put it by hand."""
+    from huggingface_hub import hf_hub_url
+
+    owner_name, _, revision = repository.partition("@")
+    url = hf_hub_url(owner_name, names[0], revision=revision or None)
+    return url, _hub_cache(owner_name) / "snapshots" / (revision or "main") / names[0]
+
+
+def _hub_cache(repository: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def _unreachable(url: str) -> str | None:
+    """Return why a server cannot be reached, or None when it answers anything at all."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS):
+            return None
+    except urllib.error.HTTPError:
+        return None
+    except OSError as error:
+        return str(error)
+
+
+def _download(url: str, path: Path) -> None:
+    """Download to a file beside the final one, check the hash that the name ends in, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                shutil.copyfileobj(answer, file)
+            with part.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            expected = re.search(r"-([0-9a-f]{8,})\.", path.name)
+            if expected and not digest.hexdigest().startswith(expected.group(1)):
+                raise ValueError(f"the download's SHA-256 does not begin with {expected.group(1)}")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""What a source of models can be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from pipeline.batch import Task
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What a source says about its network's input and output.
+
+    Attributes:
+        task: what the output is for; None when the source cannot know.
+        preprocessing: how a canonical image becomes the network's input.
+    """
+
+    task: Task | None
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a source offers, for `gauntlet models`.
+
+    Attributes:
+        form: how it is written in a job (``timm/NAME``).
+        what: one line about it.
+        names: values of NAME, where they are known.
+    """
+
+    form: str
+    what: str
+    names: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Where networks come from. ``rest`` is the source's text after the scheme."""
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return everything wrong, without making the network or running any model."""
+        ...
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return what the network takes and gives; only asked when there are no problems."""
+        ...
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the network with its weights, on the CPU.
+
+        Raises:
+            BadInput: when weights cannot be had or do not fit.
+        """
+        ...
+
+    def offers(self) -> list[Offer]:
+        """Return what can be named."""
+        ...
+
+
+def constructor_options(spec: ModelSpec) -> tuple[bool, dict[str, str | int | float | bool]]:
+    """Return whether pretrained weights are wanted, and the constructor's other arguments."""
+    others = dict(spec.options)
+    return bool(others.pop("pretrained", True)), others
+
+
+def constructor_error(source: str, error: Exception) -> BadInput:
+    """Return the error about options that a constructor does not take."""
+    reason = str(error).strip().split("\n")[0]
+    return BadInput(Problem("options", f"{source} cannot be made with these options: {reason}"))

@@ -1,0 +1,145 @@
+"""``timm/NAME``: the networks of timm, with or without a tag (``resnet50.a1_in1k``)."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from pipeline.batch import Task
+from pipeline.models.file_format import identify
+from pipeline.models.matching import on_meta
+from pipeline.models.preprocessing import Preprocessing, Triple
+from pipeline.models.sources.download import (
+    cached_hub,
+    cached_url,
+    fetch_hub,
+    fetch_url,
+    hub_problems,
+    url_problems,
+)
+from pipeline.models.sources.source import (
+    Convention,
+    Offer,
+    constructor_error,
+    constructor_options,
+)
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+
+_HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
+
+
+class TimmSource:
+    """Networks with timm's pretrained weights and input convention."""
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return what is wrong with the name, the options or a cached file."""
+        try:
+            config = _config(rest)
+        except BadInput as error:
+            return list(error.problems)
+        source, found = f"timm/{rest}", []
+        pretrained, others = constructor_options(spec)
+        if pretrained:
+            if not config.has_weights:
+                what = (
+                    f"timm has no weights for {rest!r}; 'options: {{pretrained: false}}' is random"
+                )
+                return [Problem("source", what)]
+            if config.hf_hub_id and not _cached_release(config):
+                found += hub_problems(source, config.hf_hub_id, _hub_names(config))
+            elif config.url:
+                found += url_problems(source, config.url)
+        try:
+            on_meta(lambda: _make(rest, **others))
+        except (TypeError, ValueError) as error:
+            found += constructor_error(source, error).problems
+        except RuntimeError:
+            pass  # a constructor that computes with values, which the meta device does not have
+        return found
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return timm's data configuration of these weights."""
+        config = _config(rest)
+        _, others = constructor_options(spec)
+        size = int(others["img_size"]) if "img_size" in others else None
+        height, width = (size, size) if size else config.input_size[1:]
+        return Convention(
+            Task.VERIFICATION if others.get("num_classes") == 0 else Task.CLASSIFICATION,
+            Preprocessing(
+                input_size=(int(height), int(width)),
+                mean=cast(Triple, tuple(config.mean)),
+                std=cast(Triple, tuple(config.std)),
+                resize="bicubic" if config.interpolation == "bicubic" else "bilinear",
+            ),
+        )
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the network."""
+        config, source = _config(rest), f"timm/{rest}"
+        pretrained, others = constructor_options(spec)
+        arguments: dict[str, Any] = dict(others)
+        if pretrained:
+            release = _cached_release(config)
+            if config.hf_hub_id and release is None:
+                path = fetch_hub(source, config.hf_hub_id, _hub_names(config))
+            else:
+                path = fetch_url(source, config.url)
+            identify(path)
+            # timm renames the entries of older files itself, and reads them with weights_only.
+            arguments |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+        try:
+            return _make(rest, **arguments)
+        except (TypeError, ValueError) as error:
+            raise constructor_error(source, error) from None
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()[:40])
+            raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
+
+    def offers(self) -> list[Offer]:
+        """Return the names of timm's networks, without tags."""
+        import timm
+
+        return [Offer("timm/NAME", "networks of timm", tuple(timm.list_models()))]
+
+
+def _config(name: str) -> Any:
+    """Return timm's description of a network's weights."""
+    import timm
+
+    base = name.partition(".")[0]
+    if not timm.is_model(base):
+        known = timm.list_models()
+        near = difflib.get_close_matches(base, known, n=3, cutoff=0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        what = f"unknown timm model {name!r}{hint} ({len(known)} known; see 'gauntlet models')"
+        raise BadInput(Problem("source", what))
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        tags = ", ".join(timm.list_models(f"{base}.*", pretrained=True)) or "none"
+        what = f"unknown weights of timm/{base}: {name!r}; known: {tags}"
+        raise BadInput(Problem("source", what)) from None
+    if config is None:
+        raise BadInput(Problem("source", f"timm describes no input convention for {name!r}"))
+    return config
+
+
+def _make(name: str, **arguments: Any) -> nn.Module:
+    import timm
+
+    return cast(nn.Module, timm.create_model(name, **arguments))
+
+
+def _hub_names(config: Any) -> tuple[str, ...]:
+    return (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_NAMES
+
+
+def _cached_release(config: Any) -> Path | None:
+    """Return a file that older versions of timm have fetched from the release page."""
+    if config.hf_hub_id and cached_hub(config.hf_hub_id, _hub_names(config)):
+        return None
+    return cached_url(config.url) if config.url else None

@@ -1,0 +1,140 @@
+"""``torchvision/NAME``: the classifiers of torchvision.models."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from pipeline.batch import Task
+from pipeline.models.file_format import identify
+from pipeline.models.matching import on_meta
+from pipeline.models.preprocessing import Preprocessing, Triple
+from pipeline.models.sources.download import fetch_url, url_problems
+from pipeline.models.sources.source import (
+    Convention,
+    Offer,
+    constructor_error,
+    constructor_options,
+)
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem, suggest
+
+_OWN_INITIALISATION = ("googlenet", "inception_v3")
+_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+class TorchvisionSource:
+    """Networks with torchvision's DEFAULT weights, or those that the option `weights` names."""
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return what is wrong with the name, the weights' name, the options or a cached file."""
+        names = _names()
+        if rest not in names:
+            near = difflib.get_close_matches(rest, names, n=4, cutoff=0.4) or names[:4]
+            return [Problem("source", suggest(rest, [*near, "..."], "torchvision model"))]
+        try:
+            weights = _weights(rest, spec)
+        except BadInput as error:
+            return list(error.problems)
+        found: list[Problem] = []
+        pretrained, _ = constructor_options(spec)
+        if pretrained:
+            found += url_problems(f"torchvision/{rest}", weights.url)
+        try:
+            on_meta(lambda: _make(rest, None, _arguments(rest, spec)))
+        except (TypeError, ValueError) as error:
+            found += constructor_error(f"torchvision/{rest}", error).problems
+        except RuntimeError:
+            pass  # a constructor that computes with values, which the meta device does not have
+        return found
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return what the weights' own transforms say."""
+        transforms = _weights(rest, spec).transforms()
+        size = int(transforms.crop_size[0])
+        bicubic = transforms.interpolation.value == "bicubic"
+        return Convention(
+            Task.CLASSIFICATION,
+            Preprocessing(
+                input_size=(size, size),
+                mean=cast(Triple, tuple(transforms.mean)),
+                std=cast(Triple, tuple(transforms.std)),
+                resize="bicubic" if bicubic else "bilinear",
+            ),
+        )
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the network."""
+        source = f"torchvision/{rest}"
+        pretrained, _ = constructor_options(spec)
+        weights = _weights(rest, spec) if pretrained else None
+        if weights is not None:
+            identify(fetch_url(source, weights.url))
+        try:
+            with _safe_loading():
+                return _make(rest, weights, _arguments(rest, spec))
+        except (TypeError, ValueError) as error:
+            raise constructor_error(source, error) from None
+        except RuntimeError as error:
+            # The first two lines of torch's message say which names differ.
+            reason = " ".join(str(error).split()[:40])
+            raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
+
+    def offers(self) -> list[Offer]:
+        """Return torchvision's classifiers."""
+        return [Offer("torchvision/NAME", "torchvision's ImageNet classifiers", tuple(_names()))]
+
+
+def _names() -> list[str]:
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def _weights(name: str, spec: ModelSpec) -> Any:
+    from torchvision import models
+
+    choices = models.get_model_weights(name)
+    wanted = str(spec.options.get("weights", "DEFAULT"))
+    if wanted not in choices.__members__:
+        what = suggest(wanted, list(choices.__members__), f"weights of torchvision/{name}")
+        raise BadInput(Problem("options", what))
+    return choices[wanted]
+
+
+def _arguments(name: str, spec: ModelSpec) -> dict[str, Any]:
+    pretrained, others = constructor_options(spec)
+    arguments: dict[str, Any] = {k: v for k, v in others.items() if k != "weights"}
+    if name in _OWN_INITIALISATION:
+        arguments = {"init_weights": False, **arguments}
+    if not pretrained and name.startswith("vit_"):
+        # A vision transformer's input size is fixed when it is made.
+        size = int(_weights(name, spec).transforms().crop_size[0])
+        arguments = {"image_size": size, **arguments}
+    return arguments
+
+
+def _make(name: str, weights: Any, arguments: dict[str, Any]) -> nn.Module:
+    from torchvision import models
+
+    return cast(nn.Module, models.get_model(name, weights=weights, **arguments))
+
+
+@contextmanager
+def _safe_loading() -> Iterator[None]:
+    """Have torchvision read its files with weights_only, which it does not ask for itself."""
+    before = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_SAFE, None)
+        else:
+            os.environ[_SAFE] = before

@@ -1,0 +1,66 @@
+"""What a job says about a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.batch import Task
+from pipeline.spec import Probability, Quantity, Spec
+
+
+class Defence(Spec):
+    """An input transform in front of a target (RGEA paper, section on transform defences)."""
+
+    kind: Literal["bit-reduction", "resize-pad", "jpeg"]
+    """Which transform."""
+    bits: int = Field(4, ge=1, le=8)
+    """bit-reduction: bits kept of each channel's eight."""
+    quality: int = Field(75, ge=1, le=100)
+    """jpeg: quality of the encoder."""
+    low: Probability = 0.9
+    """resize-pad: smallest side of the shrunk image, as a share of the input's side."""
+    gradient: Literal["straight-through", "none"] = "straight-through"
+    """bit-reduction and jpeg: what a white-box gradient sees, the identity or nothing at all."""
+
+
+class ModelSpec(Spec):
+    """One model: where it comes from and how a canonical image becomes its input."""
+
+    name: str
+    """Unique within a job; the `target` column of the results."""
+    source: str
+    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `file:PATH`, `import:MODULE:FACTORY`."""
+    task: Task | None = None
+    """`import:` sources: what the model does; the job's task by default. Other sources know it."""
+    architecture: str | None = None
+    """Named architecture of a `file:` source (see `gauntlet models`)."""
+    input_size: tuple[int, int] | None = None
+    """Height and width that the network wants; the source's own by default."""
+    mean: tuple[Quantity, Quantity, Quantity] | None = None
+    """Per channel, in [0, 1] units, in the network's channel order; the source's own by default."""
+    std: tuple[Quantity, Quantity, Quantity] | None = None
+    """Per channel, in [0, 1] units."""
+    channels: Literal["rgb", "bgr"] | None = None
+    """Channel order that the network wants."""
+    resize: Literal["bilinear", "bicubic", "crop"] | None = None
+    """How an image of another size is brought to the input size; `crop` takes its centre."""
+    mirror: bool = False
+    """Verification: add the embedding of the mirrored image."""
+    defence: Defence | None = None
+    """Input transform in front of the model."""
+    repeats: int | None = Field(None, ge=1)
+    """Evaluations of a randomised target per image (default 5 when randomised, 1 otherwise)."""
+    group: str | None = None
+    """Target group of the report; `normal`, or `transform` behind a defence, by default."""
+    white_box: bool = False
+    """States that a target is known to be one of the surrogates."""
+    threshold: float | None = Field(None, ge=-1, le=1)
+    """Verification: cosine threshold; found by the LFW protocol by default."""
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Keyword arguments of the `import:` factory or of the network's constructor.
+
+    `pretrained: false` gives a timm, torchvision or facenet network random weights; `weights: NAME`
+    chooses among torchvision's; `num_classes: 0` makes a timm network give embeddings.
+    """

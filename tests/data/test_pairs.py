@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.batch import Goal
+from pipeline.problems import BadInput
+from tests.data.made_up import (
+    opened,
+    pixels,
+    problems,
+    write_image,
+    write_lfw,
+    write_npz,
+    write_text,
+)
+
+IMPERSONATION, DODGING = Goal.IMPERSONATION, Goal.DODGING
+ROWS = ("0,1,1", "2,3,1", "0,2,0", "3,1,0", "4,5,1", "5,4,1", "4,0,0", "1,5,0")
+FIELDS = {"source": "pairs", "images": "faces.npz", "pairs": "pairs.csv", "folds": 2}
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    write_npz(tmp_path / "faces.npz", labels=None)
+    write_text(tmp_path / "pairs.csv", "index_a,index_b,same", *ROWS)
+    return tmp_path
+
+
+def test_the_goal_determines_which_pairs_are_attacked(faces: Path) -> None:
+    different = opened(faces, IMPERSONATION, **FIELDS)
+    assert different.ids == (
+        "faces/0|faces/2",
+        "faces/3|faces/1",
+        "faces/4|faces/0",
+        "faces/1|faces/5",
+    )
+    same = opened(faces, DODGING, **FIELDS)
+    assert same.ids[0] == "faces/0|faces/1"
+    assert opened(faces, DODGING, **FIELDS, kind="different").ids == different.ids
+
+
+def test_first_image_is_attacked_second_is_the_reference(faces: Path) -> None:
+    batch = opened(faces, IMPERSONATION, **FIELDS).load([1]).batch
+    assert batch is not None
+    assert batch.references is not None
+    expected = torch.from_numpy(pixels(6)).permute(0, 3, 1, 2).float() / 255
+    assert torch.equal(batch.images, expected[3:4])
+    assert torch.equal(batch.references, expected[1:2])
+    assert batch.labels is None
+
+
+def test_thresholds_use_the_whole_list(faces: Path) -> None:
+    whole = opened(faces, IMPERSONATION, **FIELDS).verification_pairs()
+    assert whole.first == [0, 2, 0, 3, 4, 5, 4, 1]
+    assert whole.second == [1, 3, 2, 1, 5, 4, 0, 5]
+    assert whole.same.tolist() == [True, True, False, False] * 2
+    assert whole.fold.tolist() == [0] * 4 + [1] * 4
+    few = opened(faces, DODGING, **FIELDS, limit=1, order="random")
+    assert len(few) == 1
+    assert few.verification_pairs().fingerprint == whole.fingerprint
+    assert few.subset([]).verification_pairs().fingerprint == whole.fingerprint
+    other = opened(faces, IMPERSONATION, **(FIELDS | {"folds": 4})).verification_pairs()
+    assert other.fold.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert other.fingerprint != whole.fingerprint
+
+
+def test_single_images_by_position(faces: Path) -> None:
+    examples = opened(faces, IMPERSONATION, **FIELDS)
+    images = examples.images([5, 0])
+    assert images.dtype == torch.float32
+    expected = torch.from_numpy(pixels(6)[[5, 0]]).permute(0, 3, 1, 2).float() / 255
+    assert torch.equal(images, expected)
+    assert examples.image_names[5] == "faces/5"
+
+
+def test_attack_lists_choose_pairs(faces: Path) -> None:
+    for header in ("index_source,index_target", "index_a,index_b"):
+        write_text(faces / "ids.csv", header, "4,0", "0,2")
+        examples = opened(faces, IMPERSONATION, **FIELDS, ids="ids.csv")
+        assert examples.ids == ("faces/4|faces/0", "faces/0|faces/2")
+    write_text(faces / "ids.csv", "index_source,index_target", "2,0", "0,9")
+    assert problems(faces, IMPERSONATION, **FIELDS, ids="ids.csv") == [
+        "ids.csv:2: 'faces/2|faces/0' is not among the 4 examples (pairs of the attacked kind, "
+        "first image first)",
+        "ids.csv:3: index 9 is no image, expected 0..5",
+    ]
+
+
+def test_pairs_of_files(tmp_path: Path) -> None:
+    for name in ("s1/1.png", "s1/2.png", "s3/7.png"):
+        write_image(tmp_path / "faces" / name)
+    rows = ("s1/1.png,s1/2.png,1", "s1/1.png,s3/7.png,0")
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *rows)
+    fields = FIELDS | {"images": "faces"}
+    examples = opened(tmp_path, IMPERSONATION, **fields)
+    assert examples.ids == ("s1/1.png|s3/7.png",)
+    assert examples.verification_pairs().second == [1, 2]
+    resized = opened(tmp_path, IMPERSONATION, **fields, size=(8, 8))
+    assert resized.images([0, 1, 2]).shape == (3, 3, 8, 8)
+    write_text(tmp_path / "ids.csv", "file_source,file_target", "s1/1.png,s3/7.png")
+    assert opened(tmp_path, IMPERSONATION, **fields, ids="ids.csv").ids == examples.ids
+
+
+def test_undecodable_images_leave_the_threshold_list(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        write_image(tmp_path / "faces" / name)
+    (tmp_path / "faces" / "4.png").write_text("broken")
+    rows = ("1.png,2.png,1", "1.png,3.png,0", "4.png,2.png,0", "2.png,3.png,1")
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *rows)
+    examples = opened(tmp_path, IMPERSONATION, **(FIELDS | {"images": "faces"}))
+    pairs = examples.verification_pairs()
+    assert pairs.same.tolist() == [True, False, True]
+    assert pairs.fold.tolist() == [0, 0, 1]
+    assert [item.id for item in pairs.rejected] == ["4.png"]
+    loaded = examples.load([0, 1])
+    assert loaded.batch is not None
+    assert loaded.batch.ids == ("1.png|3.png",)
+    assert loaded.rejected[0].id == "4.png|2.png"
+    assert loaded.rejected[0].reason.startswith("4.png: not an image")
+    with pytest.raises(BadInput, match=r"4\.png: not an image"):
+        examples.images([examples.image_names.index("4.png")])
+
+
+def test_bad_pair_lists(faces: Path) -> None:
+    write_text(
+        faces / "pairs.csv",
+        "index_a,index_b,same",
+        *ROWS,
+        "4711,0,1",
+        "0,-1,0",
+        "0,1,yes",
+        "3,3,0",
+    )
+    assert problems(faces, IMPERSONATION, **FIELDS) == [
+        "pairs.csv:10: index 4711 is no image of faces.npz, expected 0..5",
+        "pairs.csv:11: index -1 is no image of faces.npz, expected 0..5",
+        "pairs.csv:12: same is 'yes', expected 1 or 0",
+        "pairs.csv:13: an image paired with itself does not show different people",
+    ]
+    write_text(faces / "pairs.csv", "index_a,index_b,same")
+    (message,) = problems(faces, IMPERSONATION, **FIELDS)
+    assert message == "data.pairs: pairs.csv has a header but no rows"
+    write_text(faces / "pairs.csv", "index_source,index_target", "0,1")
+    (message,) = problems(faces, IMPERSONATION, **FIELDS)
+    assert message.endswith("expected 'index_a,index_b,same'")
+    write_text(faces / "pairs.csv", "index_a,index_b,same", "0,1,1", "2,3,1")
+    (message,) = problems(faces, IMPERSONATION, **FIELDS)
+    assert message == "data.pairs: the list has no pair of the kind that is attacked, 'different'"
+    found = problems(faces, DODGING, **(FIELDS | {"folds": 10, "size": (4, 4)}))
+    assert found[0].startswith("data.size: has no effect on an .npz")
+    assert found[1] == "data.folds: 2 pairs cannot be 10 folds"
+    with pytest.raises(BadInput, match="has one kind only"):
+        opened(faces, DODGING, **FIELDS).verification_pairs()
+
+
+def test_missing_files_of_pairs_are_all_reported(tmp_path: Path) -> None:
+    fields = FIELDS | {"images": "none.npz", "pairs": "none.csv"}
+    found = problems(tmp_path, IMPERSONATION, **fields)
+    assert [line.split(":")[0] for line in found] == ["data.images", "data.pairs"]
+
+
+def test_labelled_images_have_no_threshold_pairs(tmp_path: Path) -> None:
+    write_npz(tmp_path / "set.npz")
+    examples = opened(tmp_path, Goal.UNTARGETED, source="npz", path="set.npz")
+    with pytest.raises(BadInput, match="no labelled pairs"):
+        examples.verification_pairs()
+
+
+def test_lfw_layout(tmp_path: Path) -> None:
+    write_lfw(tmp_path / "lfw", sets=2, size=3)
+    fields = {"source": "lfw", "root": "lfw", "size": (16, 12)}
+    examples = opened(tmp_path, IMPERSONATION, **fields)
+    assert len(examples) == 6
+    assert examples.ids[0] == ("Person_00/Person_00_0001.jpg|Person_01/Person_01_0002.jpg")
+    pairs = examples.verification_pairs()
+    assert pairs.same.tolist() == ([True] * 3 + [False] * 3) * 2
+    assert pairs.fold.tolist() == [0] * 6 + [1] * 6
+    batch = examples.load(range(6)).batch
+    assert batch is not None
+    assert batch.images.shape == (6, 3, 16, 12)
+    cropped = opened(tmp_path, IMPERSONATION, **fields, crop=10).load([0]).batch
+    assert cropped is not None
+    assert not torch.equal(cropped.images, batch.images[:1])
+    large = opened(tmp_path, IMPERSONATION, **fields, crop=21).load([0])
+    assert large.batch is None
+    assert "smaller than the crop of 21 x 21" in large.rejected[0].reason
+
+
+def test_lfw_pair_lists_elsewhere(tmp_path: Path) -> None:
+    write_lfw(tmp_path / "lfw")
+    (tmp_path / "lfw" / "pairs.txt").rename(tmp_path / "view2.txt")
+    (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
+    assert message.startswith("data.pairs: no such file")
+    assert len(opened(tmp_path, DODGING, source="lfw", root="lfw", pairs="view2.txt")) == 4
+
+
+def test_bad_lfw_lists(tmp_path: Path) -> None:
+    write_lfw(tmp_path / "lfw")
+    path = tmp_path / "lfw" / "pairs.txt"
+    lines = path.read_text().splitlines()
+    lines[1] = "Person_00\t1\t3"
+    lines[3] = "Person_00\t1\t2"
+    lines[5] = "Nobody\tone\ttwo"
+    write_text(path, *lines)
+    found = problems(tmp_path, DODGING, source="lfw", root="lfw")
+    assert len(found) == 4
+    assert found[0].startswith("lfw/pairs.txt:2: no image Person_00/Person_00_0003.jpg (or .png)")
+    assert "lfw/pairs.txt:4" in found[1]
+    assert "of the form 'Name 1 Other 2'" in found[1]
+    assert "'Nobody one' is no person and picture number" in found[2]
+    write_text(path, "10 300", *lines[1:])
+    (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
+    assert message == "lfw/pairs.txt: 8 pairs, expected 10 sets of 300 + 300 by its first line"
+    write_text(path, "<html>")
+    (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
+    assert message.startswith("lfw/pairs.txt:1: expected the numbers of sets")
+
+
+def test_the_acceptance_pairs(data_root: Path) -> None:
+    fields = {"source": "pairs", "images": "orl-faces-112.npz", "pairs": "orl-pairs.csv"}
+    examples = opened(data_root, IMPERSONATION, **fields)
+    assert len(examples) == 600
+    pairs = examples.verification_pairs()
+    assert np.bincount(pairs.fold).tolist() == [120] * 10
+    assert np.bincount(pairs.fold[pairs.same]).tolist() == [60] * 10
+    attacked = opened(data_root, IMPERSONATION, **fields, ids="orl-attack-pairs.csv")
+    assert len(attacked) == 40
+    assert attacked.ids[0] == "orl-faces-112/110|orl-faces-112/272"
