@@ -1,0 +1,1 @@
+"""Ray: models on actors, placement, orchestration."""

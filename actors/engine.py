@@ -1,0 +1,212 @@
+"""The engine on Ray: packed workers or pinned surrogates, and target workers beside them."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+
+from actors.pinned import PinnedOracle, PublishedBatches
+from actors.placement import Layout
+from actors.wire import WireAttacked, WireLook
+from actors.workers import PackedWorker, SurrogateActor, TargetWorker
+from pipeline.attacks.loop import Attacked, run
+from pipeline.attacks.recipe import Attack
+from pipeline.batch import Batch
+from pipeline.run.engine import Look, ModelCard
+from pipeline.run.models import DTYPES
+from pipeline.run.plan import Plan
+
+CALL_RETRIES = 3
+"""How often Ray repeats a call whose actor died, restarting the actor each time."""
+
+
+def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
+    options = {
+        "num_cpus": layout.cpus,
+        "num_gpus": gpus,
+        "max_restarts": -1,
+        "max_task_retries": CALL_RETRIES,
+    }
+    return ray.remote(kind).options(**options).remote(*arguments)
+
+
+class Targets:
+    """The target workers: each image travels into the object store once and is read by all."""
+
+    def __init__(self, plan: Plan, layout: Layout) -> None:
+        names = [spec.name for spec in plan.targets]
+        self._workers = []
+        self._home: dict[str, int] = {}
+        for index in range(layout.target_workers):
+            share = names[index :: layout.target_workers]
+            self._home |= dict.fromkeys(share, index)
+            self._workers.append(
+                _spawn(TargetWorker, layout, layout.target_gpus, plan, share, layout.threads)
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the targets."""
+        return frozenset(self._home)
+
+    def cards(self) -> dict[str, ModelCard]:
+        """Return all targets' cards; waits until they are loaded."""
+        found: dict[str, ModelCard] = {}
+        for cards in ray.get([worker.cards.remote() for worker in self._workers]):
+            found |= cards
+        return found
+
+    def show(self, names: Sequence[str], look: Any) -> list[Any]:
+        """Ask the workers that hold the named targets; return references to their outputs."""
+        calls = []
+        for index, worker in enumerate(self._workers):
+            share = [name for name in names if self._home[name] == index]
+            if share:
+                calls.append(worker.show.remote(look, share))
+        return calls
+
+
+class PackedSurrogates:
+    """Workers that each hold all surrogates; a unit goes to whichever is idle."""
+
+    def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
+        workers = [first] if first is not None else []
+        while len(workers) < layout.surrogate_workers:
+            workers.append(spawn_packed(plan, layout))
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for worker in workers:
+            self._idle.put(worker)
+        self._workers = workers
+        self._batches = PublishedBatches(keep=layout.lanes + 2)
+
+    def cards(self) -> dict[str, ModelCard]:
+        """Return the surrogates' cards; waits until all workers are ready."""
+        cards: list[dict[str, ModelCard]] = ray.get(
+            [worker.cards.remote() for worker in self._workers]
+        )
+        return cards[0]
+
+    def attack(self, attack: Attack, batch: Batch) -> Attacked:
+        """Attack a batch on the next idle worker."""
+        _, reference = self._batches.publish(batch)
+        worker = self._idle.get()
+        try:
+            result: WireAttacked = ray.get(worker.attack.remote(attack, reference))
+        finally:
+            self._idle.put(worker)
+        return result.unpack()
+
+    def show(self, names: Sequence[str], look: Any) -> list[Any]:
+        """Return references to surrogates' outputs."""
+        return [self._workers[0].show.remote(look, list(names))]
+
+
+class PinnedSurrogates:
+    """One actor per surrogate (times replicas); the loop runs here, in the calling thread."""
+
+    def __init__(self, plan: Plan, layout: Layout) -> None:
+        self._plan = plan
+        names = [spec.name for spec in plan.surrogates]
+        self._sets = [
+            [
+                _spawn(SurrogateActor, layout, layout.surrogate_gpus, plan, name, layout.threads)
+                for name in names
+            ]
+            for _ in range(plan.resources.replicas)
+        ]
+        batches = PublishedBatches(keep=layout.lanes + 2)
+        self._names = names
+        self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
+        # Lanes are spread evenly over the replicas; two on each keep it busy.
+        for lane in range(layout.lanes):
+            actors = self._sets[lane % len(self._sets)]
+            self._free.put(PinnedOracle(names, actors, batches))
+
+    def cards(self) -> dict[str, ModelCard]:
+        """Return the surrogates' cards; waits until all are loaded."""
+        calls = [actor.card.remote() for actors in self._sets for actor in actors]
+        cards: list[ModelCard] = ray.get(calls)
+        return {f"surrogate/{card.name}": card for card in cards}
+
+    def attack(self, attack: Attack, batch: Batch) -> Attacked:
+        """Run the loop here, asking the actors at every step."""
+        oracle = self._free.get()
+        plan = self._plan
+        try:
+            return run(
+                attack,
+                batch.to("cpu", DTYPES[plan.resources.dtype]),
+                oracle,
+                seed=plan.seed,
+                quantize=plan.evaluate.quantize,
+            )
+        finally:
+            self._free.put(oracle)
+
+    def show(self, names: Sequence[str], look: Any) -> list[Any]:
+        """Return references to surrogates' outputs."""
+        return [self._sets[0][self._names.index(name)].show.remote(look) for name in names]
+
+
+def spawn_packed(plan: Plan, layout: Layout) -> Any:
+    """Start one packed worker."""
+    return _spawn(PackedWorker, layout, layout.surrogate_gpus, plan, layout.threads)
+
+
+class RayEngine:
+    """Surrogates and targets on actors, for a runner with several units in flight."""
+
+    def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
+        self._layout = layout
+        self._targets = Targets(plan, layout)
+        self._surrogates: PackedSurrogates | PinnedSurrogates
+        if layout.placement == "packed":
+            self._surrogates = PackedSurrogates(plan, layout, first)
+        else:
+            self._surrogates = PinnedSurrogates(plan, layout)
+        self._cards = {**self._surrogates.cards(), **self._targets.cards()}
+
+    @property
+    def lanes(self) -> int:
+        """Units in flight."""
+        return self._layout.lanes
+
+    @property
+    def description(self) -> str:
+        """What was chosen, and why."""
+        layout = self._layout
+        gpus = f", {layout.surrogate_gpus:g} GPU each" if layout.surrogate_gpus else ", on the CPU"
+        return (
+            f"{layout.placement}: {layout.surrogate_workers} surrogate processes of "
+            f"{layout.threads} threads{gpus}, {layout.target_workers} for targets, "
+            f"{layout.lanes} units in flight ({layout.reason})"
+        )
+
+    @property
+    def cards(self) -> Mapping[str, ModelCard]:
+        """The models by role and name."""
+        return self._cards
+
+    def attack(self, attack: Attack, batch: Batch) -> Attacked:
+        """Attack a batch."""
+        return self._surrogates.attack(attack, batch)
+
+    def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
+        """Show images to models by name, targets first, all at the same time."""
+        reference = ray.put(WireLook.pack(look))
+        targets = [name for name in models if name in self._targets.names]
+        others = [name for name in models if name not in self._targets.names]
+        calls = self._targets.show(targets, reference)
+        if others:
+            calls += self._surrogates.show(others, reference)
+        found: dict[str, np.ndarray] = {}
+        for outputs in ray.get(calls):
+            found |= outputs
+        return found
+
+    def close(self) -> None:
+        """Nothing to do: the actors end with the session."""

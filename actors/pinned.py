@@ -1,0 +1,118 @@
+"""The oracle whose surrogates are actors, asked all at once over the object store."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from torch import Tensor
+
+from actors.wire import WireBatch, array, tensor
+from actors.workers import Errand
+from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.batch import Batch
+
+
+class PublishedBatches:
+    """Batches put into the object store once, however many attacks and actors read them."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def publish(self, batch: Batch) -> tuple[str, Any]:
+        """Return the batch's key and object reference."""
+        text = "\x1f".join((batch.goal.value, *batch.ids)).encode()
+        key = hashlib.blake2b(text, digest_size=12).hexdigest()
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = ray.put(WireBatch.pack(batch))
+                while len(self._known) > self._keep:
+                    self._known.popitem(last=False)
+            return key, self._known[key]
+
+
+class PinnedOracle:
+    """Fans every question out to the actor that holds its model, and gathers the answers."""
+
+    def __init__(
+        self, names: Sequence[str], actors: Sequence[Any], batches: PublishedBatches
+    ) -> None:
+        self._names, self._actors = tuple(names), tuple(actors)
+        self._batches = batches
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the surrogates."""
+        return self._names
+
+    def gradients(self, setting: Setting, questions: Sequence[Question]) -> list[Answer]:
+        """Return each question's answer; the actors work at the same time."""
+        errand = self._errand(setting)
+        sent = self._published(questions)
+        calls = [
+            self._actors[question.model].gradients.remote(errand, points, rows)
+            for question, (points, rows) in zip(questions, sent, strict=True)
+        ]
+        return [
+            Answer(tensor(values, question.points.device), tensor(gradient, question.points.device))
+            for question, (values, gradient) in zip(questions, ray.get(calls), strict=True)
+        ]
+
+    def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
+        """Return each model's outputs on all views of its points."""
+        errand = self._errand(setting)
+        calls = [
+            self._actors[question.model].outputs.remote(errand, points, rows)
+            for question, (points, rows) in zip(questions, self._published(questions), strict=True)
+        ]
+        return [tensor(outputs) for outputs in ray.get(calls)]
+
+    def pullback(
+        self, setting: Setting, questions: Sequence[Question], cotangents: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Return each model's vector-Jacobian product."""
+        errand = self._errand(setting)
+        calls = [
+            self._actors[question.model].pullback.remote(errand, points, array(cotangent), rows)
+            for question, (points, rows), cotangent in zip(
+                questions, self._published(questions), cotangents, strict=True
+            )
+        ]
+        return [tensor(gradient) for gradient in ray.get(calls)]
+
+    def known(self, setting: Setting, model: int) -> Tensor:
+        """Return what the objective needs to know of the batch for one model."""
+        return tensor(ray.get(self._actors[model].known.remote(self._errand(setting))))
+
+    def _errand(self, setting: Setting) -> Errand:
+        key, reference = self._batches.publish(setting.batch)
+        return Errand(
+            key=key,
+            batch=[reference],
+            query=setting.query,
+            seed=setting.seed,
+            attack=setting.attack,
+            step=setting.step,
+            draw=setting.draw,
+        )
+
+    @staticmethod
+    def _published(questions: Sequence[Question]) -> list[tuple[Any, Any]]:
+        """Put each distinct set of points into the object store once."""
+        references: dict[int, Any] = {}
+        for question in questions:
+            if id(question.points) not in references:
+                references[id(question.points)] = ray.put(array(question.points))
+        return [
+            (
+                references[id(question.points)],
+                None if question.rows is None else array(question.rows),
+            )
+            for question in questions
+        ]

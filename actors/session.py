@@ -1,0 +1,38 @@
+"""Joining a Ray cluster, or starting a small one that nobody else can reach."""
+
+from __future__ import annotations
+
+import os
+
+import ray
+
+from actors.placement import Devices, local_memory
+
+
+def connect(address: str | None) -> Devices:
+    """Join the cluster at ``address`` (``auto`` for the one around), or start a local one.
+
+    A local one has no dashboard and binds to the loopback interface only.
+
+    Raises:
+        ConnectionError: when there is no cluster at the address.
+    """
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is None and "RAY_ADDRESS" not in os.environ:
+            ray.init(
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                _node_ip_address="127.0.0.1",
+            )
+        else:
+            ray.init(address=address or "auto", log_to_driver=False, configure_logging=False)
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    return Devices(int(resources.get("CPU", 1)), gpus, local_memory())
+
+
+def disconnect() -> None:
+    """Leave the cluster; stop it if it is ours."""
+    ray.shutdown()

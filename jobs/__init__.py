@@ -1,0 +1,1 @@
+"""What a person runs: job files, the command line, progress and reports."""

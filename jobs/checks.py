@@ -1,0 +1,172 @@
+"""What no single field of a job can know: whether its parts fit each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobs.draft import Draft
+from jobs.findings import Findings
+from jobs.model_entries import Listed
+from pipeline.attacks.recipe import Attack
+from pipeline.batch import Goal, Task
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import suggest
+from pipeline.run.plan import Select, TaskSpec
+
+_ANY_IMAGE = 3 * 32 * 32
+"""Entries of an image; whether an attack exists for a goal does not depend on them."""
+_TARGETS_ONLY = ("group", "repeats", "white_box")
+
+_DEFENCE_FIELDS = {
+    "bit-reduction": {"kind", "bits", "gradient"},
+    "jpeg": {"kind", "quality", "gradient"},
+    "resize-pad": {"kind", "low"},
+}
+
+
+def check_task(task: TaskSpec, findings: Findings) -> bool:
+    """Report a goal that belongs to another task; return whether it fits."""
+    if task.goal.task is task.kind:
+        return True
+    goals = " or ".join(repr(goal.value) for goal in Goal if goal.task is task.kind)
+    findings.add(
+        ("task", "goal"), f"{task.goal.value!r} is no goal of {task.kind.value}; expected {goals}"
+    )
+    return False
+
+
+def check_model_fields(models: Sequence[Listed], task: Task | None, findings: Findings) -> None:
+    """Report fields that would be read by nobody in a model's role or task."""
+    for model in models:
+        given = model.draft.fields
+        for field in _TARGETS_ONLY:
+            if model.role == "surrogates" and field in given:
+                findings.add(
+                    model.draft.locate((field,)), f"`{field}` belongs to targets, not to surrogates"
+                )
+        if task is Task.CLASSIFICATION and "threshold" in given:
+            findings.add(
+                model.draft.locate(("threshold",)),
+                "`threshold` belongs to verification; this task is classification",
+            )
+        defence = model.spec.defence if model.spec is not None else None
+        if defence is not None:
+            known = _DEFENCE_FIELDS[defence.kind]
+            for field in sorted(given["defence"].keys() - known):
+                findings.add(
+                    model.draft.locate(("defence", field)),
+                    f"{defence.kind} does not use `{field}`; known: {', '.join(sorted(known))}",
+                )
+
+
+def check_white_box(models: Sequence[Listed], root: Path, findings: Findings) -> None:
+    """Report targets that are surrogates without saying so, and those that wrongly say so.
+
+    Two models are the same when their weights are and they stand behind the same defence. Weights
+    of ``file:`` sources are compared by content, others by source, architecture and options.
+    """
+    sound = [
+        (model, model.spec, _weights(model.spec, root))
+        for model in models
+        if model.spec is not None
+    ]
+    surrogates = [entry for entry in sound if entry[0].role == "surrogates"]
+    for target, spec, weights in sound:
+        if target.role != "targets":
+            continue
+        alike = [(model, other) for model, other, key in surrogates if key == weights]
+        if spec.white_box and not alike and len(surrogates) == _count(models, "surrogates"):
+            findings.add(
+                target.draft.locate(("white_box",)),
+                f"{target.name!r} has the weights of no surrogate; remove `white_box: true`",
+            )
+        same = [model.name for model, other in alike if other.defence == spec.defence]
+        if same and not spec.white_box:
+            findings.add(
+                target.draft.home,
+                f"{target.name!r} is the same model as the surrogate {same[0]!r}; add "
+                "`white_box: true` if that is meant, or choose another target",
+            )
+
+
+def _count(models: Sequence[Listed], role: str) -> int:
+    return sum(model.role == role for model in models)
+
+
+def _weights(spec: ModelSpec, root: Path) -> str:
+    """Return a key that two specs share when they name the same weights."""
+    scheme, _, path = spec.source.partition(":")
+    if scheme == "file":
+        try:
+            with (root / path).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            pass  # a missing checkpoint is reported by its own check
+    return json.dumps([spec.source, spec.architecture, spec.options], sort_keys=True)
+
+
+def check_select(select: Select, models: Sequence[Listed], findings: Findings) -> None:
+    """Report names in `select.correct` that no model has."""
+    if select.correct is None or isinstance(select.correct, str):
+        return
+    names = sorted(model.name for model in models)
+    if not select.correct:
+        findings.add(("select", "correct"), f"expected names of models: {', '.join(names)}")
+    for position, name in enumerate(select.correct):
+        if name not in names:
+            findings.add(("select", "correct", position), suggest(name, names, "model"))
+
+
+def check_attacks(
+    attacks: Sequence[tuple[Attack, Draft]],
+    models: Sequence[Listed],
+    task: TaskSpec | None,
+    findings: Findings,
+) -> None:
+    """Report attacks that do not exist for the goal, and surrogates that do not exist.
+
+    Args:
+        attacks: the sound attacks.
+        models: all models; empty when the list of surrogates is itself wrong.
+        task: None when it is itself wrong.
+        findings: collects the problems.
+    """
+    surrogates = sorted(model.name for model in models if model.role == "surrogates")
+    for attack, draft in attacks:
+        names = attack.surrogates or ()
+        for position, name in enumerate(names):
+            place = draft.locate(("surrogates", position))
+            if surrogates and name not in surrogates:
+                findings.add(place, suggest(name, surrogates, "surrogate"))
+            elif name in names[:position]:
+                findings.add(place, f"{name!r} is named twice")
+        if task is not None:
+            _check_goal(attack, draft, task.goal, findings)
+
+
+def _check_goal(attack: Attack, draft: Draft, goal: Goal, findings: Findings) -> None:
+    try:
+        attack.method(goal, _ANY_IMAGE)
+    except ValueError as error:
+        field = "objective" if attack.objective is not None and _fits(attack, goal) else "combine"
+        findings.add(draft.locate((field,)), str(error))
+
+
+def _fits(attack: Attack, goal: Goal) -> bool:
+    """Whether the attack with the goal's own objective exists."""
+    try:
+        attack.model_copy(update={"objective": None}).method(goal, _ANY_IMAGE)
+    except ValueError:
+        return False
+    return True
+
+
+def by_role(models: Sequence[Listed]) -> Mapping[str, tuple[ModelSpec, ...]]:
+    """Return the sound models of each role."""
+    return {
+        role: tuple(m.spec for m in models if m.role == role and m.spec is not None)
+        for role in ("surrogates", "targets")
+    }

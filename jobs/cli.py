@@ -1,0 +1,186 @@
+"""The `gauntlet` command: its verbs, their options, their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# What the commands do is imported by each when it is called: torch alone takes seconds, and
+# `--help` should not wait for it.
+
+app = typer.Typer(
+    name="gauntlet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JobFile = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job file, or the name of a bundled job.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Change the job: [b]resources.batch=16[/b], [b]attacks.0.steps=5[/b]. Repeatable.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="A Ray cluster: auto, or HOST:PORT. Default: this machine."),
+]
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+
+@app.callback()
+def gauntlet() -> None:
+    """Transferable adversarial attacks at scale.
+
+    A job file names surrogates, targets, data and attacks. A run attacks every
+    example with every attack and records how each target answers.
+
+    \b
+    gauntlet check quickstart    what a job would do, or what is wrong with it
+    gauntlet run quickstart      do it
+    gauntlet report runs/NAME    how often each attack fooled each target
+    gauntlet schema              every field of a job file
+    """
+
+
+@app.command()
+def run(
+    job: JobFile,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Run folder. Default: <output>/<name>-<date>-<time>."),
+    ] = None,
+    changes: Changes = None,
+    address: Address = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(help="Where the work is done: auto, in-process, packed or pinned."),
+    ] = None,
+) -> None:
+    """Run a job: attack, evaluate, store, and print the summary.
+
+    \b
+    gauntlet run quickstart
+    gauntlet run jobs/cifar10.yaml --set root=data --set select.limit=50
+    gauntlet run job.yaml --placement packed --out runs/first
+    gauntlet run job.yaml --address auto --set output=s3://bucket/runs
+
+    Exit code: 0; 1 when units of work failed (gauntlet resume tries them again);
+    2 when the job is wrong, with all its problems; 130 when interrupted.
+    """
+    from jobs import commands
+
+    commands.end(commands.run, job, out, changes or [], address, placement)
+
+
+@app.command()
+def resume(folder: RunFolder, address: Address = None) -> None:
+    """Go on with an interrupted run, or try its failed units again.
+
+    What is finished is skipped, and every row is there exactly once in the end.
+    The job file is not read again: the run's folder holds the plan.
+
+    \b
+    gauntlet resume runs/quickstart-20260131-120000
+    """
+    from jobs import commands
+
+    commands.end(commands.resume, folder, address)
+
+
+@app.command()
+def check(job: JobFile, changes: Changes = None) -> None:
+    """Say what a job would do, without running a model; or all that is wrong with it.
+
+    Prints every attack with its budget, step size and normalisation, every model
+    with its preprocessing, and how many examples there are.
+
+    \b
+    gauntlet check quickstart
+    gauntlet check jobs/faces.yaml --set root=data
+    """
+    from jobs import commands
+
+    commands.end(commands.check, job, changes or [])
+
+
+@app.command()
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A part, to see its parameters.")
+    ] = None,
+) -> None:
+    """List the parts that attacks are put together from, or explain one.
+
+    \b
+    gauntlet methods            all parts, by their place in the loop
+    gauntlet methods rgea       one part: what it computes, its parameters and defaults
+    """
+    from jobs import commands
+
+    commands.end(commands.methods, name)
+
+
+@app.command()
+def models() -> None:
+    """List where models come from, and the architectures of checkpoint files.
+
+    \b
+    gauntlet models
+    """
+    from jobs import commands
+
+    commands.end(commands.models)
+
+
+@app.command()
+def report(
+    folder: RunFolder,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rates as CSV, too.")
+    ] = None,
+    targets: Annotated[
+        bool, typer.Option("--targets", help="Show every target, not only groups.")
+    ] = False,
+) -> None:
+    """Print how often each attack fooled each group of targets.
+
+    Also of a run that is still going on: of what is finished.
+
+    \b
+    gauntlet report runs/quickstart-20260131-120000 --targets
+    gauntlet report runs/quickstart-20260131-120000 --csv rates.csv
+    """
+    from jobs import commands
+
+    commands.end(commands.report, folder, csv, targets)
+
+
+@app.command()
+def schema() -> None:
+    """Print the reference page of the job file, as Markdown.
+
+    \b
+    gauntlet schema > JOBS.md
+    """
+    from jobs import commands
+
+    commands.end(commands.schema)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What each verb of the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, ParamSpec
+
+import typer
+from rich.console import Console
+
+from actors.launch import launch, read_plan
+from jobs import catalogue, loading, reference, resolved
+from jobs import report as reports
+from jobs.folders import find_job, new_run_folder
+from jobs.overrides import Override
+from jobs.progress import shown_on
+from pipeline.problems import BadInput, Problem
+from pipeline.run.plan import Plan
+
+OK, FAILED_UNITS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+
+Arguments = ParamSpec("Arguments")
+
+
+LOG_WIDTH = 140
+"""Columns where there is no terminal: tables in a log should not fold."""
+
+
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=LOG_WIDTH)
+
+
+def end(
+    command: Callable[Arguments, int], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> NoReturn:
+    """Do a command and leave with its exit code; bad input is listed, one problem a line."""
+    try:
+        code = command(*args, **kwargs)
+    except BadInput as error:
+        console = _console(stderr=True)
+        for problem in error.problems:
+            console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+        count = len(error.problems)
+        if count > 1:
+            console.print(f"{count} problems", style="bold", highlight=False)
+        code = BAD_INPUT
+    raise typer.Exit(code)
+
+
+def run(
+    job: str, out: str | None, changes: Sequence[str], address: str | None, placement: str | None
+) -> int:
+    """Run a job in a new folder."""
+    overrides: list[str | Override] = list(changes)
+    if placement is not None:
+        overrides.append(Override(("resources", "placement"), placement, "--placement"))
+    loaded = loading.open_job(find_job(job), overrides)
+    folder = new_run_folder(loaded.plan.name, loaded.output, out)
+    return _carry_out(loaded.plan, folder, address, again=False)
+
+
+def resume(folder: str, address: str | None) -> int:
+    """Go on with the run in a folder."""
+    return _carry_out(read_plan(folder), folder, address, again=True)
+
+
+def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int:
+    console, errors = _console(), _console(stderr=True)
+    try:
+        with shown_on(errors) as progress:
+            progress.note(f"run folder: {folder}")
+            outcome = launch(plan, folder, progress=progress, address=address, resume=again)
+    except ConnectionError as error:
+        what = f"no Ray cluster at {address or 'RAY_ADDRESS'}: {error}"
+        raise BadInput(Problem("--address", what)) from None
+    except KeyboardInterrupt:
+        errors.print(
+            f"interrupted; go on with: gauntlet resume {folder}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return INTERRUPTED
+    reports.print_report(folder, console)
+    if outcome.units_failed:
+        errors.print(
+            f"{outcome.units_failed} units of work failed; try them again with: "
+            f"gauntlet resume {folder}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return FAILED_UNITS
+    return OK
+
+
+def check(job: str, changes: Sequence[str]) -> int:
+    """Print what a job comes to."""
+    loaded = loading.open_job(find_job(job), list(changes))
+    resolved.print_plan(loaded.plan, _console())
+    return OK
+
+
+def methods(name: str | None) -> int:
+    """Print the catalogue of parts, or one part."""
+    if name is None:
+        catalogue.print_methods(_console())
+    else:
+        catalogue.print_method(name, _console())
+    return OK
+
+
+def models() -> int:
+    """Print the catalogue of models."""
+    catalogue.print_models(_console())
+    return OK
+
+
+def report(folder: str, csv: Path | None, targets: bool) -> int:
+    """Print a run's summary, and write it."""
+    try:
+        reports.print_report(folder, _console(), targets)
+        if csv is not None:
+            reports.write_csv(folder, csv)
+            _console(stderr=True).print(f"wrote {csv}", highlight=False, soft_wrap=True)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(Problem("", str(error))) from None
+    except OSError as error:
+        raise BadInput(Problem(str(csv or folder), error.strerror or str(error))) from None
+    return OK
+
+
+def schema() -> int:
+    """Print the reference page."""
+    print(reference.markdown())
+    return OK

@@ -1,0 +1,163 @@
+"""From a job file to a plan, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from jobs import checks, grid, model_entries
+from jobs.findings import Findings
+from jobs.overrides import Override, apply
+from jobs.schema import Job
+from jobs.wording import complaints, truth_values
+from jobs.yaml_source import Document, read
+from pipeline.data import examples
+from pipeline.models import build
+from pipeline.problems import BadInput, Problem, suggest
+from pipeline.run.plan import Plan, Select, TaskSpec
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job without fault.
+
+    Attributes:
+        plan: what to run.
+        output: folder, or address of an object store, for run folders.
+    """
+
+    plan: Plan
+    output: str
+
+
+def load(path: str | Path, overrides: Sequence[str | Override] = ()) -> Plan:
+    """Return the plan of a job file.
+
+    Args:
+        path: the file.
+        overrides: changes such as ``resources.batch=16``.
+
+    Raises:
+        BadInput: with all problems of the job, each with file, line and field.
+    """
+    return open_job(path, overrides).plan
+
+
+def open_job(path: str | Path, overrides: Sequence[str | Override] = ()) -> LoadedJob:
+    """Return a job's plan and where its results go; see `load`."""
+    document = apply(read(Path(path)), _parsed(overrides))
+    return expand(document, Path(path).parent)
+
+
+def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
+    parsed: list[Override] = []
+    problems: list[Problem] = []
+    for override in overrides:
+        try:
+            parsed.append(Override.parse(override) if isinstance(override, str) else override)
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(problems)
+    return parsed
+
+
+def expand(document: Document, folder: Path) -> LoadedJob:
+    """Write a job out in full: names, derived models, grids, defaults.
+
+    Every part is checked even where another one is wrong, so that a person sees all problems at
+    once. No model is run; of checkpoints only the headers are read.
+
+    Args:
+        document: the job.
+        folder: where the job file lies; its `root` is relative to it.
+
+    Raises:
+        BadInput: with all problems.
+    """
+    findings = Findings(document)
+    sections = _sections(document.data, findings)
+    root = _root(sections.get("root"), document, folder, findings)
+    task: TaskSpec | None = sections.get("task")
+    if task is not None and not checks.check_task(task, findings):
+        task = None
+    # The raw lists: one wrong entry must not hide what is wrong with the others.
+    models = model_entries.resolve(
+        {role: document.data.get(role) for role in ("surrogates", "targets")}, findings
+    )
+    checks.check_model_fields(models, task.kind if task else None, findings)
+    if root is not None:
+        if task is not None:
+            for model in models:
+                if model.spec is not None:
+                    found = build.check(model.spec, root, task.kind)
+                    findings.add_nested(model.draft.locate, found)
+        checks.check_white_box(models, root, findings)
+        if task is not None and "data" in sections:
+            found = examples.check(sections["data"], task.goal, root)
+            findings.add_nested(lambda inner: ("data", *inner), found)
+    attacks = grid.resolve(document.data.get("attacks"), findings)
+    checks.check_attacks(attacks, models if "surrogates" in sections else (), task, findings)
+    if "surrogates" in sections and "targets" in sections:
+        checks.check_select(sections.get("select", Select()), models, findings)
+    findings.raise_if_any()
+    assert root is not None
+    job = Job.model_validate(document.data)
+    plan = Plan(
+        name=job.name,
+        task=job.task,
+        root=root,
+        data=job.data,
+        select=job.select,
+        **checks.by_role(models),
+        attacks=tuple(attack for attack, _ in attacks),
+        evaluate=job.evaluate,
+        resources=job.resources,
+        seed=job.seed,
+    )
+    return LoadedJob(plan, job.output)
+
+
+def _sections(data: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    """Validate each top-level field by itself; return those that are right."""
+    sections: dict[str, Any] = {}
+    for key in data.keys() - Job.model_fields.keys():
+        findings.add((key,), suggest(key, sorted(Job.model_fields), "key"))
+    for key, field in Job.model_fields.items():
+        if key not in data:
+            if field.is_required():
+                meaning = " ".join((field.description or "").split())
+                findings.add((), f"`{key}` is missing; expected: {meaning}")
+            else:
+                sections[key] = field.get_default(call_default_factory=True)
+            continue
+        kind: Any = Annotated[field.annotation, field]
+        try:
+            value = TypeAdapter(kind).validate_python(data[key])
+            wrong = list(truth_values(value, data[key]))
+        except ValidationError as error:
+            wrong = complaints(error, field.annotation, data[key])
+        for complaint in wrong:
+            findings.add((key, *complaint.where), complaint.what)
+        if not wrong:
+            sections[key] = value
+    return sections
+
+
+def _root(root: Path | None, document: Document, folder: Path, findings: Findings) -> Path | None:
+    if root is None:
+        return None
+    start = Path() if ("root",) in document.overrides else folder
+    try:
+        found = (start / root.expanduser()).resolve()
+    except (ValueError, RuntimeError, OSError) as error:
+        findings.add(("root",), f"not a folder's name: {error}")
+        return None
+    if not found.is_dir():
+        findings.add(("root",), f"no folder {found}; data and checkpoints are looked for there")
+        return None
+    return found

@@ -1,0 +1,243 @@
+"""Job files as plain data that remembers its lines."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from pipeline.problems import BadInput, Problem
+
+Where: TypeAlias = tuple[str | int, ...]
+"""A place in a job: keys and list positions from the top, such as ``("attacks", 1, "base")``."""
+
+LARGEST_FILE = 1 << 20
+"""Bytes; a job is written by a person."""
+LARGEST_JOB = 200_000
+"""Values after all aliases are written out: aliases of aliases grow without bound."""
+
+_TAG = "tag:yaml.org,2002:"
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def dotted(where: Where) -> str:
+    """Write a place as people do: ``attacks[1].base``."""
+    text = ""
+    for key in where:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+@dataclass(frozen=True)
+class Document:
+    """A job file's content, and where each value was written.
+
+    Attributes:
+        name: the file, as the person named it.
+        data: mappings, lists, text, numbers, booleans and None.
+        lines: line of each place that the file has, counted from 1.
+        overrides: places that the command line replaced, and the option that did.
+    """
+
+    name: str
+    data: Any
+    lines: dict[Where, int]
+    overrides: dict[Where, str] = field(default_factory=dict)
+
+    def line(self, where: Where) -> int:
+        """Return the line of a place, or of the closest one around it that the file has."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return self.lines.get(where, 1)
+
+    def describe(self, where: Where) -> str:
+        """Return ``file:line: field`` of a place, or the option that set it."""
+        for depth in range(len(where), 0, -1):
+            option = self.overrides.get(where[:depth])
+            if option is not None:
+                return option if depth == len(where) else f"{option}: {dotted(where)}"
+        place = f"{self.name}:{self.line(where)}"
+        return f"{place}: {dotted(where)}" if where else place
+
+
+def read(path: Path) -> Document:
+    """Read a job file: YAML 1.2 scalars, no tags, no duplicate keys.
+
+    Anchors, aliases and ``<<`` merges work. ``1e-3`` is a number, ``8/255`` and ``yes`` are text.
+
+    Raises:
+        BadInput: with the line and column of what cannot be read, or of every duplicate key.
+    """
+    name = str(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise BadInput(Problem(name, f"cannot read the job file: {error.strerror}")) from None
+    if len(content) > LARGEST_FILE:
+        raise BadInput(Problem(name, f"larger than {LARGEST_FILE:,} bytes: not a job file"))
+    try:
+        return parse(content.decode("utf-8-sig"), name)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BadInput(Problem(f"{name}:{line}", "not UTF-8 text: not a job file")) from None
+
+
+def parse(text: str, name: str) -> Document:
+    """Read a job from text; ``name`` stands for the file in messages.
+
+    Raises:
+        BadInput: as `read`.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            raise BadInput(Problem(name, "the file is empty; expected `key: value` lines"))
+        builder = _Builder(name)
+        data = builder.build(node, ())
+    except yaml.MarkedYAMLError as error:
+        raise BadInput(_syntax(error, name)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadInput(
+            Problem(f"{name}:{line}", f"character {error.character!r} is not allowed in YAML")
+        ) from None
+    except RecursionError:
+        raise BadInput(Problem(name, "nested too deeply to be a job file")) from None
+    if builder.problems:
+        raise BadInput(builder.problems)
+    if not isinstance(data, dict):
+        raise BadInput(Problem(f"{name}:1", "expected `key: value` lines at the top"))
+    return Document(name, data, builder.lines)
+
+
+def parse_value(text: str) -> Any:
+    """Read one value as a job file would; used by ``--set``.
+
+    Raises:
+        BadInput: when it is not YAML.
+    """
+    return parse(f"value: {text}", "").data["value"]
+
+
+def _syntax(error: yaml.MarkedYAMLError, name: str) -> Problem:
+    what = error.problem or error.context or "not valid YAML"
+    if "'\\t'" in what:
+        what = "a tab cannot indent YAML; use spaces"
+    elif "mapping values are not allowed" in what:
+        what = "unexpected ':'; check the indentation, or put the text in quotes"
+    elif "single document" in str(error.context):
+        what = "more than one document (`---`); a job file holds one"
+    mark = error.problem_mark or error.context_mark
+    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+    return Problem(where, what)
+
+
+class _Builder:
+    """Turns YAML nodes into plain data, noting lines and collecting problems."""
+
+    def __init__(self, name: str) -> None:
+        self.problems: list[Problem] = []
+        self.lines: dict[Where, int] = {}
+        self._name = name
+        self._open: set[int] = set()
+        self._count = 0
+
+    def build(self, node: yaml.Node, where: Where) -> Any:
+        self._count += 1
+        if self._count > LARGEST_JOB:
+            raise BadInput(Problem(self._name, f"more than {LARGEST_JOB:,} values"))
+        self.lines.setdefault(where, node.start_mark.line + 1)
+        if id(node) in self._open:
+            self._complain(node, where, "an alias refers to what contains it")
+            return None
+        self._open.add(id(node))
+        try:
+            match node:
+                case yaml.MappingNode():
+                    return self._mapping(node, where)
+                case yaml.SequenceNode():
+                    self._tag(node, where, "seq")
+                    return [self.build(item, (*where, i)) for i, item in enumerate(node.value)]
+                case yaml.ScalarNode():
+                    return self._scalar(node, where)
+            raise AssertionError(f"YAML has no {type(node).__name__}")
+        finally:
+            self._open.remove(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        self._tag(node, where, "map")
+        found: dict[str, Any] = {}
+        first: dict[str, int] = {}
+        merges: list[yaml.Node] = []
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._complain(key_node, where, "a key must be plain text")
+                continue
+            key = key_node.value
+            if key == "<<" and key_node.style is None:
+                merges.append(value_node)
+            elif key in first:
+                self._complain(
+                    key_node, (*where, key), f"given twice; the first is in line {first[key]}"
+                )
+            else:
+                first[key] = line
+                self.lines[(*where, key)] = line
+                found[key] = self.build(value_node, (*where, key))
+        for merge in merges:
+            self._merge(merge, where, found)
+        return found
+
+    def _merge(self, node: yaml.Node, where: Where, found: dict[str, Any]) -> None:
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for source in sources:
+            if not isinstance(source, yaml.MappingNode):
+                self._complain(source, where, "`<<` merges mappings only")
+                continue
+            # The keys already there win, and so do their lines.
+            kept = dict(self.lines)
+            found |= {**self.build(source, where), **found}
+            self.lines |= kept
+
+    def _scalar(self, node: yaml.ScalarNode, where: Where) -> Any:
+        text: str = node.value
+        tag = node.tag.removeprefix(_TAG)
+        if node.style is not None:
+            self._tag(node, where, "str")
+            return text
+        if tag not in _PLAIN:
+            self._tag(node, where, "str")
+            return text
+        if _NULL.fullmatch(text):
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if _INT.fullmatch(text) and len(text) < 100:
+            return int(text)
+        if _ENDLESS.fullmatch(text) or (_FLOAT.fullmatch(text) and math.isinf(float(text))):
+            self._complain(node, where, f"expected a finite number, got {text}")
+            return 0.0
+        return float(text) if _FLOAT.fullmatch(text) else text
+
+    def _tag(self, node: yaml.Node, where: Where, kind: str) -> None:
+        if node.tag != _TAG + kind:
+            shown = node.tag.replace(_TAG, "!!")
+            self._complain(node, where, f"tags such as {shown} are not allowed")
+
+    def _complain(self, node: yaml.Node, where: Where, what: str) -> None:
+        place = f"{self._name}:{node.start_mark.line + 1}"
+        self.problems.append(Problem(f"{place}: {dotted(where)}" if where else place, what))
+
+
+_PLAIN = {"str", "int", "float", "bool", "null", "timestamp", "merge", "value"}
+"""What PyYAML makes of plain scalars by YAML 1.1; read again here by YAML 1.2."""

@@ -1,0 +1,41 @@
+"""Result tables: `read(run, "verdicts")` gives a pandas frame."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.results.folder import RunFolder
+from pipeline.results.schema import TABLES
+
+__all__ = ["TABLES", "RunFolder", "decode_image", "manifest", "read"]
+
+
+def read(run: str, table: str) -> pd.DataFrame:
+    """Return a table of a run; the same as ``pandas.read_parquet(f"{run}/{table}")``.
+
+    Raises:
+        ValueError: when there is no such table or no run at that place.
+    """
+    if table not in TABLES:
+        raise ValueError(f"unknown table {table!r}; known: {', '.join(TABLES)}")
+    folder = RunFolder(run)
+    if not folder.exists():
+        raise ValueError(f"{run}: no run here (plan.json is missing)")
+    frame: pd.DataFrame = folder.table(table).to_pandas()
+    return frame
+
+
+def manifest(run: str) -> dict[str, Any]:
+    """Return what a run recorded about its models, attacks, thresholds and software."""
+    content: dict[str, Any] = json.loads(RunFolder(run).read("manifest.json"))
+    return content
+
+
+def decode_image(row: pd.Series) -> np.ndarray:
+    """Return the image of a row of the `examples` table, (height, width, 3), uint8 or float32."""
+    flat = np.frombuffer(row["image"], dtype=row["dtype"])
+    return flat.reshape(int(row["height"]), int(row["width"]), 3)

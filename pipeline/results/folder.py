@@ -1,0 +1,122 @@
+"""A run's folder: atomic Parquet files, the ledger of finished units, the manifest.
+
+A unit's files are written whole under names that depend on the unit alone (aside, then renamed;
+object stores publish an object only when it is complete), and its ledger entry last. Whatever is
+interrupted is done again and replaces its own files, so that every row is there exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline.results.schema import TABLES
+
+
+class RunFolder:
+    """Reads and writes one run, on a local path or an object store (``s3://``, ``gs://``)."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        if "://" in location:
+            self._fs, self._root = fs.FileSystem.from_uri(location)
+        else:
+            self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
+        self._local = isinstance(self._fs, fs.LocalFileSystem)
+
+    def exists(self, name: str = "plan.json") -> bool:
+        """Return whether a file of the run is there."""
+        found = self._fs.get_file_info(self._path(name)).type
+        return bool(found != fs.FileType.NotFound)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file so that it is there whole or not at all."""
+        path = self._path(name)
+        self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+        if not self._local:
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(content)
+            return
+        aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+        aside.replace(path)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        with self._fs.open_input_stream(self._path(name)) as stream:
+            return bytes(stream.read())
+
+    def delete(self, name: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(name):
+            self._fs.delete_file(self._path(name))
+
+    def write_rows(self, table: str, unit: str, columns: Mapping[str, Any]) -> int:
+        """Write a unit's rows of one table, replacing what an interrupted attempt left.
+
+        Args:
+            table: a name in `TABLES`.
+            unit: id of the unit; names the file.
+            columns: one sequence a column, all of the same length, plus scalars that are repeated.
+
+        Returns:
+            The number of rows.
+        """
+        schema = TABLES[table]
+        lengths = {len(v) for v in columns.values() if isinstance(v, list | np.ndarray)}
+        (rows,) = lengths
+        arrays = []
+        for field in schema:
+            value = columns[field.name] if field.name != "unit" else unit
+            if not isinstance(value, list | np.ndarray):
+                value = [value] * rows
+            arrays.append(pa.array(value, field.type))
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            pa.Table.from_arrays(arrays, schema=schema),
+            sink,
+            compression="zstd",
+            compression_level=1,
+        )
+        self.write(f"{table}/{unit}.parquet", sink.getvalue().to_pybytes())
+        return int(rows)
+
+    def finish(self, unit: str, entry: Mapping[str, Any]) -> None:
+        """Record a unit as finished: from now on `resume` skips it."""
+        self.write(f"ledger/{unit}.json", json.dumps(entry, sort_keys=True).encode())
+
+    def finished(self) -> set[str]:
+        """Return the ids of the units in the ledger."""
+        selector = fs.FileSelector(self._path("ledger"), allow_not_found=True)
+        return {
+            info.base_name.removesuffix(".json")
+            for info in self._fs.get_file_info(selector)
+            if info.base_name.endswith(".json") and not info.base_name.startswith(".")
+        }
+
+    def table(self, name: str) -> pa.Table:
+        """Return a whole table, empty if nothing was written to it."""
+        selector = fs.FileSelector(self._path(name), allow_not_found=True)
+        paths = sorted(
+            info.path
+            for info in self._fs.get_file_info(selector)
+            if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
+        )
+        if not paths:
+            return TABLES[name].empty_table()
+        return pa.concat_tables(
+            pq.read_table(path, filesystem=self._fs, schema=TABLES[name]) for path in paths
+        )
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"

@@ -1,0 +1,110 @@
+"""The tables of a run: columns, units, meanings. They travel in the Parquet files themselves."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
+
+
+_TEXT, _REAL, _COUNT, _FLAG = pa.string(), pa.float64(), pa.int32(), pa.bool_()
+
+_ATTACK = [
+    _column("example", _TEXT, "stable id of the attacked image or pair"),
+    _column("task", _TEXT, "classification or verification"),
+    _column("goal", _TEXT, "untargeted, targeted, impersonation or dodging"),
+    _column("attack", _TEXT, "label of the attack, unique within the run"),
+    _column("base", _TEXT, "its base: the parts besides the combination rule, such as di-ti-mi"),
+    _column("combine", _TEXT, "its combination rule, such as rgea"),
+    _column("surrogates", _TEXT, "names of the surrogates, joined by +"),
+    _column("norm", _TEXT, "norm of the budget: linf or l2"),
+    _column("epsilon", _REAL, "budget as the job states it, 8-bit steps (255 times [0, 1] units)"),
+    _column("steps", _COUNT, "updates T of the attack"),
+    _column("step_size", _REAL, "alpha, 8-bit steps"),
+]
+_DISTANCE = [
+    _column("linf", _REAL, "largest change of a pixel, 8-bit steps, on the evaluated image"),
+    _column("l2", _REAL, "root mean square change, |d|_2 / sqrt(3HW), 8-bit steps"),
+]
+
+EXAMPLES = pa.schema(
+    [
+        *_ATTACK,
+        *_DISTANCE,
+        _column("height", _COUNT, "height of the image, pixels", True),
+        _column("width", _COUNT, "width of the image, pixels", True),
+        _column("dtype", _TEXT, "uint8 (8-bit steps) or float32 ([0, 1]) of `image`", True),
+        _column("image", pa.binary(), "adversarial image, raw, height x width x 3, RGB", True),
+        _column("unit", _TEXT, "unit of work that wrote the row"),
+    ]
+)
+"""One row an adversarial image."""
+
+VERDICTS = pa.schema(
+    [
+        *_ATTACK,
+        _column("target", _TEXT, "name of the target model"),
+        _column("group", _TEXT, "group of the target: normal, transform, white-box, ..."),
+        _column("white_box", _FLAG, "whether the target is one of this attack's surrogates"),
+        _column("step", _COUNT, "the update after which the image was evaluated, 1..T"),
+        _column("success", _REAL, "share of the evaluations that succeeded: 0 or 1 if repeats = 1"),
+        _column("success_std", _REAL, "standard deviation over the repeats; 0 if repeats = 1"),
+        _column(
+            "score",
+            _REAL,
+            "classification: the attacker's logit margin (> 0 succeeds); verification: cosine",
+        ),
+        _column("score_std", _REAL, "standard deviation over the repeats; 0 if repeats = 1"),
+        _column("threshold", _REAL, "verification: cosine threshold; classification: 0"),
+        _column("clean_score", _REAL, "the same score of the clean image"),
+        _column("clean_success", _REAL, "the same success rate of the clean image"),
+        _column(
+            "clean_correct",
+            _FLAG,
+            "whether the target was right before the attack: the true class, or the right side of "
+            "the threshold (impersonation: pair rejected; dodging: pair accepted)",
+            True,
+        ),
+        _column("clean_accepted", _FLAG, "verification: whether the clean pair was accepted", True),
+        _column("prediction", _COUNT, "classification: class predicted for the image", True),
+        _column("repeats", _COUNT, "evaluations of a randomised target"),
+        *_DISTANCE,
+        _column("unit", _TEXT, "unit of work that wrote the row"),
+    ]
+)
+"""One row an adversarial image x target x evaluated step."""
+
+TRACES = pa.schema(
+    [
+        _column("example", _TEXT, "stable id of the attacked image or pair"),
+        _column("attack", _TEXT, "label of the attack"),
+        _column("step", _COUNT, "update 1..T"),
+        _column("losses", pa.list_(_REAL), "objective of each surrogate before the update"),
+        _column("weights", pa.list_(_REAL), "weight of each surrogate; NaN if the rule has none"),
+        _column("linf", _REAL, "largest change of a pixel after the update, 8-bit steps"),
+        _column("l2", _REAL, "root mean square change after the update, 8-bit steps"),
+        _column("fallback", _FLAG, "whether the rule fell back to Ens-l2 in this update"),
+        _column("unit", _TEXT, "unit of work that wrote the row"),
+    ]
+)
+"""One row an image x update."""
+
+FAILURES = pa.schema(
+    [
+        _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
+        _column("attack", _TEXT, "label of the attack; empty for inputs", True),
+        _column("stage", _TEXT, "input, attack or unit"),
+        _column("reason", _TEXT, "what was wrong"),
+        _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
+    ]
+)
+"""One row a rejected input, a lost example or a failed unit of work."""
+
+TABLES: dict[str, pa.Schema] = {
+    "examples": EXAMPLES,
+    "verdicts": VERDICTS,
+    "traces": TRACES,
+    "failures": FAILURES,
+}

@@ -1,0 +1,85 @@
+"""Building a plan's models, and showing images to them: shared by every engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.models.build import build
+from pipeline.models.fold import fold_batch_norm
+from pipeline.models.spec import ModelSpec
+from pipeline.run.engine import Look, ModelCard
+from pipeline.run.plan import Plan, Resources
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+RANDOMISED_REPEATS = 5
+"""Default evaluations of a randomised target per image (PEERS trap 16)."""
+
+
+def configure(resources: Resources, threads: int | None) -> None:
+    """Set the process-wide torch settings that a plan asks for."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = resources.tf32
+    torch.backends.cudnn.allow_tf32 = resources.tf32
+
+
+def device() -> torch.device:
+    """Return the GPU that this process may use, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def build_surrogate(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
+    """Build a surrogate in the plan's precision, with batch norm folded if the plan says so."""
+    return _built(spec, plan, plan.resources.dtype, plan.resources.fold)
+
+
+def build_target(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
+    """Build a target: float32, as its checkpoint has it."""
+    return _built(spec, plan, "float32", False)
+
+
+def _built(spec: ModelSpec, plan: Plan, dtype: str, fold: bool) -> tuple[Model, ModelCard]:
+    model = build(spec, root=plan.root, device=device(), dtype=DTYPES[dtype], task=plan.task.kind)
+    fingerprint, weights = model.fingerprint, model.weights_fingerprint
+    folded = False
+    if fold:
+        model, folded = fold_batch_norm(model)
+    return model, ModelCard(
+        name=spec.name,
+        fingerprint=fingerprint,
+        weights=weights,
+        preprocessing=str(model.preprocessing),
+        randomised=model.randomised,
+        folded=folded,
+        device=str(device()),
+    )
+
+
+def show(model: Model, look: Look, rows: int = 256) -> np.ndarray:
+    """Return a model's outputs on images, (repeats, B, C), float32.
+
+    A randomised model sees each image ``repeats`` times, with draws keyed by (seed, example,
+    attack, model, repeat).
+    """
+    where = next(model.parameters()).device
+    dtype = next(model.parameters()).dtype
+    repeats = look.repeats.get(model.name, 1)
+    answers = []
+    with torch.inference_mode():
+        for repeat in range(repeats):
+            parts = []
+            for first in range(0, len(look.images), rows):
+                images = look.images[first : first + rows].to(where, dtype)
+                draws = Draws.keyed(
+                    look.seed,
+                    look.ids[first : first + rows],
+                    attack=look.attack,
+                    step=repeat,
+                    model=f"target/{model.name}",
+                )
+                parts.append(model(images, draws).float().cpu())
+            answers.append(torch.cat(parts).numpy())
+    return np.stack(answers)

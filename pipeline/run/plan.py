@@ -1,0 +1,102 @@
+"""A run, written out in full: what `gauntlet run` does and `gauntlet resume` does again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.attacks.recipe import Attack
+from pipeline.batch import Goal, Task
+from pipeline.data.spec import DataSpec
+from pipeline.models.spec import ModelSpec
+from pipeline.spec import Spec
+
+
+class TaskSpec(Spec):
+    """What the models do and what the attacker wants."""
+
+    kind: Task
+    """`classification` or `verification`."""
+    goal: Goal
+    """`untargeted` or `targeted`; `impersonation` or `dodging`."""
+
+
+class Select(Spec):
+    """Which examples are attacked, by the models' own answers on the clean images."""
+
+    correct: tuple[str, ...] | Literal["surrogates", "targets", "all"] | None = None
+    """Keep the examples that all of these models (names, or a role) get right."""
+    limit: int | None = Field(None, ge=1)
+    """Stop after this many kept examples."""
+
+
+class Evaluate(Spec):
+    """What is evaluated and kept."""
+
+    quantize: bool = True
+    """Round adversarial images to 8 bits inside the ball before they are stored and judged."""
+    images: bool = True
+    """Store the adversarial images in the `examples` table."""
+    traces: bool = True
+    """Store one row an image x step in the `traces` table."""
+
+
+class Resources(Spec):
+    """Where the work is done. Nothing here changes which numbers are drawn."""
+
+    placement: Literal["auto", "in-process", "packed", "pinned"] = "auto"
+    """`in-process`: no Ray. `packed`: every worker holds all surrogates. `pinned`: one surrogate an
+    actor."""
+    batch: int = Field(64, ge=1)
+    """Examples in a unit of work."""
+    in_flight: int | Literal["auto"] = Field("auto")
+    """Units that are worked on at the same time."""
+    workers: int | Literal["auto"] = Field("auto")
+    """packed: number of workers."""
+    target_workers: int | Literal["auto"] = Field("auto")
+    """Processes that the targets are spread over."""
+    replicas: int = Field(1, ge=1)
+    """pinned: actors for each surrogate."""
+    threads: int | Literal["auto"] = Field("auto")
+    """CPU threads of each worker."""
+    surrogate_gpus: float | Literal["auto"] = Field("auto")
+    """Share of a GPU for each surrogate actor or packed worker."""
+    target_gpus: float | Literal["auto"] = Field("auto")
+    """Share of a GPU for each target worker."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision of images, gradients and surrogates."""
+    tf32: bool = False
+    """Allow TF32 matrix products on GPUs."""
+    fold: bool = True
+    """Fold batch norm into convolutions and use channels-last memory (gradients agree to 1e-5)."""
+    rows_per_pass: int = Field(256, ge=1)
+    """Most image views in one forward pass of a surrogate: bounds memory."""
+
+
+class Plan(Spec):
+    """Everything that determines a run's rows, and where it runs."""
+
+    name: str
+    """Names the run."""
+    task: TaskSpec
+    """What the models do and what the attacker wants."""
+    root: Path
+    """Folder that relative paths of data and checkpoints start from."""
+    data: DataSpec
+    """The images or pairs to attack."""
+    select: Select = Select()
+    """Which of them are attacked."""
+    surrogates: tuple[ModelSpec, ...] = Field(min_length=1)
+    """Models whose gradients the attacks use."""
+    targets: tuple[ModelSpec, ...] = Field(min_length=1)
+    """Models that judge the attacked images."""
+    attacks: tuple[Attack, ...] = Field(min_length=1)
+    """Every attack, written out."""
+    evaluate: Evaluate = Evaluate()
+    """What is evaluated and kept."""
+    resources: Resources = Resources()
+    """Where the work is done."""
+    seed: int = 0
+    """Keys every random draw."""

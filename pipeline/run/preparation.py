@@ -1,0 +1,136 @@
+"""What a run finds out before it attacks: thresholds, and which examples qualify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.batch import Task
+from pipeline.data.examples import Examples
+from pipeline.evaluation.verification import protocol
+from pipeline.problems import BadInput, Problem
+from pipeline.run.engine import Engine, Look
+from pipeline.run.judging import Judges
+from pipeline.run.plan import Plan
+from pipeline.run.progress import Progress
+
+
+def thresholds(
+    plan: Plan, examples: Examples, engine: Engine, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Return each verification model's threshold and accuracy by the LFW protocol.
+
+    Every image of the pair list is embedded once by every model whose job entry gives no threshold.
+    Empty for classification.
+    """
+    if plan.task.kind is Task.CLASSIFICATION:
+        return {}
+    wanted = _judged(plan)
+    found: dict[str, dict[str, Any]] = {
+        spec.name: {"threshold": spec.threshold, "source": "job"}
+        for spec in (*plan.surrogates, *plan.targets)
+        if spec.threshold is not None
+    }
+    missing = [name for name in wanted if name not in found]
+    if not missing:
+        return found
+    pairs = examples.verification_pairs()
+    images = sorted({*pairs.first, *pairs.second})
+    row = {image: position for position, image in enumerate(images)}
+    progress.stage("thresholds", len(images), "images")
+    size = plan.resources.batch
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in missing}
+    for first in range(0, len(images), size):
+        chunk = images[first : first + size]
+        ids = tuple(f"image/{image}" for image in chunk)
+        look = Look(examples.images(chunk), ids, "threshold", plan.seed)
+        for name, outputs in engine.outputs(tuple(missing), look).items():
+            parts[name].append(_unit(outputs[0]))
+        progress.advance("thresholds", len(chunk))
+    for name, embedded in parts.items():
+        vectors = np.concatenate(embedded)
+        scores = (
+            vectors[[row[image] for image in pairs.first]]
+            * vectors[[row[image] for image in pairs.second]]
+        ).sum(1)
+        result = protocol(scores, pairs.same, pairs.fold)
+        found[name] = {
+            "source": "LFW protocol",
+            "pairs": len(pairs.first),
+            "threshold": result.threshold,
+            "accuracy": result.accuracy_mean,
+            "accuracy_standard_error": result.accuracy_standard_error,
+            "accuracy_sd": result.accuracy_sd,
+            "accuracy_at_threshold": result.accuracy_at_threshold,
+        }
+        progress.note(
+            f"{name}: threshold {result.threshold:.4f}, accuracy "
+            f"{100 * result.accuracy_mean:.2f} ± {100 * result.accuracy_standard_error:.2f} % "
+            f"(ten folds, standard error)"
+        )
+    return found
+
+
+def _judged(plan: Plan) -> list[str]:
+    """Return the models whose verdicts the run needs: targets, and those that select examples."""
+    return list(dict.fromkeys([*(spec.name for spec in plan.targets), *selecting(plan)]))
+
+
+def selecting(plan: Plan) -> tuple[str, ...]:
+    """Return the names of the models that must be right about every attacked example."""
+    match plan.select.correct:
+        case None:
+            return ()
+        case "surrogates":
+            return tuple(spec.name for spec in plan.surrogates)
+        case "targets":
+            return tuple(spec.name for spec in plan.targets)
+        case "all":
+            names = [spec.name for spec in (*plan.surrogates, *plan.targets)]
+            return tuple(dict.fromkeys(names))
+        case names:
+            return tuple(names)
+
+
+def select(
+    plan: Plan, examples: Examples, judges: Judges, progress: Progress
+) -> tuple[list[str], int]:
+    """Return the ids of the examples to attack, and how many were looked at."""
+    names = selecting(plan)
+    limit = plan.select.limit
+    if not names:
+        ids = list(examples.ids)
+        return ids[:limit], len(ids)
+    progress.stage("select", len(examples))
+    kept: list[str] = []
+    looked_at = 0
+    size = plan.resources.batch
+    for first in range(0, len(examples), size):
+        chosen = range(first, min(first + size, len(examples)))
+        looked_at += len(chosen)
+        progress.advance("select", len(chosen))
+        loaded = examples.load(chosen)
+        right = set(loaded.batch.ids) if loaded.batch is not None else set()
+        if loaded.batch is not None:
+            answers = judges.clean(loaded.batch, names)
+            for name in names:
+                correct = answers.correct[name]
+                if correct is None:
+                    raise BadInput(
+                        Problem("select.correct", "the data has no labels to be right about")
+                    )
+                right &= {i for i, ok in zip(loaded.batch.ids, correct, strict=True) if ok}
+        rejected = {item.id for item in loaded.rejected}
+        # What cannot be decoded stays in, so that the attack stage reports it in `failures`.
+        kept += [examples.ids[i] for i in chosen if examples.ids[i] in right | rejected]
+        readable = [i for i in kept if i not in rejected]
+        if limit is not None and len(readable) >= limit:
+            return kept[: kept.index(readable[limit - 1]) + 1], looked_at
+    return kept, looked_at
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    wide = vectors.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(wide / np.maximum(norms, 1e-300))

@@ -1,0 +1,31 @@
+"""What a run says of its progress, whoever listens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told of stages and of examples done; must be safe to call from several threads."""
+
+    def stage(self, name: str, total: int, unit: str = "examples") -> None:
+        """Start a stage of ``total`` units, or set its total anew."""
+
+    def advance(self, name: str, count: int) -> None:
+        """Report ``count`` more units of a stage done."""
+
+    def note(self, text: str) -> None:
+        """Say something that the person should know: a choice, a rejected input."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def stage(self, name: str, total: int, unit: str = "examples") -> None:
+        """Ignore."""
+
+    def advance(self, name: str, count: int) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""

@@ -1,0 +1,249 @@
+"""The stream: examples -> attack -> targets -> tables (ARCHITECTURE section 3)."""
+
+from __future__ import annotations
+
+import json
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from pipeline.data.examples import Examples, open_examples
+from pipeline.problems import BadInput, Problem
+from pipeline.results.folder import RunFolder
+from pipeline.run.engine import Engine
+from pipeline.run.judging import Judges
+from pipeline.run.plan import Plan
+from pipeline.run.preparation import select, thresholds
+from pipeline.run.progress import Progress
+from pipeline.run.unit import BatchWork, Unit, write_unit
+
+ATTEMPTS = 2
+"""How often a unit of work is tried before it goes to `failures`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        folder: where its tables are.
+        units_done: finished units, those of earlier attempts included.
+        units_failed: units that kept failing; `resume` tries them again.
+        rejected: inputs that could not be read.
+        lost: examples x attacks that could not be attacked.
+        seconds: wall-clock time of this attempt.
+    """
+
+    folder: str
+    units_done: int
+    units_failed: int
+    rejected: int
+    lost: int
+    seconds: float
+
+
+class Runner:
+    """Carries a plan out in a run folder, from wherever an earlier attempt stopped.
+
+    As many threads as the engine has lanes take units from one stream, batch by batch and attack by
+    attack; each carries its unit through attack, targets and writing before it takes another. So at
+    most ``lanes`` batches of pixels exist at a time, however many examples there are.
+    """
+
+    def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, progress: Progress) -> None:
+        self._plan, self._folder = plan, folder
+        self._engine, self._progress = engine, progress
+        self._lock = threading.Lock()
+        self._done = folder.finished()
+        self._found = len(self._done)
+        self._failed = self._rejected = self._lost = 0
+        self._stopping = threading.Event()
+
+    def run(self) -> Outcome:
+        """Run what the ledger does not have yet.
+
+        Raises:
+            BadInput: when no example is left to attack, or when a resumed run's models changed.
+        """
+        started = time.perf_counter()
+        plan = self._plan
+        self._progress.note(f"placement: {self._engine.description}")
+        record = self._record()
+        self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+        if "thresholds" not in record:
+            record["thresholds"] = thresholds(plan, self._examples, self._engine, self._progress)
+            self._save(record)
+        self._judges = Judges(plan, self._engine, record["thresholds"])
+        self._chosen = self._selection(record)
+        total = len(self._chosen) * len(plan.attacks)
+        self._progress.stage("attack and evaluate", total)
+        self._work()
+        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        record["seconds"] = record.get("seconds", 0.0) + time.perf_counter() - started
+        record["units"] = {"done": self._found, "failed": self._failed}
+        self._save(record)
+        return Outcome(
+            folder=self._folder.location,
+            units_done=self._found,
+            units_failed=self._failed,
+            rejected=self._rejected,
+            lost=self._lost,
+            seconds=time.perf_counter() - started,
+        )
+
+    # -- stages --------------------------------------------------------------------------------
+
+    def _selection(self, record: dict[str, Any]) -> Examples:
+        if not self._folder.exists("selection.json"):
+            ids, looked_at = select(self._plan, self._examples, self._judges, self._progress)
+            record["selection"] = {"kept": len(ids), "looked_at": looked_at}
+            self._save(record)
+            self._folder.write("selection.json", json.dumps(ids).encode())
+        chosen = self._examples.select(json.loads(self._folder.read("selection.json")))
+        if not len(chosen):
+            where = "select.correct" if self._plan.select.correct else "data"
+            raise BadInput(Problem(where, "no example is left to attack"))
+        return chosen
+
+    def _work(self) -> None:
+        units = self._units()
+        if self._engine.lanes == 1:
+            self._lane(units)
+            return
+        errors: list[BaseException] = []
+        threads = [
+            threading.Thread(target=self._guarded_lane, args=(units, errors), daemon=True)
+            for _ in range(self._engine.lanes)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # stays open to Ctrl-C
+        finally:
+            self._stopping.set()
+        if errors:
+            raise errors[0]
+
+    def _units(self) -> Iterator[Unit]:
+        """Yield what is left to do, batch by batch, so that images are decoded once."""
+        size = self._plan.resources.batch
+        for first in range(0, len(self._chosen), size):
+            positions = range(first, min(first + size, len(self._chosen)))
+            ids = [self._chosen.ids[position] for position in positions]
+            left = []
+            for attack in self._plan.attacks:
+                unit = Unit.of(self._plan, attack, ids)
+                if unit.id in self._done:
+                    self._progress.advance("attack and evaluate", len(ids))
+                else:
+                    left.append((attack, unit.id))
+            if left:
+                work = BatchWork(self._plan, self._chosen, positions, self._judges, self._folder)
+                self._rejected += work.rejected  # the lanes take units under the lock
+                if work.rejected:
+                    self._progress.note(f"{work.rejected} inputs set aside in `failures`")
+                for attack, name in left:
+                    yield Unit(name, attack, tuple(ids), work)
+
+    def _guarded_lane(self, units: Iterator[Unit], errors: list[BaseException]) -> None:
+        try:
+            self._lane(units)
+        except BaseException as error:
+            errors.append(error)
+            self._stopping.set()
+
+    def _lane(self, units: Iterator[Unit]) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                unit = next(units, None)
+            if unit is None:
+                return
+            self._carry_out(unit)
+
+    def _carry_out(self, unit: Unit) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                lost = write_unit(self._plan, unit, self._engine, self._judges, self._folder)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except Exception as error:
+                if attempt < ATTEMPTS:
+                    continue
+                self._give_up(unit, error)
+                return
+            with self._lock:
+                self._found += 1
+                self._lost += lost
+            self._progress.advance("attack and evaluate", len(unit.ids))
+            return
+
+    def _give_up(self, unit: Unit, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        with self._lock:
+            self._failed += 1
+        self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
+        self._folder.write_rows(
+            "failures",
+            unit.id,
+            {
+                "example": [None],
+                "attack": [unit.attack.label],
+                "stage": ["unit"],
+                "reason": [reason],
+            },
+        )
+
+    # -- the manifest --------------------------------------------------------------------------
+
+    def _record(self) -> dict[str, Any]:
+        """Return the manifest so far, refusing to go on with other models than before."""
+        cards = {key: vars(card) for key, card in self._engine.cards.items()}
+        if self._folder.exists("manifest.json"):
+            record: dict[str, Any] = json.loads(self._folder.read("manifest.json"))
+            changed = [
+                key
+                for key, card in record["models"].items()
+                if cards.get(key, {}).get("fingerprint") != card["fingerprint"]
+            ]
+            if changed:
+                raise BadInput(
+                    Problem(
+                        self._folder.location,
+                        f"cannot resume: {', '.join(changed)} changed since the run began; "
+                        "put the old checkpoint back, or start a new run",
+                    )
+                )
+        else:
+            record = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        record |= {
+            "name": self._plan.name,
+            "seed": self._plan.seed,
+            "task": self._plan.task.model_dump(mode="json"),
+            "evaluate": self._plan.evaluate.model_dump(mode="json"),
+            "resources": self._plan.resources.model_dump(mode="json"),
+            "placement": self._engine.description,
+            "attacks": [attack.summary() for attack in self._plan.attacks],
+            "models": cards,
+            "software": _software(),
+        }
+        self._save(record)
+        return record
+
+    def _save(self, record: dict[str, Any]) -> None:
+        self._folder.write("manifest.json", json.dumps(record, indent=2).encode())
+
+
+def _software() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("gauntlet", "torch", "torchvision", "numpy", "ray"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    return versions
