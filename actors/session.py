@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import ray
+from ray._private import ray_constants
 
 from actors.placement import Devices, local_memory
 
@@ -19,7 +21,12 @@ def connect(address: str | None) -> Devices:
     """
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        logging.getLogger("ray").setLevel(logging.WARNING)
         if address is None and "RAY_ADDRESS" not in os.environ:
+            # Ray replaces 127.0.0.1 by the machine's own address and then listens on all
+            # interfaces, unless it is told that this is no cluster, here and in its processes.
+            os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+            ray_constants.ENABLE_RAY_CLUSTER = False
             ray.init(
                 include_dashboard=False,
                 log_to_driver=False,

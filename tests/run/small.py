@@ -1,0 +1,58 @@
+"""A small real run: drawn shapes, bundled networks, two attacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+import jobs
+from actors.launch import launch
+from jobs.loading import load
+from pipeline import results
+from pipeline.run.plan import Plan
+from pipeline.run.runner import Outcome
+
+QUICKSTART = Path(jobs.__file__).parent / "quickstart"
+KEYS = ["example", "attack", "target", "step"]
+
+
+def network(name: str, **more: Any) -> dict[str, Any]:
+    source = "import:jobs.quickstart.networks:load"
+    return {"name": name, "source": source, "options": {"name": name},
+            "input_size": [32, 32], **more}  # fmt: skip
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "task": {"kind": "classification", "goal": "untargeted"},
+        "root": str(QUICKSTART),
+        "data": {"source": "npz", "path": "shapes.npz"},
+        "select": {"correct": "all", "limit": 24},
+        "surrogates": [network("plain"), network("separable")],
+        "targets": [network("wide"), {"like": "wide", "defence": "resize-pad", "repeats": 3}],
+        "attacks": [
+            {"base": "mi", "steps": 4},
+            {"base": "pgd-di", "combine": "rgea", "steps": 4},
+        ],
+        "resources": {"batch": 8},
+    } | changes
+
+
+def plan(folder: Path, **changes: Any) -> Plan:
+    path = folder / "job.yaml"
+    path.write_text(yaml.safe_dump(job(**changes)))
+    return load(path)
+
+
+def carry_out(folder: Path, placement: str, name: str = "run", **changes: Any) -> Outcome:
+    resources = {"batch": 8, "placement": placement, **changes.pop("resources", {})}
+    return launch(plan(folder, resources=resources, **changes), str(folder / name))
+
+
+def verdicts(run: Path | str) -> pd.DataFrame:
+    frame = results.read(str(run), "verdicts")
+    return frame.sort_values(KEYS).reset_index(drop=True)

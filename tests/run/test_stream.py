@@ -1,0 +1,211 @@
+"""Failures, tables and selection of a run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from actors.launch import launch
+from jobs.quickstart.networks import load as load_network
+from jobs.quickstart.shapes import draw
+from pipeline import results
+from pipeline.problems import BadInput
+from pipeline.results import TABLES, RunFolder
+from pipeline.run.local import LocalEngine
+from pipeline.run.progress import Silent
+from pipeline.run.runner import Runner
+from tests.run.small import KEYS, QUICKSTART, carry_out, network, plan, verdicts
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stream")
+    carry_out(folder, "in-process")
+    return folder / "run"
+
+
+def test_trap_21_tables_are_tidy_and_read_by_one_call(run):
+    for name, schema in TABLES.items():
+        files = sorted((run / name).glob("*.parquet"))
+        if name == "failures":
+            assert not files
+            continue
+        frame = pd.read_parquet(run / name)
+        assert list(frame.columns) == schema.names
+        stored = pq.read_schema(files[0])
+        assert all(stored.field(column).metadata[b"description"] for column in schema.names)
+    assert not list(run.rglob("*.png"))
+    frame = pd.read_parquet(f"{run}/verdicts")
+    rate = frame.groupby(["attack", "target"])["success"].mean()
+    assert len(rate) == 4
+
+
+def test_trap_05_both_denominators_can_be_computed(tmp_path):
+    carry_out(tmp_path, "in-process", select={"limit": 80}, attacks=[{"base": "mi", "steps": 3}])
+    frame = verdicts(tmp_path / "run")
+    wide = frame[frame["target"] == "wide"]
+    assert 0 < (~wide["clean_correct"].astype(bool)).sum() < len(wide)
+    everybody = wide["success"].mean()
+    right_before = wide[wide["clean_correct"].astype(bool)]["success"].mean()
+    assert everybody > right_before
+
+
+def test_trap_04_stored_images_are_what_was_judged(run):
+    examples = results.read(str(run), "examples")
+    frame = verdicts(run)
+    row = examples.iloc[0]
+    image = results.decode_image(row)
+    assert image.dtype == np.uint8
+    with torch.inference_mode():
+        net = load_network("wide").eval()
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+        predicted = int(net(pixels).argmax())
+    same = frame["example"].eq(row["example"]) & frame["attack"].eq(row["attack"])
+    verdict = frame[same & frame["target"].eq("wide")].iloc[0]
+    assert predicted == verdict["prediction"]
+    clean = np.load(QUICKSTART / "shapes.npz")["images"][int(row["example"].rpartition("/")[2])]
+    assert np.abs(image.astype(int) - clean).max() == row["linf"] == verdict["linf"]
+
+
+def test_traces_follow_the_attack(run):
+    traces = results.read(str(run), "traces")
+    assert sorted(traces["step"].unique()) == [1, 2, 3, 4]
+    assert traces["losses"].map(len).eq(2).all()
+    mi = traces[traces["attack"].str.startswith("mi/")].sort_values(["example", "step"])
+    grown = mi.groupby("example")["losses"].agg(lambda rows: sum(rows.iloc[-1]) - sum(rows.iloc[0]))
+    assert (grown > 0).mean() > 0.9
+    rgea = traces[traces["attack"].str.contains("rgea")]
+    assert rgea["weights"].map(lambda w: np.isfinite(w).all()).all()
+
+
+def test_the_manifest_says_what_was_done(run):
+    manifest = results.manifest(str(run))
+    assert manifest["evaluate"]["quantize"] is True
+    assert manifest["attacks"][0]["step_size"] == pytest.approx(1.5 * 8 / 255 / 4)
+    card = manifest["models"]["surrogate/plain"]
+    assert card["folded"] is True
+    assert len(card["fingerprint"]) >= 16
+    assert manifest["units"] == {"done": 6, "failed": 0}
+    assert manifest["software"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def test_images_that_do_not_decode_go_to_failures_and_the_rest_goes_on(tmp_path):
+    images, labels = draw(12, seed=7)
+    rows = []
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(tmp_path / f"{index}.png")
+        rows.append(f"{index}.png,{label}")
+    (tmp_path / "5.png").write_bytes((tmp_path / "5.png").read_bytes()[:100])
+    (tmp_path / "9.png").write_text("<html>not found</html>")
+    (tmp_path / "labels.csv").write_text("file,label\n" + "\n".join(rows) + "\n")
+    data = {"source": "folder", "root": str(tmp_path), "labels": str(tmp_path / "labels.csv")}
+    outcome = carry_out(tmp_path, "in-process", data=data, select={})
+    assert outcome.rejected == 2
+    assert outcome.units_failed == 0
+    failures = results.read(str(tmp_path / "run"), "failures")
+    assert list(failures["stage"]) == ["input", "input"]
+    assert all(any(n in text for n in ("5.png", "9.png")) for text in failures["example"])
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 10 * 2 * 2
+    assert not frame["example"].isin(failures["example"]).any()
+
+
+def overflowing(name: str) -> torch.nn.Module:
+    """A network that overflows on dark images."""
+    inner = load_network(name)
+
+    class Overflowing(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, images):
+            dark = images.mean((1, 2, 3)) < 0.45
+            return self.inner(images) * torch.where(dark, torch.inf, 1.0)[:, None]
+
+    return Overflowing()
+
+
+def test_an_example_with_non_finite_gradients_is_lost_by_name(tmp_path):
+    surrogate = network("plain") | {"source": "import:tests.run.test_stream:overflowing"}
+    outcome = carry_out(
+        tmp_path, "in-process", surrogates=[surrogate], select={"limit": 40},
+        resources={"fold": False},
+    )  # fmt: skip
+    failures = results.read(str(tmp_path / "run"), "failures")
+    assert outcome.lost == len(failures) > 0
+    assert set(failures["stage"]) == {"attack"}
+    assert failures["reason"].str.contains("surrogate 'plain'").all()
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 2 * (40 * 2 - len(failures))
+    assert np.isfinite(frame["score"]).all()
+
+
+class FailsOnce(LocalEngine):
+    """Raises for one attack, as a machine that ran out of memory would."""
+
+    broken = True
+
+    def attack(self, attack, batch):
+        if self.broken and attack.base == "mi":
+            raise MemoryError("no memory left")
+        return super().attack(attack, batch)
+
+
+def test_a_unit_that_keeps_failing_is_reported_and_tried_again_by_resume(tmp_path):
+    job = plan(tmp_path, resources={"batch": 8})
+    folder = RunFolder(str(tmp_path / "run"))
+    folder.write("plan.json", job.model_dump_json().encode())
+    outcome = Runner(job, folder, FailsOnce(job), Silent()).run()
+    assert outcome.units_failed == 3
+    assert outcome.units_done == 3
+    failures = results.read(str(tmp_path / "run"), "failures")
+    assert list(failures["stage"]) == ["unit"] * 3
+    assert failures["reason"].str.contains("MemoryError: no memory left").all()
+    outcome = launch(job, str(tmp_path / "run"), resume=True)
+    assert (outcome.units_failed, outcome.units_done) == (0, 6)
+    assert results.read(str(tmp_path / "run"), "failures").empty
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 24 * 4
+    assert not frame.duplicated(KEYS).any()
+
+
+def test_a_torn_write_is_no_row_and_no_ledger_entry(tmp_path):
+    folder = RunFolder(str(tmp_path))
+    folder.write("plan.json", b"{}")
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / ".abc.json.123").write_text("{")
+    (tmp_path / "verdicts").mkdir()
+    (tmp_path / "verdicts" / ".abc.parquet.123").write_bytes(b"PAR1 torn")
+    assert folder.finished() == set()
+    assert results.read(str(tmp_path), "verdicts").empty
+
+
+def test_resume_refuses_models_that_changed(run, tmp_path):
+    manifest = json.loads((run / "manifest.json").read_text())
+    other = RunFolder(str(tmp_path / "run"))
+    other.write("plan.json", (run / "plan.json").read_bytes())
+    manifest["models"]["target/wide"]["fingerprint"] = "0" * 16
+    other.write("manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(BadInput, match="target/wide changed since the run began"):
+        launch(plan(tmp_path), str(tmp_path / "run"), resume=True)
+
+
+def test_a_run_is_never_overwritten(run, tmp_path):
+    with pytest.raises(BadInput, match="gauntlet resume"):
+        launch(plan(tmp_path), str(run))
+
+
+@pytest.mark.parametrize("quantize", [True, False])
+def test_quantize_is_honoured(quantize, tmp_path):
+    carry_out(tmp_path, "in-process", evaluate={"quantize": quantize, "traces": False})
+    examples = results.read(str(tmp_path / "run"), "examples")
+    assert set(examples["dtype"]) == {"uint8" if quantize else "float32"}
+    rgea = examples[examples["combine"] == "rgea"]
+    whole = np.allclose(rgea["linf"], rgea["linf"].round(), atol=1e-6)
+    assert whole is quantize or not rgea["linf"].lt(8).any()
+    assert results.read(str(tmp_path / "run"), "traces").empty
