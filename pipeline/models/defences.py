@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from pipeline.draws import Draws
-from pipeline.models.resample import resize_pad_matrix
+from pipeline.models.resample import random_resize_pad_matrix
 from pipeline.models.spec import Defence
 
 Gradient = Literal["straight-through", "none"]
@@ -111,18 +111,14 @@ class ResizePad(TransformDefence):
                 f"resize-pad is random: it needs draws keyed by example for {len(images)} images, "
                 f"got {found}"
             )
-        share = draws.uniform("defence/resize-pad/size", dtype=torch.float64)
-        vertical = self._axis(images, 2, share, draws)
-        horizontal = self._axis(images, 3, share, draws)
+        vertical, horizontal = (
+            random_resize_pad_matrix(
+                draws, "defence/resize-pad", axis, side, self.low, 1.0, "bilinear",
+                images.dtype, images.device,
+            )
+            for axis, side in zip("vh", images.shape[2:], strict=True)
+        )  # fmt: skip
         return vertical[:, None] @ images @ horizontal[:, None].mT
-
-    def _axis(self, images: Tensor, axis: int, share: Tensor, draws: Draws) -> Tensor:
-        side = images.shape[axis]
-        smallest = max(1, round(self.low * side))
-        size = smallest + (share * (side - smallest + 1)).long()
-        room = draws.uniform(f"defence/resize-pad/offset-{axis}", dtype=torch.float64)
-        offset = (room * (side - size + 1)).long()
-        return resize_pad_matrix(side, side, size, offset, "bilinear", images.dtype, images.device)
 
     def extra_repr(self) -> str:
         """Return the parameters."""

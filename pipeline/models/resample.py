@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pipeline.draws import Draws
+
 Interpolation = Literal["bilinear", "nearest"]
 
 
@@ -74,3 +76,38 @@ def _nearest(position: Tensor, size: Tensor, side: int) -> Tensor:
     index = torch.where(size == side, position, index)
     index = torch.where(size == 2 * side, position // 2, index)
     return index.clamp_max(side - 1)
+
+
+def random_resize_pad_matrix(
+    draws: Draws,
+    purpose: str,
+    axis: str,
+    side: int,
+    low: float,
+    high: float,
+    interpolation: Interpolation,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> Tensor:
+    """Return each row's own random resize-and-pad along one axis, (B, canvas, side).
+
+    The size is uniform over the whole numbers from ``low * side`` to the canvas, ``high * side``,
+    both included, by one draw for both axes of an image; the offset is uniform over all places.
+
+    Args:
+        draws: one stream per row.
+        purpose: what the draws are for.
+        axis: names the axis whose offset is drawn.
+        side: samples of the input.
+        low: smallest size, as a share of ``side``.
+        high: size of the canvas, as a share of ``side``.
+        interpolation: as in `resize_pad_matrix`.
+        dtype: floating point type of the matrices.
+        device: where the matrices are made.
+    """
+    smallest, canvas = max(1, round(low * side)), round(high * side)
+    share = draws.uniform(f"{purpose}/size", dtype=torch.float64)
+    size = smallest + (share * (canvas - smallest + 1)).long()
+    room = draws.uniform(f"{purpose}/offset-{axis}", dtype=torch.float64)
+    offset = (room * (canvas - size + 1)).long()
+    return resize_pad_matrix(side, canvas, size, offset, interpolation, dtype, device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.attacks.query import Answer, Query, Setting, View
+from pipeline.batch import Batch
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 
@@ -26,20 +27,21 @@ class Responder:
         self.model = model
         self.name = model.name
         self._rows_per_pass = rows_per_pass
-        self._known: OrderedDict[tuple[tuple[str, ...], str], Tensor] = OrderedDict()
+        # By identity, with the batch kept alive: equal ids need not mean equal images or labels.
+        self._known: OrderedDict[tuple[int, str], tuple[Batch, Tensor]] = OrderedDict()
         self._remember = remember
-        self._held: tuple[Tensor, Tensor] | None = None
+        self._held: tuple[Setting, Tensor, Tensor] | None = None
 
     def known(self, setting: Setting) -> Tensor:
         """Return what the objective needs to know of the whole batch, (B, ...)."""
         objective = setting.query.objective
-        key = (setting.batch.ids, repr((objective.token, objective, setting.batch.goal)))
+        key = (id(setting.batch), f"{objective.token} {objective!r}")
         if key not in self._known:
-            self._known[key] = objective.prepare(self.model, setting.batch)
+            self._known[key] = (setting.batch, objective.prepare(self.model, setting.batch))
             while len(self._known) > self._remember:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
-        return self._known[key]
+        return self._known[key][1]
 
     def gradients(self, setting: Setting, points: Tensor, rows: Tensor | None = None) -> Answer:
         """Return J and dJ/dx at the points.
@@ -73,7 +75,7 @@ class Responder:
             outputs = self.model(views, draws)
             parts.append(outputs.detach())
             # If one pass does it all, its graph waits for the pullback: no second forward.
-            self._held = (leaf, outputs) if len(views) == everything else None
+            self._held = (setting, leaf, outputs) if len(views) == everything else None
         return torch.cat(parts)
 
     def pullback(
@@ -88,8 +90,8 @@ class Responder:
             rows: as in `gradients`.
         """
         held, self._held = self._held, None
-        if held is not None and held[0].shape == points.shape and torch.equal(held[0], points):
-            (part,) = torch.autograd.grad(held[1], held[0], cotangent)
+        if held is not None and _same_question(held[0], setting) and _equal(held[1], points):
+            (part,) = torch.autograd.grad(held[2], held[1], cotangent)
             return self._filtered(setting.query, part)
         gradient: Tensor | None = None
         done = 0
@@ -127,6 +129,16 @@ class Responder:
         for part in query.filters:
             gradient = part.apply(gradient)
         return gradient
+
+
+def _same_question(one: Setting, other: Setting) -> bool:
+    """Return whether two settings make the same views of the same batch."""
+    keys = [(id(s.batch), s.query, s.seed, s.attack, s.step, s.draw) for s in (one, other)]
+    return keys[0] == keys[1]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)
 
 
 def _view(

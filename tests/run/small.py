@@ -38,7 +38,7 @@ def job(**changes: Any) -> dict[str, Any]:
             {"base": "mi", "steps": 4},
             {"base": "pgd-di", "combine": "rgea", "steps": 4},
         ],
-        "resources": {"batch": 8},
+        "resources": {"batch": 8, "threads": 1},
     } | changes
 
 
@@ -49,7 +49,7 @@ def plan(folder: Path, **changes: Any) -> Plan:
 
 
 def carry_out(folder: Path, placement: str, name: str = "run", **changes: Any) -> Outcome:
-    resources = {"batch": 8, "placement": placement, **changes.pop("resources", {})}
+    resources = {"batch": 8, "threads": 1, "placement": placement, **changes.pop("resources", {})}
     return launch(plan(folder, resources=resources, **changes), str(folder / name))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipeline.attacks.part import register
 from pipeline.attacks.query import View
 from pipeline.draws import Draws
-from pipeline.models.resample import resize_pad_matrix
+from pipeline.models.resample import random_resize_pad_matrix, resize_pad_matrix
 from pipeline.spec import Probability
 
 
@@ -77,9 +77,10 @@ class InputDiversity(View):
         if self.p == 0:
             return images
         chosen = draws.uniform(f"di/p/{copy}") < self.p
-        share = draws.uniform(f"di/size/{copy}", dtype=torch.float64)
-        vertical = self._axis(images, images.shape[2], "v", copy, draws, chosen, share)
-        horizontal = self._axis(images, images.shape[3], "h", copy, draws, chosen, share)
+        vertical, horizontal = (
+            self._axis(images, axis, side, copy, draws, chosen)
+            for axis, side in zip("vh", images.shape[2:], strict=True)
+        )
         centred = images - self.pad if self.pad else images
         moved = vertical[:, None] @ centred @ horizontal[:, None].mT
         return moved + self.pad if self.pad else moved
@@ -87,26 +88,20 @@ class InputDiversity(View):
     def _axis(
         self,
         images: Tensor,
-        side: int,
         axis: str,
+        side: int,
         copy: tuple[int, ...],
         draws: Draws,
         chosen: Tensor,
-        share: Tensor,
     ) -> Tensor:
         """Return each example's matrix along one axis, (B, side, side); identity if not chosen."""
-        smallest, canvas = max(1, round(self.low * side)), round(self.high * side)
-        size = smallest + (share * (canvas - smallest + 1)).long().clamp_max(canvas - smallest)
-        room = draws.uniform(f"di/offset-{axis}/{copy}", dtype=torch.float64)
-        offset = (room * (canvas - size + 1)).long()
-        there = resize_pad_matrix(
-            side, canvas, size, offset, self.interpolation, images.dtype, images.device
+        kind = (self.interpolation, images.dtype, images.device)
+        there = random_resize_pad_matrix(
+            draws, f"di/{copy}", axis, side, self.low, self.high, *kind
         )
+        canvas = there.shape[1]
         if canvas != side:
             whole = torch.tensor([side])
-            back = resize_pad_matrix(
-                canvas, side, whole, whole * 0, self.interpolation, images.dtype, images.device
-            )
-            there = back @ there
+            there = resize_pad_matrix(canvas, side, whole, whole * 0, *kind) @ there
         identity = torch.eye(side, dtype=images.dtype, device=images.device)
         return torch.where(chosen.to(images.device)[:, None, None], there, identity)

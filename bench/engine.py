@@ -1,0 +1,185 @@
+"""Throughput: the engine against a bare loop, packed and pinned placement against the engine.
+
+    python -m bench.engine [--images 256] [--steps 10] [--batch 64]
+
+Four CIFAR ResNets, Ens-MI and RGEA. The bare loop does the same arithmetic on the same folded
+models and nothing else. Ratios above one mean faster than what they are compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from actors.engine import RayEngine
+from actors.placement import lay_out
+from actors.session import connect, disconnect
+from bench.networks import images, specs
+from pipeline import Attack, Batch, Goal
+from pipeline.data.spec import Npz
+from pipeline.models.adapter import Model
+from pipeline.run.local import LocalSurrogates
+from pipeline.run.plan import Plan, Resources, TaskSpec
+
+EPSILON = 4 / 255
+
+
+def attacks(steps: int) -> dict[str, Attack]:
+    return {
+        "Ens-MI": Attack(base="mi", epsilon=EPSILON, steps=steps, step_size=EPSILON / steps),
+        "RGEA": Attack(combine="rgea", epsilon=EPSILON, steps=steps, step_size=EPSILON / steps),
+    }
+
+
+def bare_loop(
+    name: str, models: list[Model], clean: Tensor, labels: Tensor, attack: Attack
+) -> Tensor:
+    """Write the method out by hand: no queries, parts, checks or traces."""
+    x, momentum, alpha = clean, torch.zeros_like(clean), attack.alpha
+    for _ in range(attack.steps):
+        gradients = []
+        for model in models:
+            leaf = x.detach().requires_grad_()
+            loss = F.cross_entropy(model(leaf), labels, reduction="sum")
+            gradients.append(torch.autograd.grad(loss, leaf)[0])
+        stacked = torch.stack(gradients)
+        if name == "Ens-MI":
+            mean = stacked.mean(0)
+            momentum = momentum + mean / mean.abs().mean((1, 2, 3), keepdim=True)
+            x = x + alpha * momentum.sign()
+        else:
+            flat = stacked.flatten(2).transpose(0, 1).double()
+            units = flat / flat.norm(dim=2, keepdim=True)
+            gram = units @ units.mT
+            values, vectors = torch.linalg.eigh(gram)
+            keep = values > 1e-6 * values[:, -1:]
+            inverse = torch.where(keep, 1 / values, 0.0)
+            weights = (vectors * (vectors.sum(1) * inverse)[:, None]).sum(2)
+            d = (weights[:, :, None] * units).sum(1).float().reshape(x.shape)
+            rms = d.square().mean((1, 2, 3), keepdim=True).sqrt()
+            x = x + alpha * d / rms
+        x = torch.minimum(torch.maximum(x, clean - EPSILON), clean + EPSILON).clamp(0, 1)
+    return (x * 255).round() / 255
+
+
+def seconds(task: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    task()
+    return time.perf_counter() - started
+
+
+def batches(count: int, size: int) -> list[Batch]:
+    pixels, labels = images(count)
+    return [
+        Batch(
+            tuple(f"{i}" for i in range(first, min(first + size, count))),
+            pixels[first : first + size],
+            Goal.UNTARGETED,
+            labels=labels[first : first + size],
+        )
+        for first in range(0, count, size)
+    ]
+
+
+def engine_against_bare(
+    plan: Plan, work: list[Batch], steps: int
+) -> dict[str, tuple[float, float]]:
+    """Return seconds of the bare loop and of the engine, batch about, in two threads."""
+    torch.set_num_threads(2)
+    surrogates = LocalSurrogates(plan)
+    models = list(surrogates.models.values())
+    found = {}
+    for name, attack in attacks(steps).items():
+        warm = attack.model_copy(update={"steps": 1})
+        surrogates.attack(warm, work[0])
+        bare = engine = 0.0
+        for index, batch in enumerate(work):
+            assert batch.labels is not None
+            by_hand = lambda b=batch: bare_loop(name, models, b.images, b.labels, attack)  # noqa: B023, E731
+            ours = lambda b=batch: surrogates.attack(attack, b)  # noqa: B023, E731
+            first, second = (by_hand, ours) if index % 2 else (ours, by_hand)
+            times = {first: seconds(first), second: seconds(second)}
+            bare += times[by_hand]
+            engine += times[ours]
+        found[name] = (bare, engine)
+    return found
+
+
+def on_ray(plan: Plan, placement: str, work: list[Batch], steps: int) -> dict[str, float]:
+    """Return the seconds of a placement, its processes warm, all its lanes busy."""
+    engine = RayEngine(plan, lay_out(plan, connect(None), placement, "benchmark"))
+    found = {}
+    for name, attack in attacks(steps).items():
+        _all_lanes(engine, attack.model_copy(update={"steps": 1}), work[: engine.lanes])
+        found[name] = seconds(lambda a=attack: _all_lanes(engine, a, work))
+    disconnect()
+    return found
+
+
+def _all_lanes(engine: RayEngine, attack: Attack, work: list[Batch]) -> None:
+    left = list(work)
+    lock = threading.Lock()
+
+    def lane() -> None:
+        while True:
+            with lock:
+                if not left:
+                    return
+                batch = left.pop()
+            engine.attack(attack, batch)
+
+    threads = [threading.Thread(target=lane) for _ in range(engine.lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=64)
+    given = parser.parse_args()
+
+    def plan(**resources: object) -> Plan:
+        return Plan(
+            name="bench",
+            task=TaskSpec(kind="classification", goal="untargeted"),
+            root=Path(),
+            data=Npz(source="npz", path="none"),
+            surrogates=specs(),
+            targets=specs()[:1],
+            attacks=tuple(attacks(given.steps).values()),
+            resources=Resources(batch=given.batch, **resources),
+        )
+
+    work = batches(given.images, given.batch)
+    local = engine_against_bare(plan(), work, given.steps)
+    packed = on_ray(plan(workers=2, threads=1, in_flight=2), "packed", work, given.steps)
+    pinned = on_ray(plan(threads=1, in_flight=2), "pinned", work, given.steps)
+    title = (
+        f"four CIFAR ResNets, {given.images} images, {given.steps} steps, batch {given.batch}, "
+        f"{torch.get_num_threads()} threads; throughput ratios, demanded in brackets"
+    )
+    table = Table(title=title)
+    for column in ("attack", "images/s", "engine / bare loop (0.95)", "packed / engine (1.0)",
+                   "pinned / engine (0.9)"):  # fmt: skip
+        table.add_column(column)
+    for name, (bare, engine) in local.items():
+        ratios = (bare / engine, engine / packed[name], engine / pinned[name])
+        table.add_row(name, f"{given.images / engine:.2f}", *(f"{ratio:.2f}" for ratio in ratios))
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
