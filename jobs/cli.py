@@ -151,6 +151,10 @@ def report(
     targets: Annotated[
         bool, typer.Option("--targets", help="Show every target, not only groups.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="ATTACK", help="Compare every attack with this one, paired."),
+    ] = None,
 ) -> None:
     """Print how often each attack fooled each group of targets.
 
@@ -159,10 +163,11 @@ def report(
     \b
     gauntlet report runs/quickstart-20260131-120000 --targets
     gauntlet report runs/quickstart-20260131-120000 --csv rates.csv
+    gauntlet report runs/quickstart-20260131-120000 --against i/ens/linf-8
     """
     from jobs import commands
 
-    commands.end(commands.report, folder, csv, targets)
+    commands.end(commands.report, folder, csv, targets, against)
 
 
 @app.command()

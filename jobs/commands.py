@@ -119,10 +119,12 @@ def models() -> int:
     return OK
 
 
-def report(folder: str, csv: Path | None, targets: bool) -> int:
+def report(folder: str, csv: Path | None, targets: bool, against: str | None) -> int:
     """Print a run's summary, and write it."""
     try:
         reports.print_report(folder, _console(), targets)
+        if against is not None:
+            reports.print_comparison(folder, against, _console())
         if csv is not None:
             reports.write_csv(folder, csv)
             _console(stderr=True).print(f"wrote {csv}", highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from jobs.comparison import against
 from pipeline import results
 from pipeline.evaluation.summary import by_group, by_target
 
@@ -51,6 +52,31 @@ def print_report(run: str, console: Console, targets: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def print_comparison(run: str, reference: str, console: Console) -> None:
+    """Print how every attack of a run compares with one of them, on the same examples.
+
+    Raises:
+        BadInput: when the run has no such attack.
+    """
+    table = Table(
+        title=f"against {escape(reference)}, on the same examples",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+    )
+    for heading in ("group", "attack", "points [95 %]", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for group, label, found in against(results.read(run, "verdicts"), reference):
+        gain = found.difference
+        points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        if found.mcnemar is not None:
+            points += f", McNemar p = {found.mcnemar.p_value:.2g}"
+        shown = not found.words.startswith("no difference shown")
+        word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
+        table.add_row(escape(group), escape(label), escape(points), word)
+    console.print(table)
 
 
 def summary(run: str) -> pd.DataFrame:

@@ -16,3 +16,9 @@ def data_root() -> Path:
     if not (root / "orl-pairs.csv").is_file():
         pytest.skip(f"no acceptance data in {root}; set GAUNTLET_DATA to its folder")
     return root
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep thresholds found by tests out of the user's cache."""
+    os.environ["GAUNTLET_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec
 from pipeline.models.spec import ModelSpec
 from pipeline.spec import Spec
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0)]
 
 
 class TaskSpec(Spec):
@@ -51,19 +54,19 @@ class Resources(Spec):
     actor."""
     batch: int = Field(64, ge=1)
     """Examples in a unit of work."""
-    in_flight: int | Literal["auto"] = Field("auto")
+    in_flight: Count | Literal["auto"] = "auto"
     """Units that are worked on at the same time."""
-    workers: int | Literal["auto"] = Field("auto")
+    workers: Count | Literal["auto"] = "auto"
     """packed: number of workers."""
-    target_workers: int | Literal["auto"] = Field("auto")
+    target_workers: Count | Literal["auto"] = "auto"
     """Processes that the targets are spread over."""
     replicas: int = Field(1, ge=1)
     """pinned: actors for each surrogate."""
-    threads: int | Literal["auto"] = Field("auto")
+    threads: Count | Literal["auto"] = "auto"
     """CPU threads of each worker."""
-    surrogate_gpus: float | Literal["auto"] = Field("auto")
+    surrogate_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each surrogate actor or packed worker."""
-    target_gpus: float | Literal["auto"] = Field("auto")
+    target_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each target worker."""
     dtype: Literal["float32", "float64"] = "float32"
     """Precision of images, gradients and surrogates."""
@@ -73,6 +76,35 @@ class Resources(Spec):
     """Fold batch norm into convolutions and use channels-last memory (gradients agree to 1e-5)."""
     rows_per_pass: int = Field(256, ge=1)
     """Most image views in one forward pass of a surrogate: bounds memory."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Resources:
+        unused = [
+            name
+            for name in _UNUSED.get(self.placement, ())
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if unused:
+            raise ValueError(
+                f"{', '.join(unused)} would have no effect with placement {self.placement!r}; "
+                "leave it out, or choose another placement"
+            )
+        return self
+
+
+_UNUSED = {
+    "in-process": (
+        "in_flight",
+        "workers",
+        "target_workers",
+        "replicas",
+        "surrogate_gpus",
+        "target_gpus",
+    ),
+    "packed": ("replicas",),
+    "pinned": ("workers",),
+}
+"""Fields that a placement has no use for: given all the same, they are refused."""
 
 
 class Plan(Spec):

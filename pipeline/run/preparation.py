@@ -10,6 +10,7 @@ from pipeline.batch import Task
 from pipeline.data.examples import Examples
 from pipeline.evaluation.verification import protocol
 from pipeline.problems import BadInput, Problem
+from pipeline.run import threshold_cache
 from pipeline.run.engine import Engine, Look
 from pipeline.run.judging import Judges
 from pipeline.run.plan import Plan
@@ -21,8 +22,8 @@ def thresholds(
 ) -> dict[str, dict[str, Any]]:
     """Return each verification model's threshold and accuracy by the LFW protocol.
 
-    Every image of the pair list is embedded once by every model whose job entry gives no threshold.
-    Empty for classification.
+    Every image of the pair list is embedded once by every model whose job entry gives no threshold
+    and for which none was found before on the same pairs. Empty for classification.
     """
     if plan.task.kind is Task.CLASSIFICATION:
         return {}
@@ -36,6 +37,19 @@ def thresholds(
     if not missing:
         return found
     pairs = examples.verification_pairs()
+    cards = engine.cards
+    keys = {
+        name: f"{(cards.get(f'target/{name}') or cards[f'surrogate/{name}']).fingerprint}"
+        f"-{pairs.fingerprint}-{plan.seed}"
+        for name in missing
+    }
+    cached = {name: entry for name in missing if (entry := threshold_cache.load(keys[name]))}
+    found |= cached
+    missing = [name for name in missing if name not in cached]
+    for name, entry in cached.items():
+        progress.note(f"{name}: threshold {entry['threshold']:.4f}, found before ({keys[name]})")
+    if not missing:
+        return found
     images = sorted({*pairs.first, *pairs.second})
     row = {image: position for position, image in enumerate(images)}
     progress.stage("thresholds", len(images), "images")
@@ -64,6 +78,7 @@ def thresholds(
             "accuracy_sd": result.accuracy_sd,
             "accuracy_at_threshold": result.accuracy_at_threshold,
         }
+        threshold_cache.save(keys[name], found[name])
         progress.note(
             f"{name}: threshold {result.threshold:.4f}, accuracy "
             f"{100 * result.accuracy_mean:.2f} ± {100 * result.accuracy_standard_error:.2f} % "

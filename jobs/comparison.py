@@ -1,0 +1,54 @@
+"""Paired comparison of a run's attacks with one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipeline.evaluation.statistics import Comparison, compare
+from pipeline.evaluation.summary import last_step
+from pipeline.problems import BadInput, Problem, suggest
+
+
+def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comparison]]:
+    """Compare every attack with a reference, group by group, on the same examples and targets.
+
+    Success counts where the target was right before the attack. White-box targets are compared
+    only where they are white boxes of both attacks.
+
+    Args:
+        verdicts: a run's verdicts.
+        reference: label of the attack to compare with.
+
+    Returns:
+        (group, attack, comparison) in the order of groups and attacks.
+
+    Raises:
+        BadInput: when the run has no such attack.
+    """
+    frame = last_step(verdicts)
+    labels = list(dict.fromkeys(frame["attack"]))
+    if reference not in labels:
+        raise BadInput(Problem("--against", suggest(reference, labels, "attack")))
+    right = frame["clean_correct"].astype("boolean").fillna(False)
+    frame = frame.assign(success=frame["success"].where(right))
+    found = []
+    for group in dict.fromkeys(frame["group"]):
+        tables = {
+            label: part.pivot(index="example", columns="target", values="success")
+            for label, part in frame[frame["group"] == group].groupby("attack", sort=False)
+        }
+        base = tables.get(reference)
+        for label in labels:
+            other = tables.get(label)
+            if label == reference or base is None or other is None:
+                continue
+            examples = base.index.intersection(other.index)
+            targets = [name for name in base.columns if name in other.columns]
+            one, two = (table.loc[examples, targets].to_numpy() for table in (other, base))
+            counted = ~np.isnan(one).all(0)
+            if counted.any():
+                names = (label, reference)
+                result = compare(one[:, counted], two[:, counted], names=names)
+                found.append((str(group), str(label), result))
+    return found

@@ -1,0 +1,74 @@
+"""A verification run on real faces: thresholds by protocol, their cache, impersonation, dodging."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import jobs
+from actors.launch import launch
+from jobs.loading import load
+from pipeline import results
+from pipeline.run import threshold_cache
+from tests.run.small import verdicts
+
+FACES = Path(jobs.__file__).parent / "faces.yaml"
+
+
+def carry_out(folder, data_root, name, *changes):
+    job = yaml.safe_load(FACES.read_text())
+    job["attacks"] = [{"base": "i", "epsilon": "8/255", "steps": 2, "step_size": "4/255"}]
+    job["targets"] = job["targets"][:1]
+    job["resources"] = {"batch": 50, "placement": "in-process"}
+    path = folder / "faces.yaml"
+    path.write_text(yaml.safe_dump(job))
+    plan = load(path, [f"root={data_root}", "data.limit=6", *changes])
+    launch(plan, str(folder / name))
+    return results.manifest(str(folder / name)), verdicts(folder / name)
+
+
+@pytest.fixture(scope="module")
+def impersonation(tmp_path_factory, data_root):
+    return carry_out(tmp_path_factory.mktemp("faces"), data_root, "run")
+
+
+def test_the_protocol_gives_the_reference_threshold_and_accuracy(impersonation):
+    (entry,) = impersonation[0]["thresholds"].values()
+    assert f"{entry['threshold']:.4f}" == "0.3359"
+    assert f"{100 * entry['accuracy']:.2f}" == "99.92"
+    assert f"{100 * entry['accuracy_at_threshold']:.2f}" == "99.92"
+    assert entry["pairs"] == 1200
+
+
+def test_impersonation_raises_the_cosine_over_the_threshold(impersonation):
+    frame = impersonation[1]
+    assert len(frame) == 6
+    assert frame["clean_correct"].all()
+    assert not frame["clean_accepted"].any()
+    assert (frame["score"] > frame["clean_score"] + 0.2).all()
+    assert frame["success"].eq(frame["score"] > frame["threshold"]).all()
+    assert frame["white_box"].all()
+
+
+def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
+    impersonation, data_root, tmp_path
+):
+    entries = list(threshold_cache.folder().glob("*.json"))
+    assert len(entries) == 1
+    stamp = entries[0].stat().st_mtime_ns
+    changes = ("task.goal=dodging", "data.kind=same")
+    manifest, frame = carry_out(tmp_path, data_root, "run", *changes)
+    assert entries[0].stat().st_mtime_ns == stamp
+    (entry,) = manifest["thresholds"].values()
+    assert entry["threshold"] == next(iter(impersonation[0]["thresholds"].values()))["threshold"]
+    assert frame["clean_accepted"].all()
+    assert frame["clean_correct"].all()
+    assert (frame["score"] < frame["clean_score"] - 0.2).all()
+    assert frame["success"].eq(frame["score"] < frame["threshold"]).all()
+
+
+def test_an_unreadable_cache_entry_is_found_anew():
+    threshold_cache.save("broken", {"threshold": 0.5})
+    assert threshold_cache.load("broken") == {"threshold": 0.5}
+    (threshold_cache.folder() / "broken.json").write_text("{")
+    assert threshold_cache.load("broken") is None

@@ -1,0 +1,173 @@
+"""Every field of a plan changes something or is refused. A new field needs a probe here."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from actors.placement import Devices, lay_out
+from pipeline import results
+from pipeline.data.examples import open_examples
+from pipeline.run.local import LocalSurrogates
+from pipeline.run.models import build_target, configure
+from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from tests.run.small import carry_out, network, plan, verdicts
+
+DEVICES = Devices(cpus=8, gpus=0, memory=2**34)
+GPUS = Devices(cpus=16, gpus=8, memory=2**36)
+
+
+def layout(folder, placement="packed", devices=DEVICES, **resources):
+    given = {"batch": 8, **resources}
+    return lay_out(plan(folder, resources=given), devices, placement, "")
+
+
+def layout_probe(field, value, placement, devices=DEVICES):
+    def probe(folder):
+        plain, changed = layout(folder, placement, devices), None
+        changed = layout(folder, placement, devices, **{field: value})
+        return plain != changed
+
+    return probe
+
+
+def passes(folder, rows):
+    """Return the sizes of the first surrogate's forward passes."""
+    job = plan(folder, resources={"rows_per_pass": rows, "fold": False})
+    surrogates = LocalSurrogates(job)
+    sizes = []
+    first = next(iter(surrogates.models.values()))
+    first.network.register_forward_hook(lambda m, i, o: sizes.append(len(o)))
+    batch = open_examples(job.data, job.task.goal, root=job.root, seed=0).load(range(4)).batch
+    attack = job.attacks[0].model_copy(update={"base": "si"})
+    surrogates.attack(attack, batch)
+    return sizes
+
+
+def tf32(folder):
+    seen = []
+    for allowed in (True, False):
+        configure(Resources(tf32=allowed), None)
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+    return seen == [(True, True), (False, False)]
+
+
+def parameter_type(folder, dtype):
+    models = LocalSurrogates(plan(folder, resources={"dtype": dtype})).models
+    return next(next(iter(models.values())).parameters()).dtype
+
+
+def threads(folder):
+    before = torch.get_num_threads()
+    configure(Resources(), 3)
+    changed = torch.get_num_threads()
+    configure(Resources(), before)
+    return changed == 3 and layout_probe("threads", 3, "packed")(folder)
+
+
+def folded(folder, fold):
+    return LocalSurrogates(plan(folder, resources={"fold": fold})).cards["surrogate/plain"].folded
+
+
+RESOURCES = {
+    "placement": lambda f: layout(f, "packed") != layout(f, "pinned"),
+    "batch": lambda f: carry_out(f, "in-process", "a", resources={"batch": 4}).units_done == 12,
+    "in_flight": layout_probe("in_flight", 7, "pinned"),
+    "workers": layout_probe("workers", 3, "packed"),
+    "target_workers": layout_probe("target_workers", 2, "packed"),
+    "replicas": layout_probe("replicas", 2, "pinned"),
+    "threads": threads,
+    "surrogate_gpus": layout_probe("surrogate_gpus", 0.5, "pinned", GPUS),
+    "target_gpus": layout_probe("target_gpus", 0.1, "pinned", GPUS),
+    "dtype": lambda f: parameter_type(f, "float32") != parameter_type(f, "float64"),
+    "tf32": tf32,
+    "fold": lambda f: folded(f, True) and not folded(f, False),
+    "rows_per_pass": lambda f: max(passes(f, 4)) == 4 and max(passes(f, 12)) == 12,
+}
+
+
+@pytest.mark.parametrize("field", Resources.model_fields)
+def test_every_resource_changes_something(field, tmp_path):
+    assert RESOURCES[field](tmp_path), f"resources.{field} changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("placement", "field", "value"),
+    [
+        ("in-process", "workers", 2),
+        ("in-process", "in_flight", 3),
+        ("in-process", "target_workers", 2),
+        ("in-process", "replicas", 2),
+        ("in-process", "surrogate_gpus", 1),
+        ("in-process", "target_gpus", 1),
+        ("packed", "replicas", 2),
+        ("pinned", "workers", 2),
+    ],
+)
+def test_a_resource_without_effect_is_refused(placement, field, value):
+    with pytest.raises(ValidationError, match=f"{field} would have no effect"):
+        Resources(placement=placement, **{field: value})
+
+
+def test_a_plan_survives_json(tmp_path):
+    given = plan(tmp_path, resources={"placement": "in-process"})
+    assert Plan.model_validate_json(given.model_dump_json()) == given
+
+
+def test_every_evaluation_field_changes_something(tmp_path):
+    assert set(Evaluate.model_fields) == {"quantize", "images", "traces"}
+    few = {"limit": 4}
+    carry_out(tmp_path, "in-process", "plain", select=few)
+    carry_out(
+        tmp_path, "in-process", "other", select=few,
+        evaluate={"quantize": False, "images": False, "traces": False},
+    )  # fmt: skip
+    tables = {
+        run: {name: results.read(str(tmp_path / run), name) for name in ("examples", "traces")}
+        for run in ("plain", "other")
+    }
+    assert tables["plain"]["examples"]["image"].notna().all()
+    assert tables["other"]["examples"]["image"].isna().all()
+    assert len(tables["plain"]["traces"]) > 0
+    assert tables["other"]["traces"].empty
+    l2 = [tables[run]["examples"]["l2"].to_numpy() for run in ("plain", "other")]
+    assert not np.allclose(*l2)
+
+
+def test_selection_and_seed_change_something(tmp_path):
+    assert set(Select.model_fields) == {"correct", "limit"}
+    assert set(TaskSpec.model_fields) == {"kind", "goal"}
+    runs = {
+        "all": {"select": {"limit": 60}},
+        "right": {"select": {"limit": 60, "correct": ["wide"]}},
+        "few": {"select": {"limit": 6}},
+        "seed": {"select": {"limit": 6}, "seed": 1},
+    }
+    attacks = [{"base": "pgd", "steps": 1}]
+    for name, changes in runs.items():
+        carry_out(tmp_path, "in-process", name, attacks=attacks, **changes)
+    frames = {name: verdicts(tmp_path / name) for name in runs}
+    wide = {name: frame[frame["target"] == "wide"] for name, frame in frames.items()}
+    assert wide["right"]["clean_correct"].all()
+    assert not wide["all"]["clean_correct"].all()
+    assert frames["few"]["example"].nunique() == 6
+    assert not frames["few"]["score"].equals(frames["seed"]["score"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mean", [0.4, 0.5, 0.6]),
+        ("std", [0.2, 0.2, 0.3]),
+        ("channels", "bgr"),
+        ("input_size", [40, 40]),
+        ("defence", {"kind": "jpeg", "quality": 40}),
+        ("options", {"name": "patches"}),
+    ],
+)
+def test_every_model_field_that_shapes_the_output_does(field, value, tmp_path):
+    job = plan(tmp_path, targets=[network("wide"), network("wide") | {"name": "b", field: value}])
+    images = open_examples(job.data, job.task.goal, root=job.root, seed=0).load(range(4)).batch
+    plain, changed = (build_target(spec, job)[0] for spec in job.targets)
+    assert not torch.allclose(plain(images.images), changed(images.images))
+    assert plain.fingerprint != changed.fingerprint
