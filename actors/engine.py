@@ -16,6 +16,7 @@ from actors.workers import PackedWorker, SurrogateActor, TargetWorker
 from pipeline.attacks.loop import Attacked, run
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.problems import BadInput, Problem
 from pipeline.run.engine import Look, ModelCard
 from pipeline.run.models import DTYPES
 from pipeline.run.plan import Plan
@@ -158,7 +159,11 @@ def spawn_packed(plan: Plan, layout: Layout) -> Any:
 
 
 class RayEngine:
-    """Surrogates and targets on actors, for a runner with several units in flight."""
+    """Surrogates and targets on actors, for a runner with several units in flight.
+
+    Raises:
+        BadInput: when an actor cannot build its models.
+    """
 
     def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
         self._layout = layout
@@ -168,7 +173,12 @@ class RayEngine:
             self._surrogates = PackedSurrogates(plan, layout, first)
         else:
             self._surrogates = PinnedSurrogates(plan, layout)
-        self._cards = {**self._surrogates.cards(), **self._targets.cards()}
+        try:
+            self._cards = {**self._surrogates.cards(), **self._targets.cards()}
+        except ray.exceptions.ActorDiedError as error:
+            # Ray hands on a failed constructor's traceback as text; its last line is the error.
+            reason = str(error).strip().splitlines()[-1]
+            raise BadInput(Problem("", f"a model could not be built: {reason}")) from error
 
     @property
     def lanes(self) -> int:

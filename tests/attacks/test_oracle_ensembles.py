@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import Batch, Goal
 from pipeline.attacks.combine.ens import EnsL2, EnsLoss
 from pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
 from pipeline.attacks.combine.rgea import Rgea
@@ -14,12 +15,14 @@ from pipeline.attacks.combine.torchjd import aggregator_names
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.attacks.translation import TranslationInvariance
+from pipeline.draws import Draws
 from tests.attacks.toys import (
     Scalar,
     SmallNet,
     class_batch,
     images,
     linear,
+    names,
     oracle,
     quadratic,
     recipe,
@@ -88,7 +91,7 @@ def test_o_ens_1_copies_of_one_model_give_its_gradient(combine):
 
 
 @pytest.mark.parametrize("combine", [*FUSIONS, "svre"])
-def test_o_ens_2_and_svre_4_one_model_is_the_base(combine):
+def test_o_ens_2_one_model_is_the_base(combine):
     batch = class_batch(images(4))
     base = "mi"
     options = {"svre": {"inner": 1}} if combine == "svre" else {}
@@ -172,12 +175,36 @@ def test_o_svre_2_linear_losses_do_not_depend_on_the_draws():
 
 
 def test_o_svre_3_the_estimator_is_unbiased_with_loss_fusion():
-    batch = class_batch(images(3))
-    clean = gradients_of(batch, NETS)
-    moved = batch.__class__(batch.ids, batch.images + 0.01, batch.goal, labels=batch.labels)
-    there = gradients_of(moved, NETS)
-    q = there - (clean - clean.mean(0))
-    assert torch.allclose(q.mean(0), there.mean(0), atol=1e-14)
+    # 24 copies of one image draw their own surrogates; y_1 is the same for all of them, since
+    # q_0 = g_ens at y_0 = x. Without momentum the direction is q_1, whose mean over r is asked.
+    copies = images(1).expand(24, -1, -1, -1)
+    labels = torch.zeros(24, dtype=torch.int64)
+    batch = Batch(names(24), copies, Goal.UNTARGETED, labels=labels)
+    options = {"svre": {"inner": 2, "momentum": 0, "normalised": False, "beta": "2/255"}}
+    attack = Attack(combine="svre", options=options)
+    found = direction("svre", batch, NETS, options=options).direction
+    draws = Draws.keyed(0, batch.ids, attack=attack.label, step=0, model="rule/svre")
+    chosen = draws.integers("surrogate", 0, 3, (2,))[:, 1]
+    assert set(chosen.tolist()) == {0, 1, 2}
+    mean = sum(found[chosen == r][0] for r in range(3)) / 3
+    point = (copies + 2 / 255 * gradients_of(batch, NETS).mean(0).sign())[:1]
+    there = Batch(names(1), point, Goal.UNTARGETED, labels=labels[:1])
+    assert torch.allclose(mean, gradients_of(there, NETS).mean(0)[0], atol=1e-13)
+    biased = {"svre": {**options["svre"], "fusion": "logits", "biased": True}}
+    other = direction("svre", batch, NETS, options=biased).direction
+    assert not torch.allclose(sum(other[chosen == r][0] for r in range(3)) / 3, mean, atol=1e-3)
+
+
+def test_o_svre_4_with_one_model_the_inner_steps_follow_its_own_gradient():
+    batch, net = class_batch(images(3)), NETS[0]
+    options = {"svre": {"inner": 4, "momentum": 0.5, "beta": "1/255", "normalised": False}}
+    found = direction("svre", batch, [net], options=options).direction
+    point, memory = batch.images, torch.zeros_like(batch.images)
+    for _ in range(4):
+        there = Batch(batch.ids, point, batch.goal, labels=batch.labels)
+        memory = 0.5 * memory + gradients_of(there, [net])[0]
+        point = (point + memory.sign() / 255).clamp(batch.images - 8 / 255, batch.images + 8 / 255)
+    assert torch.allclose(found, memory, atol=1e-12)
 
 
 def test_svre_inner_loop_matches_the_algorithm_written_out():
@@ -186,8 +213,6 @@ def test_svre_inner_loop_matches_the_algorithm_written_out():
     options = {"svre": {"inner": inner, "momentum": mu2, "beta": "1/255"}}
     attack = Attack(combine="svre", options=options)
     found = direction("svre", batch, NETS, options=options).direction
-
-    from pipeline.draws import Draws
 
     chosen = Draws.keyed(0, batch.ids, attack=attack.label, step=0, model="rule/svre").integers(
         "surrogate", 0, 3, (inner,)

@@ -62,6 +62,10 @@ def test_o_0_4_rounding_stays_in_the_ball_where_truncation_leaves_it():
     truncated = (moved * 255).floor() / 255
     outside = (((truncated.double() - clean) * 255).abs() > 8.5)[0, 0].sum()
     assert int(outside) == 15  # METHODS 0.3: 15 of 256 levels
+    # To nearest, not down: 0.6 and 0.4 of a level above a level.
+    for part, level in ((0.6, 1), (0.4, 0), (-0.6, -1)):
+        found = Ball("linf", 8 / 255).quantize(images(2) + part / 255, images(2)) - images(2)
+        assert torch.allclose(found * 255, torch.full_like(found, level))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0])
@@ -146,6 +150,21 @@ def test_first_step_has_length_alpha_in_its_own_norm(normalise):
         "linf": linf(delta),
     }[normalise]
     assert torch.allclose(size, torch.full_like(size, 1e-3), rtol=1e-9)
+
+
+def test_o_0_2_the_cosine_has_the_direction_of_the_mean_square_of_unit_embeddings():
+    from pipeline.attacks.objectives import Cosine
+
+    size = 16
+    outputs = vectors(5, shape=(size,)).requires_grad_()
+    known = torch.nn.functional.normalize(vectors(5, seed=4, shape=(size,)), dim=1)
+    cosine = Cosine().of_outputs(outputs, known, Goal.IMPERSONATION)
+    (ours,) = torch.autograd.grad(cosine.sum(), outputs)
+    unit = torch.nn.functional.normalize(outputs, dim=1)
+    (theirs,) = torch.autograd.grad(-(unit - known).square().mean(1).sum(), outputs)
+    assert torch.allclose(theirs, ours * 2 / size, atol=1e-15)
+    (away,) = torch.autograd.grad(Cosine().of_outputs(outputs, known, Goal.DODGING).sum(), outputs)
+    assert torch.equal(away, -ours)
 
 
 def test_dodging_from_the_image_itself_needs_a_random_start():

@@ -1,0 +1,11 @@
+"""The committed reference page is what the schema says."""
+
+from pathlib import Path
+
+from jobs.reference import markdown
+
+PAGE = Path(__file__).parents[2] / "docs" / "jobs.md"
+
+
+def test_the_reference_page_is_up_to_date():
+    assert PAGE.read_text() == markdown(), "run: gauntlet schema > docs/jobs.md"
