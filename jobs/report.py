@@ -68,7 +68,8 @@ def print_comparison(run: str, reference: str, console: Console) -> None:
     )
     for heading in ("group", "attack", "points [95 %]", "verdict"):
         table.add_column(heading, overflow="fold")
-    for group, label, found in against(results.read(run, "verdicts"), reference):
+    verdicts = _in_job_order(results.read(run, "verdicts"), run)
+    for group, label, found in against(verdicts, reference):
         gain = found.difference
         points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         if found.mcnemar is not None:

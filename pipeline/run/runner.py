@@ -19,7 +19,7 @@ from pipeline.run.judging import Judges
 from pipeline.run.plan import Plan
 from pipeline.run.preparation import select, thresholds
 from pipeline.run.progress import Progress
-from pipeline.run.unit import BatchWork, Unit, write_unit
+from pipeline.run.unit import BatchWork, Unit, unit_id, write_unit
 
 ATTEMPTS = 2
 """How often a unit of work is tried before it goes to `failures`."""
@@ -138,11 +138,11 @@ class Runner:
             ids = [self._chosen.ids[position] for position in positions]
             left = []
             for attack in self._plan.attacks:
-                unit = Unit.of(self._plan, attack, ids)
-                if unit.id in self._done:
+                name = unit_id(self._plan, attack, ids)
+                if name in self._done:
                     self._progress.advance("attack and evaluate", len(ids))
                 else:
-                    left.append((attack, unit.id))
+                    left.append((attack, name))
             if left:
                 work = BatchWork(self._plan, self._chosen, positions, self._judges, self._folder)
                 self._rejected += work.rejected  # the lanes take units under the lock

@@ -80,12 +80,13 @@ class Unit:
     id: str
     attack: Attack
     ids: tuple[str, ...]
-    work: BatchWork | None = None
+    work: BatchWork
 
-    @classmethod
-    def of(cls, plan: Plan, attack: Attack, ids: Sequence[str]) -> Unit:
-        """Return the unit without its batch."""
-        content = {
+
+def unit_id(plan: Plan, attack: Attack, ids: Sequence[str]) -> str:
+    """Return the id of a unit: the same whenever, wherever and with whatever workers it is done."""
+    return _digest(
+        {
             "attack": attack.summary(),
             "ids": list(ids),
             "seed": plan.seed,
@@ -94,13 +95,12 @@ class Unit:
             "surrogates": [model.model_dump(mode="json") for model in plan.surrogates],
             "targets": [model.model_dump(mode="json") for model in plan.targets],
         }
-        return cls(_digest(content), attack, tuple(ids))
+    )
 
 
 def write_unit(plan: Plan, unit: Unit, engine: Engine, judges: Judges, folder: RunFolder) -> int:
     """Attack, judge, write, record; return the number of examples lost on the way."""
     started = time.perf_counter()
-    assert unit.work is not None
     batch = unit.work.batch
     rows = lost = 0
     if batch is not None:
@@ -139,7 +139,8 @@ def _write(
     linf = linf_distance(result.images[kept], batch.images[kept])
     l2 = l2_distance(result.images[kept], batch.images[kept])
     identity = _identity(plan, unit.attack, [batch.ids[row] for row in kept.tolist()])
-    verdicts = judges.verdicts(unit.attack, batch, result.images, unit.work.clean, kept)  # type: ignore[union-attr]
+    clean = unit.work.clean
+    verdicts = judges.verdicts(unit.attack, batch, result.images, clean, kept)
     for name, column in (("linf", linf), ("l2", l2)):
         verdicts[name] = np.tile(column, len(plan.targets))
     repeated: dict[str, Any] = {
