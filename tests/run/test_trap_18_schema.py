@@ -24,9 +24,8 @@ def layout(folder, placement="packed", devices=DEVICES, **resources):
 
 def layout_probe(field, value, placement, devices=DEVICES):
     def probe(folder):
-        plain, changed = layout(folder, placement, devices), None
-        changed = layout(folder, placement, devices, **{field: value})
-        return plain != changed
+        plain = layout(folder, placement, devices)
+        return plain != layout(folder, placement, devices, **{field: value})
 
     return probe
 
