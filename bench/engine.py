@@ -3,7 +3,7 @@
     python -m bench.engine [--images 256] [--steps 10] [--batch 64]
 
 Four CIFAR ResNets, Ens-MI and RGEA. The bare loop does the same arithmetic on the same folded
-models and nothing else. Ratios above one mean faster than what they are compared with.
+models, in the same process, and nothing else. Ratios above one mean faster than what they are compared with.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
 from pipeline.run.local import LocalSurrogates
+from pipeline.run.models import configure
 from pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 4 / 255
@@ -99,7 +100,7 @@ def engine_against_bare(
     Both take every batch in turn, whoever comes first changing, in two threads; the ratio is the
     median over the batches, so that a burst of other load on the machine spoils one of them only.
     """
-    torch.set_num_threads(2)
+    configure(plan.resources, 2)
     surrogates = LocalSurrogates(plan)
     models = list(surrogates.models.values())
     found = {}

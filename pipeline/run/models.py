@@ -11,6 +11,7 @@ from pipeline.models.build import build
 from pipeline.models.fold import fold_batch_norm
 from pipeline.models.spec import ModelSpec
 from pipeline.run.engine import Look, ModelCard
+from pipeline.run.heap import keep_freed_memory
 from pipeline.run.plan import Plan, Resources
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -19,7 +20,8 @@ RANDOMISED_REPEATS = 5
 
 
 def configure(resources: Resources, threads: int | None) -> None:
-    """Set the process-wide torch settings that a plan asks for."""
+    """Set up a process that holds models: torch's settings as the plan asks, and the heap."""
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = resources.tf32
