@@ -13,7 +13,7 @@ from torch import Tensor
 
 from actors.wire import WireBatch, array, tensor
 from actors.workers import Errand
-from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.attacks.query import Answer, Known, Question, Setting
 from pipeline.batch import Batch
 
 
@@ -86,9 +86,10 @@ class PinnedOracle:
         ]
         return [tensor(gradient) for gradient in ray.get(calls)]
 
-    def known(self, setting: Setting, model: int) -> Tensor:
-        """Return what the objective needs to know of the batch for one model."""
-        return tensor(ray.get(self._actors[model].known.remote(self._errand(setting))))
+    def known(self, setting: Setting, model: int) -> Known:
+        """Return what the query needs to know of the batch for one model."""
+        found = ray.get(self._actors[model].known.remote(self._errand(setting)))
+        return {name: tensor(values) for name, values in found.items()}
 
     def _errand(self, setting: Setting) -> Errand:
         key, reference = self._batches.publish(setting.batch)

@@ -40,7 +40,7 @@ class WireBatch:
     @classmethod
     def pack(cls, batch: Batch) -> WireBatch:
         """Turn a batch's tensors into arrays."""
-        fields = ("images", "labels", "wanted", "references")
+        fields = ("images", "labels", "wanted", "references", "guide")
         present = {name: getattr(batch, name) for name in fields}
         arrays = {name: array(value) for name, value in present.items() if value is not None}
         return cls(batch.ids, batch.goal, arrays)

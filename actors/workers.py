@@ -92,9 +92,10 @@ class SurrogateActor:
         weight = tensor(cotangent, device())
         return array(self._responder.pullback(self._setting(errand), where, weight, index))
 
-    def known(self, errand: Errand) -> np.ndarray:
-        """Return what the objective needs to know of the batch, (B, ...)."""
-        return array(self._responder.known(self._setting(errand)))
+    def known(self, errand: Errand) -> dict[str, np.ndarray]:
+        """Return what the query needs to know of the batch, by name, each (B, ...)."""
+        known = self._responder.known(self._setting(errand))
+        return {name: array(values) for name, values in known.items()}
 
     def show(self, look: WireLook) -> dict[str, np.ndarray]:
         """Return the model's outputs on images, by its name."""

@@ -158,7 +158,9 @@ def _used(draft: Draft) -> set[str] | None:
     base, combine = draft.fields.get("base", "i"), draft.fields.get("combine", "ens")
     if not isinstance(base, str) or not isinstance(combine, str):
         return None
-    return {*tokens(base), combine.partition("/")[0]}
+    objective = draft.fields.get("objective")
+    named = {objective} if isinstance(objective, str) else set()
+    return {*tokens(base), combine.partition("/")[0], *named}
 
 
 def _distribute_options(drafts: Sequence[Draft], findings: Findings) -> None:

@@ -43,7 +43,9 @@ class Batch:
         labels: true classes, int64 (B,); classification only.
         wanted: classes wanted by a targeted attack, int64 (B,).
         references: second image of each pair, (B, 3, H, W) in [0, 1]: the person to impersonate,
-            or the person that the example must no longer match (dodging).
+            or the person that the example must no longer match (dodging). A targeted
+            classification may have them, too: images of the wanted class.
+        guide: result of an earlier attack on the same examples, (B, 3, H, W) in [0, 1].
     """
 
     ids: tuple[str, ...]
@@ -52,6 +54,7 @@ class Batch:
     labels: Tensor | None = None
     wanted: Tensor | None = None
     references: Tensor | None = None
+    guide: Tensor | None = None
 
     def __post_init__(self) -> None:
         size = len(self.ids)
@@ -92,6 +95,7 @@ class Batch:
             labels=pick(self.labels),
             wanted=pick(self.wanted),
             references=pick(self.references),
+            guide=pick(self.guide),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
@@ -106,4 +110,5 @@ class Batch:
             labels=move(self.labels),
             wanted=move(self.wanted),
             references=move(self.references, images=True),
+            guide=move(self.guide, images=True),
         )

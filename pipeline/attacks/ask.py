@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.attacks.query import Answer, Known, Query, Question, Setting
 from pipeline.draws import Draws
 
 
@@ -34,8 +34,8 @@ class Oracle(Protocol):
     ) -> list[Tensor]:
         """Return each model's vector-Jacobian product at its points, (R, 3, H, W)."""
 
-    def known(self, setting: Setting, model: int) -> Tensor:
-        """Return what the objective needs to know of the batch for one model, (B, ...)."""
+    def known(self, setting: Setting, model: int) -> Known:
+        """Return what the query needs to know of the batch for one model."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class Ask:
     def at_step(self, step: int) -> None:
         """Move on to another update: random draws are keyed by it."""
         self.setting = replace(self.setting, step=step)
+
+    def with_query(self, query: Query, draw: str) -> Ask:
+        """Return the same, asking something else, with random draws called ``draw``."""
+        other = Ask(self._oracle, self._models, replace(self.setting, query=query, draw=draw))
+        other.lost = self.lost
+        return other
 
     def draws(self, purpose: str) -> Draws:
         """Return one stream per example for a rule's own randomness."""
@@ -144,7 +150,9 @@ class Ask:
         outputs = torch.stack(self._oracle.outputs(self.setting, questions)).requires_grad_()
         copies = outputs.shape[1] // len(points)
         known = self._oracle.known(self.setting, self._models[0])
-        known = known.repeat(copies, *([1] * (known.ndim - 1)))
+        known = {
+            name: value.repeat(copies, *([1] * (value.ndim - 1))) for name, value in known.items()
+        }
         with torch.enable_grad():
             query, goal = self.setting.query, self.setting.batch.goal
             values = query.objective.of_outputs(fuse(outputs), known, goal)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask, Lost, Oracle
 from pipeline.attacks.norms import l2, linf
+from pipeline.attacks.point import Moment
 from pipeline.attacks.query import Setting
 from pipeline.attacks.recipe import Attack, Method
 from pipeline.attacks.update import Stride
@@ -82,21 +83,32 @@ def run(
     clean = batch.images
     method = attack.method(batch.goal, clean[0].numel() if len(batch) else 1)
     stride = Stride(method.ball, clean, method.step_size, method.normalise)
+    lost: dict[int, Lost] = {}
+    if (fields := method.query.objective.guide()) is not None:
+        guiding = run(attack.guide(fields), batch, oracle, seed=seed, quantize=False)
+        batch, lost = replace(batch, guide=guiding.images), guiding.lost
     setting = Setting(batch, method.query, seed, method.label, step=0)
     ask = Ask(oracle, _positions(attack, oracle.models), setting)
+    ask.lost.update(lost)
     points = _start(method, batch, seed)
     memory: Tensor | None = None
     steps = _Recorder(clean, ask.models)
     for t in range(method.steps):
         ask.at_step(t)
-        found = method.rule.direction(
-            method.update.query_point(points, memory, stride), ask, stride
-        )
-        memory = method.update.remember(found.direction, memory)
-        points = stride.step(points, memory)
+        asked = method.update.query_point(points, memory, stride)
+        for part in method.points:
+            moment = Moment(t, method.steps, stride, ask, method.plain, method.rule)
+            asked = part.move(asked, moment)
+        found = method.rule.direction(asked, ask, stride)
+        points, memory = method.update.advance(points, found.direction, memory, stride)
         steps.record(found.values, found.weights, found.fallback, points)
         if on_step is not None:
             on_step(t + 1, points)
+    unreached = method.update.unreached(points, stride)
+    if unreached is not None:
+        for row in unreached.nonzero()[:, 0].tolist():
+            reason = "not reached: the perturbation is still below the wanted norm"
+            ask.lost.setdefault(row, Lost(batch.ids[row], method.steps, "all", reason))
     if ask.lost:
         rows = torch.tensor(sorted(ask.lost), device=clean.device)
         points = points.index_copy(0, rows, clean[rows])

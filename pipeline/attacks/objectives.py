@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -10,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Objective
+from pipeline.attacks.query import Known, Objective, Surrogate
 from pipeline.batch import Batch, Goal, Task
+from pipeline.draws import Draws
 
 
 class ClassObjective(Objective):
@@ -19,11 +19,11 @@ class ClassObjective(Objective):
 
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
 
-    def prepare(self, model: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        """Return the class that the goal is about, int64 (B,)."""
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return the class that the goal is about, int64 (B,), as ``classes``."""
         classes = batch.wanted if batch.goal is Goal.TARGETED else batch.labels
         assert classes is not None  # Batch checks that its goal has what it needs
-        return classes
+        return {"classes": classes}
 
 
 def _towards(goal: Goal) -> float:
@@ -38,9 +38,9 @@ class CrossEntropy(ClassObjective):
     token = "cross-entropy"
     paper = "Goodfellow 2015"
 
-    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+    def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return -_towards(goal) * F.cross_entropy(outputs, known, reduction="none")
+        return -_towards(goal) * F.cross_entropy(outputs, known["classes"], reduction="none")
 
 
 @register
@@ -50,9 +50,9 @@ class Logit(ClassObjective):
     token = "logit"
     paper = "Zhao 2021"
 
-    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+    def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return _towards(goal) * outputs.gather(1, known[:, None])[:, 0]
+        return _towards(goal) * outputs.gather(1, known["classes"][:, None])[:, 0]
 
 
 @register
@@ -62,10 +62,10 @@ class Margin(ClassObjective):
     token = "margin"
     paper = "Carlini 2017"
 
-    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+    def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        own = outputs.gather(1, known[:, None])[:, 0]
-        others = outputs.scatter(1, known[:, None], -torch.inf).amax(1)
+        own = outputs.gather(1, known["classes"][:, None])[:, 0]
+        others = outputs.scatter(1, known["classes"][:, None], -torch.inf).amax(1)
         return _towards(goal) * (own - others)
 
 
@@ -80,12 +80,12 @@ class Cosine(Objective):
     paper = "RGEA, Eq. 1"
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.VERIFICATION})
 
-    def prepare(self, model: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        """Return the unit embeddings of the references, (B, D)."""
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return the unit embeddings of the references, (B, D), as ``reference``."""
         assert batch.references is not None
         with torch.no_grad():
-            return F.normalize(model(batch.references), dim=1)
+            return {"reference": F.normalize(model(batch.references), dim=1)}
 
-    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
+    def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return _towards(goal) * (F.normalize(outputs, dim=1) * known).sum(1)
+        return _towards(goal) * (F.normalize(outputs, dim=1) * known["reference"]).sum(1)

@@ -19,10 +19,14 @@ import importlib
 import pkgutil
 from enum import StrEnum
 from functools import cache
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from pipeline.batch import Goal
 from pipeline.problems import suggest
 from pipeline.spec import Spec
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
 
 
 class Place(StrEnum):
@@ -30,9 +34,12 @@ class Place(StrEnum):
 
     START = "start"
     VIEW = "view"
+    SURGERY = "surgery"
     OBJECTIVE = "objective"
+    PENALTY = "penalty"
     FILTER = "gradient filter"
     COMBINE = "combine"
+    POINT = "query point"
     UPDATE = "update"
 
 
@@ -52,6 +59,15 @@ class Part(Spec):
     paper: ClassVar[str]
     cost: ClassVar[str] = "k"
     needs: ClassVar[str] = ""
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Return why the part cannot take part in an attack, or None.
+
+        Args:
+            attack: the attack, its fields already valid one by one.
+            goal: what the attacker wants; None as long as no job has said so.
+        """
+        return None
 
 
 PartType = TypeVar("PartType", bound=type[Part])

@@ -3,16 +3,71 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.attacks.part import Part, Place
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
+
+Known = Mapping[str, Tensor]
+"""What an objective knows of each example: every tensor has one row an example."""
+
+
+class Surrogate(Protocol):
+    """A model under the query's surgeries."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits or embeddings, (R, C)."""
+
+    def features(self, images: Tensor, layer: str) -> Tensor:
+        """Return a layer's activation, flattened per example, (R, F); the forward stops there."""
+
+    def tapped(self, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """Return a layer's activation (R, F) and the outputs (R, C) computed from it."""
+
+
+class Forward(Protocol):
+    """A surrogate behind the query's views, for one pass: some view copies of each point.
+
+    Attributes:
+        rows: points of the pass: asked rows x view copies in it, copies outermost.
+        room: variants of each point that may go into one call, at least 1: bounds memory.
+        deterministic: whether equal images always get equal answers.
+        first: whether this is the question's first pass.
+        copies: view copies of the whole query, over which answers are averaged.
+    """
+
+    rows: int
+    room: int
+    deterministic: bool
+    first: bool
+    copies: int
+
+    @property
+    def draws(self) -> Draws:
+        """One random stream per row, keyed by step, model and view copy."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the outputs on V variants of each point, with one random draw for all variants.
+
+        Args:
+            images: (V * rows, 3, H, W) in canonical space, variants outermost.
+        """
+
+    def features(self, images: Tensor, layer: str) -> Tensor:
+        """Return a layer's activation instead, (V * rows, F)."""
+
+    def bare(self, images: Tensor) -> Tensor:
+        """Return the outputs on V variants of each point without the views, (V * rows, C)."""
 
 
 class View(Part):
@@ -53,19 +108,101 @@ class Filter(Part):
         """Return the filtered gradient, (B, 3, H, W)."""
 
 
+class Surgery(Part):
+    """Changes how a surrogate computes or back-propagates, by rewriting its graph."""
+
+    place: ClassVar[Place] = Place.SURGERY
+    order: ClassVar[int] = 0
+    """Surgeries are done in ascending order."""
+
+    @property
+    def randomised(self) -> bool:
+        """Whether two forward passes of one image differ; see `pipeline.models.streams`."""
+        return False
+
+    @abstractmethod
+    def rewrite(self, network: nn.Module) -> nn.Module:
+        """Return a new network that shares the parameters; the argument stays as it is.
+
+        Args:
+            network: takes preprocessed images; perhaps rewritten before.
+
+        Raises:
+            ValueError: when the network cannot be traced, or has nothing to rewrite.
+        """
+
+
 class Objective(Part):
     """The scalar of each example that the attack raises: always maximised (METHODS 0.2)."""
 
     place: ClassVar[Place] = Place.OBJECTIVE
     tasks: ClassVar[frozenset[Task]] = frozenset()
+    fusable: ClassVar[bool] = True
+    """Whether it is a function of the outputs alone, so that outputs of models can be fused."""
+    drawn: ClassVar[bool] = False
+    """Whether `prepare` draws random numbers: its result then belongs to one attack."""
 
     @abstractmethod
-    def prepare(self, model: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-        """Return what the objective needs to know of each example, (B, ...), once per batch."""
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return what the objective needs to know of each example, once per batch and model.
+
+        Args:
+            model: the surrogate.
+            batch: B examples.
+            draws: one random stream per example.
+        """
 
     @abstractmethod
-    def of_outputs(self, outputs: Tensor, known: Tensor, goal: Goal) -> Tensor:
-        """Return J of each row, (R,), from the model's outputs (R, C) and ``known`` (R, ...)."""
+    def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
+        """Return J of each row, (R,), from the model's outputs (R, C)."""
+
+    def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
+        """Yield pieces, (rows,) each, whose sum is J.
+
+        Each piece is differentiated, and its graph freed, before the next is asked for.
+
+        Args:
+            points: (rows, 3, H, W) in canonical space.
+            known: what `prepare` returned, for each row.
+            goal: what the attacker wants.
+            forward: asks the surrogate.
+        """
+        yield self.of_outputs(forward(points), known, goal)
+
+    def guide(self) -> Mapping[str, object] | None:
+        """Return fields of an attack whose result `prepare` needs as ``batch.guide``, or None."""
+        return None
+
+
+class Penalty(Part):
+    """Wraps the objective: what it yields is the whole that the attack raises."""
+
+    place: ClassVar[Place] = Place.PENALTY
+
+    @abstractmethod
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return what the penalty needs to know of each example beside what the objective does."""
+
+    @abstractmethod
+    def terms(
+        self,
+        points: Tensor,
+        known: Known,
+        goal: Goal,
+        forward: Forward,
+        objective: Objective,
+        draws: Draws,
+    ) -> Iterator[Tensor]:
+        """Yield pieces, (rows,) each, whose sum is the penalised objective.
+
+        Args:
+            points: (rows, 3, H, W).
+            known: what the objective and the penalty know, for each row.
+            goal: what the attacker wants.
+            forward: asks the surrogate.
+            objective: what is penalised.
+            draws: one random stream per row, keyed by step, model and view copy.
+        """
 
 
 @dataclass(frozen=True)
@@ -75,6 +212,8 @@ class Query:
     objective: Objective
     views: tuple[View, ...] = ()
     filters: tuple[Filter, ...] = ()
+    surgeries: tuple[Surgery, ...] = ()
+    penalty: Penalty | None = None
 
     @property
     def copies(self) -> list[tuple[int, ...]]:
@@ -86,8 +225,14 @@ class Query:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the query leaves the images as they are."""
-        return not self.views
+        """Whether equal images always get equal answers."""
+        return not self.views and not any(surgery.randomised for surgery in self.surgeries)
+
+    def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
+        """Yield the pieces of what the attack raises, penalty included; see `Objective.terms`."""
+        if self.penalty is None:
+            return self.objective.terms(points, known, goal, forward)
+        return self.penalty.terms(points, known, goal, forward, self.objective, forward.draws)
 
 
 @dataclass(frozen=True)

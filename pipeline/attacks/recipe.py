@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -18,13 +18,22 @@ from pydantic import (
 from pipeline.attacks.ball import Ball
 from pipeline.attacks.combine.rule import Rule
 from pipeline.attacks.norms import Normaliser
-from pipeline.attacks.part import Part, Place, find
-from pipeline.attacks.query import Filter, Objective, Query, View
+from pipeline.attacks.part import Part, Place, catalogue, find
+from pipeline.attacks.point import QueryPoint
+from pipeline.attacks.query import Filter, Objective, Penalty, Query, Surgery, View
 from pipeline.attacks.update import Momentum, RandomStart, Update
 from pipeline.batch import Goal, Task
 from pipeline.spec import Quantity, Spec, number
 
-_BASE = (Place.START, Place.VIEW, Place.FILTER, Place.UPDATE)
+_BASE = (
+    Place.START,
+    Place.VIEW,
+    Place.SURGERY,
+    Place.PENALTY,
+    Place.FILTER,
+    Place.POINT,
+    Place.UPDATE,
+)
 _SIGN_STEPS = 1.5
 """Default total reach of sign steps in budgets: RobFR's rule, RGEA's 0.6/255 at 8/255, T = 20."""
 _NORM_STEPS = 2.5
@@ -40,7 +49,9 @@ class Method:
     Attributes:
         label: keys the random draws and names the attack in the results.
         query: what each surrogate is asked.
+        plain: the same without views, penalty and filters, on the task's default objective.
         rule: how k answers become one direction.
+        points: where the surrogates are asked.
         update: how the direction becomes a step.
         start: random start, or none.
         ball: the allowed points.
@@ -51,7 +62,9 @@ class Method:
 
     label: str
     query: Query
+    plain: Query
     rule: Rule
+    points: tuple[QueryPoint, ...]
     update: Update
     start: RandomStart | None
     ball: Ball
@@ -61,15 +74,27 @@ class Method:
 
 
 def tokens(base: str) -> list[str]:
-    """Split a base name such as ``di-ti-mi`` into its parts' tokens (``-`` or ``+``)."""
-    return [token for token in re.split(r"[-+]", base.strip().lower()) if token]
+    """Split a base name such as ``di-ti-mi`` into its parts' tokens (``-`` or ``+``).
+
+    A token may itself contain a dash (``mi+ir-closed``): the longest known one is taken.
+    """
+    known = {part.token for part in catalogue() if part.place in _BASE}
+    found: list[str] = []
+    for piece in base.strip().lower().split("+"):
+        words = [word for word in piece.split("-") if word]
+        while words:
+            ends = range(len(words), 1, -1)
+            end = next((end for end in ends if "-".join(words[:end]) in known), 1)
+            found.append("-".join(words[:end]))
+            words = words[end:]
+    return found
 
 
 class Attack(Spec):
     """One attack: a base, a combination rule, a budget, and their options.
 
     ``base`` is put together from the parts that ``gauntlet methods`` lists, in any order:
-    ``i`` (plain), ``pgd`` (random start), ``mi``, ``ni``, ``di``, ``ti``, ``si``, ``vr``. A part's
+    ``i`` (plain), ``pgd`` (random start), ``mi``, ``di``, ``ti``, ``vr``, ``sgm``, ``ir``. A part's
     parameters go into ``options`` under its token: ``options: {di: {p: 0.8}, rgea: {rtol: 1e-6}}``;
     options of a part that the attack does not have are refused.
     """
@@ -107,11 +132,13 @@ class Attack(Spec):
         names = tokens(base)
         if not names:
             raise ValueError("an attack needs a base such as 'i' or 'di-ti-mi'")
-        updates = [name for name in names if find(name, *_BASE).place is Place.UPDATE]
+        places = [(find(name, *_BASE).place, name) for name in names]
         if len(set(names)) != len(names):
             raise ValueError(f"{base!r} names a part twice")
-        if len(updates) > 1:
-            raise ValueError(f"{base!r} has more than one update rule: {', '.join(updates)}")
+        for single, noun in ((Place.UPDATE, "update rule"), (Place.PENALTY, "penalty")):
+            several = [name for place, name in places if place is single]
+            if len(several) > 1:
+                raise ValueError(f"{base!r} has more than one {noun}: {', '.join(several)}")
         return base
 
     @field_validator("combine")
@@ -138,6 +165,9 @@ class Attack(Spec):
             return options
         rule, _, variant = info.data["combine"].partition("/")
         places = dict.fromkeys(tokens(info.data["base"]), _BASE) | {rule: (Place.COMBINE,)}
+        objective = info.data.get("objective")
+        if objective is not None:
+            places[objective] = (Place.OBJECTIVE,)
         if unused := sorted(set(options) - places.keys()):
             raise ValueError(
                 f"options for {', '.join(map(repr, unused))}, which the attack "
@@ -170,7 +200,25 @@ class Attack(Spec):
             raise ValueError("ni looks ahead only under `normalise: sign` or `l2rms`")
         if self.epsilon == 0 and self.steps and self.step_size is None:
             raise ValueError("a zero budget needs an explicit step_size")
+        self._refuse_objections(None)
         return self
+
+    def _refuse_objections(self, goal: Goal | None) -> None:
+        objective = self._objective
+        parts = [*self.parts, *([objective] if objective else [])]
+        for part in parts:
+            if complaint := part.objection(self, goal):
+                raise ValueError(complaint)
+        if not self.rule.fuses_outputs:
+            return
+        unfit = [part.token for part in parts if isinstance(part, Penalty)]
+        if objective is not None and not objective.fusable:
+            unfit.append(objective.token)
+        if unfit:
+            raise ValueError(
+                f"{self.combine!r} fuses outputs, and {', '.join(unfit)} needs each surrogate's "
+                "own; use 'ens' or another rule that combines gradients"
+            )
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -180,7 +228,7 @@ class Attack(Spec):
             missing = {key: value for key, value in defaults.items() if not _is_set(given, key)}
             given = given.model_copy(update=missing)
         else:
-            place = (Place.COMBINE,) if issubclass(kind, Rule) else _BASE
+            place = {Rule: (Place.COMBINE,), Objective: (Place.OBJECTIVE,)}.get(kind, _BASE)
             given = find(token, *place).model_validate(defaults)
         assert isinstance(given, kind)
         return given
@@ -204,6 +252,10 @@ class Attack(Spec):
             if part.place is Place.UPDATE:
                 return self._part(token, Update)
         return Update()
+
+    @cached_property
+    def _objective(self) -> Objective | None:
+        return None if self.objective is None else self._part(self.objective, Objective)
 
     @property
     def _normalise(self) -> Normaliser:
@@ -233,9 +285,7 @@ class Attack(Spec):
         Raises:
             ValueError: when the objective or the rule does not exist for the goal's task.
         """
-        default = "cosine" if goal.task is Task.VERIFICATION else "cross-entropy"
-        objective = find(self.objective or default, Place.OBJECTIVE)()
-        assert isinstance(objective, Objective)
+        objective = self._objective or default_objective(goal)
         if goal.task not in objective.tasks:
             raise ValueError(f"the objective {objective.token!r} does not exist for {goal.task}")
         if goal.task not in self.rule.tasks:
@@ -243,6 +293,7 @@ class Attack(Spec):
                 f"{self.combine!r} fuses class outputs and does not exist for {goal.task}: "
                 "embeddings of different networks are not comparable; use 'ens'"
             )
+        self._refuse_objections(goal)
         return objective
 
     def method(self, goal: Goal, entries: int) -> Method:
@@ -258,10 +309,19 @@ class Attack(Spec):
         scale = entries**0.5 if self.norm == "l2" and self.epsilon_unit != "abs" else 1.0
         starts = self._of_kind(RandomStart)
         views = sorted(self._of_kind(View), key=lambda view: view.order)
+        surgeries = tuple(self._of_kind(Surgery))
         return Method(
             label=self.label,
-            query=Query(self.objective_for(goal), tuple(views), tuple(self._of_kind(Filter))),
+            query=Query(
+                self.objective_for(goal),
+                tuple(views),
+                tuple(self._of_kind(Filter)),
+                surgeries,
+                next(iter(self._of_kind(Penalty)), None),
+            ),
+            plain=Query(default_objective(goal), surgeries=surgeries),
             rule=self.rule,
+            points=tuple(self._of_kind(QueryPoint)),
             update=self._update,
             start=starts[0] if starts else None,
             ball=Ball(self.norm, self.epsilon * scale),
@@ -292,7 +352,33 @@ class Attack(Spec):
     def parts(self) -> list[Part]:
         """Every part of the attack with its parameters, in the order of the loop."""
         found: list[Part] = [*self._of_kind(RandomStart), *self._of_kind(View)]
-        return [*found, *self._of_kind(Filter), self.rule, self._update]
+        found += [*self._of_kind(Surgery), *self._of_kind(Penalty), *self._of_kind(Filter)]
+        return [*found, self.rule, *self._of_kind(QueryPoint), self._update]
+
+    def guide(self, fields: Mapping[str, object]) -> Attack:
+        """Return an earlier attack on the same surrogates, under the same budget.
+
+        Args:
+            fields: what an objective asks of it, such as base and steps.
+        """
+        shared = ("combine", "norm", "epsilon", "epsilon_unit", "surrogates")
+        rule = self.combine.partition("/")[0]
+        return Attack.model_validate(
+            {
+                "name": f"{self.label}/guide",
+                **{name: getattr(self, name) for name in shared},
+                "options": {rule: self.options[rule]} if rule in self.options else {},
+                **fields,
+            }
+        )
+
+
+def default_objective(goal: Goal) -> Objective:
+    """Return the cross-entropy, or for faces the cosine."""
+    token = "cosine" if goal.task is Task.VERIFICATION else "cross-entropy"
+    objective = find(token, Place.OBJECTIVE)()
+    assert isinstance(objective, Objective)
+    return objective
 
 
 def _is_set(part: Part, field: str) -> bool:

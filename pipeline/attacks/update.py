@@ -50,6 +50,17 @@ class Update(Part):
         """Return what the step follows, (B, 3, H, W); the loop hands it back as ``memory``."""
         return direction
 
+    def advance(
+        self, points: Tensor, direction: Tensor, memory: Tensor | None, stride: Stride
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the next points and the next memory."""
+        memory = self.remember(direction, memory)
+        return stride.step(points, memory), memory
+
+    def unreached(self, points: Tensor, stride: Stride) -> Tensor | None:
+        """Return which examples have no valid result after the last update, bool (B,)."""
+        return None
+
 
 register(Update)
 

@@ -14,6 +14,7 @@ from pipeline.models.defences import TransformDefence
 from pipeline.models.frozen import frozen_copy
 from pipeline.models.preprocessing import Preprocessing, Triple
 from pipeline.models.spec import ModelSpec
+from pipeline.models.streams import streaming
 
 
 class Model(nn.Module):
@@ -93,13 +94,24 @@ class Model(nn.Module):
             ValueError: when the images cannot be brought to the input size, or draws are missing.
             TypeError: when the network's output is not one row of numbers per image.
         """
+        inputs = self.inputs(images, draws)
+        with streaming(draws):
+            outputs = self._rows(inputs)
+            return outputs + self._rows(inputs.flip(3)) if self.preprocessing.mirror else outputs
+
+    def inputs(self, images: Tensor, draws: Draws | None = None) -> Tensor:
+        """Return what the network takes: defended, fitted and normalised images.
+
+        Args:
+            images: as in `forward`.
+            draws: as in `forward`.
+        """
         if self.defence is not None:
             images = self.defence(images, draws)
         inputs = self.preprocessing.fit(images)
         if self.preprocessing.mean is not None or self.preprocessing.std is not None:
             inputs = (inputs - self.mean) / self.std
-        outputs = self._rows(inputs)
-        return outputs + self._rows(inputs.flip(3)) if self.preprocessing.mirror else outputs
+        return inputs
 
     def _rows(self, inputs: Tensor) -> Tensor:
         outputs = self.network(inputs)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.attacks.query import Answer, Known, Question, Setting
 from pipeline.models.adapter import Model
 from pipeline.oracle.responder import Responder
 
@@ -53,7 +53,7 @@ class InProcessOracle:
             for question, cotangent in zip(questions, cotangents, strict=True)
         ]
 
-    def known(self, setting: Setting, model: int) -> Tensor:
-        """Return what the objective needs to know of the batch for one model, (B, ...)."""
+    def known(self, setting: Setting, model: int) -> Known:
+        """Return what the query needs to know of the batch for one model."""
         with torch.no_grad():
             return self._responders[model].known(setting)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Query, Setting, View
+from pipeline.attacks.query import Answer, Known, Query, Setting, Surgery
 from pipeline.batch import Batch
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
+from pipeline.oracle.operated import Operated
 
 
 class Responder:
@@ -24,24 +25,35 @@ class Responder:
     """
 
     def __init__(self, model: Model, *, rows_per_pass: int = 256, remember: int = 16) -> None:
-        self.model = model
         self.name = model.name
+        self._model = model
+        self._operated: dict[tuple[Surgery, ...], Operated] = {}
         self._rows_per_pass = rows_per_pass
         # By identity, with the batch kept alive: equal ids need not mean equal images or labels.
-        self._known: OrderedDict[tuple[int, str], tuple[Batch, Tensor]] = OrderedDict()
+        self._known: OrderedDict[tuple[int, str], tuple[Batch, Known]] = OrderedDict()
         self._remember = remember
         self._held: tuple[Setting, Tensor, Tensor] | None = None
 
-    def known(self, setting: Setting) -> Tensor:
-        """Return what the objective needs to know of the whole batch, (B, ...)."""
-        objective = setting.query.objective
-        key = (id(setting.batch), f"{objective.token} {objective!r}")
-        if key not in self._known:
-            self._known[key] = (setting.batch, objective.prepare(self.model, setting.batch))
-            while len(self._known) > self._remember:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return self._known[key][1]
+    def known(self, setting: Setting) -> Known:
+        """Return what the query needs to know of the whole batch, each tensor (B, ...)."""
+        query, batch = setting.query, setting.batch
+        parts = [query.objective] if query.penalty is None else [query.objective, query.penalty]
+        gathered: dict[str, Tensor] = {}
+        for part in parts:
+            key = (id(batch), f"{part.token} {part!r} {query.surgeries!r}")
+            if not (query.deterministic and not getattr(part, "drawn", True)):
+                key = (key[0], f"{key[1]} {setting.seed} {setting.attack}")
+            if key not in self._known:
+                draws = Draws.keyed(
+                    setting.seed, batch.ids, attack=setting.attack, step=-1, model=self.name
+                )
+                surrogate = _Prepared(self._surrogate(query), draws)
+                self._known[key] = (batch, part.prepare(surrogate, batch, draws))
+                while len(self._known) > self._remember:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            gathered.update(self._known[key][1])
+        return gathered
 
     def gradients(self, setting: Setting, points: Tensor, rows: Tensor | None = None) -> Answer:
         """Return J and dJ/dx at the points.
@@ -54,28 +66,32 @@ class Responder:
         query, goal = setting.query, setting.batch.goal
         known = self._known_rows(setting, rows)
         values, gradient = points.new_zeros(len(points)), None
-        for leaf, views, draws in self._passes(setting, points, rows):
-            copies = len(views) // len(points)
-            outputs = self.model(views, draws)
-            each = query.objective.of_outputs(outputs, _tile(known, copies), goal)
-            (part,) = torch.autograd.grad(each.sum(), leaf)
-            values = values + each.detach().reshape(copies, -1).sum(0)
-            gradient = part if gradient is None else gradient + part
+        for forward in self._passes(setting, points, rows):
+            here = {name: tile(value, len(forward.chosen)) for name, value in known.items()}
+            with torch.enable_grad():
+                leaf = tile(points.detach(), len(forward.chosen)).requires_grad_()
+                for piece in query.terms(leaf, here, goal, forward):
+                    (part,) = torch.autograd.grad(piece.sum(), leaf)
+                    part = _over_copies(part, len(points))
+                    gradient = part if gradient is None else gradient + part
+                    values = values + _over_copies(piece.detach(), len(points))
         assert gradient is not None
         total = len(query.copies)
-        return Answer(
-            values / total, self._filtered(query, gradient / total if total > 1 else gradient)
-        )
+        if total > 1:
+            values, gradient = values / total, gradient / total
+        return Answer(values, self._filtered(query, gradient))
 
     def outputs(self, setting: Setting, points: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the model's outputs on every view, copy by copy, (copies * R, C)."""
-        everything = len(points) * len(setting.query.copies)
         parts = []
-        for leaf, views, draws in self._passes(setting, points, rows):
-            outputs = self.model(views, draws)
+        for forward in self._passes(setting, points, rows):
+            with torch.enable_grad():
+                leaf = tile(points.detach(), len(forward.chosen)).requires_grad_()
+                outputs = forward(leaf)
             parts.append(outputs.detach())
             # If one pass does it all, its graph waits for the pullback: no second forward.
-            self._held = (setting, leaf, outputs) if len(views) == everything else None
+            whole = len(forward.chosen) == forward.copies
+            self._held = (setting, leaf, outputs) if whole else None
         return torch.cat(parts)
 
     def pullback(
@@ -90,45 +106,183 @@ class Responder:
             rows: as in `gradients`.
         """
         held, self._held = self._held, None
-        if held is not None and _same_question(held[0], setting) and _equal(held[1], points):
+        copies = len(setting.query.copies)
+        if (
+            held is not None
+            and _same_question(held[0], setting)
+            and _equal(held[1], tile(points, copies))
+        ):
             (part,) = torch.autograd.grad(held[2], held[1], cotangent)
-            return self._filtered(setting.query, part)
-        gradient: Tensor | None = None
+            return self._filtered(setting.query, _over_copies(part, len(points)))
+        gradient = torch.zeros_like(points)
         done = 0
-        for leaf, views, draws in self._passes(setting, points, rows):
-            outputs = self.model(views, draws)
-            weight = cotangent[done : done + len(views)]
-            done += len(views)
+        for forward in self._passes(setting, points, rows):
+            with torch.enable_grad():
+                leaf = tile(points.detach(), len(forward.chosen)).requires_grad_()
+                outputs = forward(leaf)
+            weight = cotangent[done : done + forward.rows]
+            done += forward.rows
             (part,) = torch.autograd.grad(outputs, leaf, weight)
-            gradient = part if gradient is None else gradient + part
-        assert gradient is not None
+            gradient = gradient + _over_copies(part, len(points))
         return self._filtered(setting.query, gradient)
 
-    def _known_rows(self, setting: Setting, rows: Tensor | None) -> Tensor:
-        known = self.known(setting)
-        return known if rows is None else known[rows.to(known.device)]
+    def _surrogate(self, query: Query) -> Operated:
+        if query.surgeries not in self._operated:
+            self._operated[query.surgeries] = Operated(self._model, query.surgeries)
+        return self._operated[query.surgeries]
 
-    def _passes(
-        self, setting: Setting, points: Tensor, rows: Tensor | None
-    ) -> Iterator[tuple[Tensor, Tensor, Draws]]:
-        """Yield (leaf, views of the leaf, draws of the views) for bounded groups of copies."""
-        own = setting.draws(self.name, rows)
-        shared = setting.draws("every model", rows)
-        copies = setting.query.copies
+    def _known_rows(self, setting: Setting, rows: Tensor | None) -> Known:
+        known = self.known(setting)
+        if rows is None:
+            return known
+        return {name: value[rows.to(value.device)] for name, value in known.items()}
+
+    def _passes(self, setting: Setting, points: Tensor, rows: Tensor | None) -> Iterator[Pass]:
+        """Yield passes over bounded groups of view copies."""
+        query = setting.query
+        streams = Streams(setting, self.name, rows)
+        copies = query.copies
         group = max(1, self._rows_per_pass // max(1, len(points)))
+        surrogate = self._surrogate(query)
         for first in range(0, len(copies), group):
-            with torch.enable_grad():
-                leaf = points.detach().requires_grad_()
-                chosen = copies[first : first + group]
-                views = [_view(setting.query.views, leaf, copy, own, shared) for copy in chosen]
-                stacked = views[0] if len(views) == 1 else torch.cat(views)
-                keys = own.keys if len(views) == 1 else _copy_keys(own, len(views), first)
-                yield leaf, stacked, Draws(keys)
+            chosen = copies[first : first + group]
+            room = max(1, self._rows_per_pass // max(1, len(points) * len(chosen)))
+            yield Pass(surrogate, query, chosen, first, room, len(points), streams)
 
     def _filtered(self, query: Query, gradient: Tensor) -> Tensor:
         for part in query.filters:
             gradient = part.apply(gradient)
         return gradient
+
+
+class Streams:
+    """The random streams of a question's rows, hashed when something first draws."""
+
+    def __init__(self, setting: Setting, model: str, rows: Tensor | None) -> None:
+        self._setting, self._model, self._rows = setting, model, rows
+        self._made: dict[str, Draws] = {}
+
+    @property
+    def own(self) -> Draws:
+        """Streams of this model."""
+        return self._of(self._model)
+
+    @property
+    def shared(self) -> Draws:
+        """Streams that all models have in common."""
+        return self._of("every model")
+
+    def _of(self, name: str) -> Draws:
+        if name not in self._made:
+            self._made[name] = self._setting.draws(name, self._rows)
+        return self._made[name]
+
+
+class Pass:
+    """A surrogate behind some of a query's view copies: see `pipeline.attacks.query.Forward`."""
+
+    def __init__(
+        self,
+        surrogate: Operated,
+        query: Query,
+        chosen: list[tuple[int, ...]],
+        first: int,
+        room: int,
+        points: int,
+        streams: Streams,
+    ) -> None:
+        self.chosen = chosen
+        self.rows = points * len(chosen)
+        self.room = room
+        self.deterministic = query.deterministic and not surrogate.model.randomised
+        self.first = first == 0
+        self.copies = len(query.copies)
+        self._surrogate, self._views = surrogate, query.views
+        self._points, self._position, self._streams = points, first, streams
+        self._drawing = surrogate.model.randomised or any(
+            surgery.randomised for surgery in query.surgeries
+        )
+
+    @property
+    def draws(self) -> Draws:
+        """One stream per row: a point's own, another for each further copy of it."""
+        own = self._streams.own
+        if self.copies == 1:
+            return own
+        copies = range(self._position, self._position + len(self.chosen))
+        return Draws(torch.cat([own.bits(f"copy/{copy}") for copy in copies]))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the outputs on V variants of each row, (V * rows, C)."""
+        return self._surrogate(self._viewed(images), self._for(images))
+
+    def features(self, images: Tensor, layer: str) -> Tensor:
+        """Return a layer's activation on V variants of each row, (V * rows, F)."""
+        return self._surrogate.features(self._viewed(images), layer, self._for(images))
+
+    def bare(self, images: Tensor) -> Tensor:
+        """Return the outputs on V variants of each row without the views, (V * rows, C)."""
+        return self._surrogate(images, self._for(images))
+
+    def _for(self, images: Tensor) -> Draws | None:
+        """Return the streams of a randomised surrogate, the same for all variants of a row."""
+        if not self._drawing:
+            return None
+        return Draws(tile(self.draws.keys, len(images) // self.rows))
+
+    def _viewed(self, images: Tensor) -> Tensor:
+        if not self._views:
+            return images
+        variants = len(images) // self.rows
+        if len(self.chosen) == 1:
+            return self._view(images, self.chosen[0], variants)
+        apart = images.unflatten(0, (variants, len(self.chosen), self._points))
+        views = [
+            self._view(apart[:, index].flatten(0, 1), copy, variants)
+            for index, copy in enumerate(self.chosen)
+        ]
+        together = torch.stack([view.unflatten(0, (variants, self._points)) for view in views], 1)
+        return together.flatten(0, 2)
+
+    def _view(self, images: Tensor, copy: tuple[int, ...], variants: int) -> Tensor:
+        for position, view in enumerate(self._views):
+            draws = self._streams.shared if view.shared_draw else self._streams.own
+            keys = draws if variants == 1 else Draws(tile(draws.keys, variants))
+            images = view.apply(images, copy[: position + 1], keys)
+        return images
+
+
+class _Prepared:
+    """A surrogate as `Objective.prepare` asks it: any number of images, all examples in turn."""
+
+    def __init__(self, surrogate: Operated, draws: Draws) -> None:
+        self._surrogate, self._draws = surrogate, draws
+
+    @property
+    def name(self) -> str:
+        return self._surrogate.name
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self._surrogate(images, self._for(images))
+
+    def features(self, images: Tensor, layer: str) -> Tensor:
+        return self._surrogate.features(images, layer, self._for(images))
+
+    def tapped(self, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        return self._surrogate.tapped(images, layer, self._for(images))
+
+    def _for(self, images: Tensor) -> Draws:
+        return Draws(tile(self._draws.keys, max(1, len(images) // max(1, len(self._draws)))))
+
+
+def tile(values: Tensor, times: int) -> Tensor:
+    """Return the rows repeated as a whole, (times * R, ...); the tensor itself for once."""
+    return values if times == 1 else values.repeat(times, *([1] * (values.ndim - 1)))
+
+
+def _over_copies(values: Tensor, rows: int) -> Tensor:
+    """Return the sum over the copies of each row, (rows, ...)."""
+    return values if len(values) == rows else values.unflatten(0, (-1, rows)).sum(0)
 
 
 def _same_question(one: Setting, other: Setting) -> bool:
@@ -139,20 +293,3 @@ def _same_question(one: Setting, other: Setting) -> bool:
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.equal(one, other)
-
-
-def _view(
-    views: tuple[View, ...], images: Tensor, copy: tuple[int, ...], own: Draws, shared: Draws
-) -> Tensor:
-    for position, view in enumerate(views):
-        images = view.apply(images, copy[: position + 1], shared if view.shared_draw else own)
-    return images
-
-
-def _tile(known: Tensor, copies: int) -> Tensor:
-    return known if copies == 1 else known.repeat(copies, *([1] * (known.ndim - 1)))
-
-
-def _copy_keys(draws: Draws, copies: int, first: int) -> Tensor:
-    """Give every copy of a row its own stream, for a surrogate that is itself randomised."""
-    return torch.cat([draws.bits(f"copy/{first + copy}") for copy in range(copies)])

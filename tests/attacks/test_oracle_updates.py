@@ -158,12 +158,13 @@ def test_o_0_2_the_cosine_has_the_direction_of_the_mean_square_of_unit_embedding
     size = 16
     outputs = vectors(5, shape=(size,)).requires_grad_()
     known = torch.nn.functional.normalize(vectors(5, seed=4, shape=(size,)), dim=1)
-    cosine = Cosine().of_outputs(outputs, known, Goal.IMPERSONATION)
+    cosine = Cosine().of_outputs(outputs, {"reference": known}, Goal.IMPERSONATION)
     (ours,) = torch.autograd.grad(cosine.sum(), outputs)
     unit = torch.nn.functional.normalize(outputs, dim=1)
     (theirs,) = torch.autograd.grad(-(unit - known).square().mean(1).sum(), outputs)
     assert torch.allclose(theirs, ours * 2 / size, atol=1e-15)
-    (away,) = torch.autograd.grad(Cosine().of_outputs(outputs, known, Goal.DODGING).sum(), outputs)
+    away = Cosine().of_outputs(outputs, {"reference": known}, Goal.DODGING)
+    (away,) = torch.autograd.grad(away.sum(), outputs)
     assert torch.equal(away, -ours)
 
 

@@ -51,6 +51,11 @@ class FusedOutputs(Rule):
     cost = "k (forward all, then backward all)"
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
 
+    @property
+    def fuses_outputs(self) -> bool:
+        """It does."""
+        return True
+
     @staticmethod
     @abstractmethod
     def fuse(outputs: Tensor) -> Tensor:

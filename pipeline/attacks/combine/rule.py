@@ -43,6 +43,11 @@ class Rule(Part):
     """Default decay factor of a momentum that follows this rule."""
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
 
+    @property
+    def fuses_outputs(self) -> bool:
+        """Whether it fuses the surrogates' outputs: then the objective must be one of outputs."""
+        return False
+
     @abstractmethod
     def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
         """Return the ascent direction at ``points`` (B, 3, H, W).

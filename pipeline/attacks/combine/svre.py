@@ -56,6 +56,11 @@ class Svre(Rule):
             raise ValueError("`fusion: logits` and `biased: true` go together")
         return self
 
+    @property
+    def fuses_outputs(self) -> bool:
+        """Whether g_ens is that of the fused logits."""
+        return self.fusion == "logits"
+
     def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
         """Return the inner loop's final momentum."""
         start = ask(points)

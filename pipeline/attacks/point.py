@@ -1,0 +1,56 @@
+"""Where the surrogates are asked, when that is not where the attack stands."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from pipeline.attacks.ask import Ask
+from pipeline.attacks.combine.rule import Rule
+from pipeline.attacks.part import Part, Place
+from pipeline.attacks.query import Query
+from pipeline.attacks.update import Stride
+from pipeline.draws import Draws
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The circumstances of one update.
+
+    Attributes:
+        step: index of the update, 0..steps - 1.
+        steps: updates T of the attack.
+        stride: the attack's step and ball.
+        ask: asks the surrogates the attack's own query.
+        plain_query: the task's default objective under the attack's surgeries, with no views,
+            penalty or filters.
+        rule: how k answers become one direction.
+    """
+
+    step: int
+    steps: int
+    stride: Stride
+    ask: Ask
+    plain_query: Query
+    rule: Rule
+
+    def plain(self, draw: str) -> Ask:
+        """Return what asks the plain query, with random draws called ``draw``."""
+        return self.ask.with_query(self.plain_query, draw)
+
+    def draws(self, purpose: str) -> Draws:
+        """Return one stream per example for the part's own randomness."""
+        return self.ask.draws(purpose)
+
+
+class QueryPoint(Part):
+    """Moves the point at which the surrogates are asked; the step is made from the old one."""
+
+    place: ClassVar[Place] = Place.POINT
+
+    @abstractmethod
+    def move(self, points: Tensor, moment: Moment) -> Tensor:
+        """Return where to ask instead of at ``points``, (B, 3, H, W)."""

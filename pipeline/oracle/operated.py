@@ -1,0 +1,66 @@
+"""A surrogate under an attack's surgeries, and what it shows of its inside."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pipeline.attacks.query import Surgery
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.models.frozen import frozen_copy
+from pipeline.models.streams import streaming
+
+
+class Operated:
+    """A model with its network rewritten; the model itself stays as it is.
+
+    Networks that stop at a layer, or show it, are made when they are first asked for.
+    """
+
+    def __init__(self, model: Model, surgeries: tuple[Surgery, ...] = ()) -> None:
+        network = model.network
+        for surgery in sorted(surgeries, key=lambda surgery: surgery.order):
+            network = surgery.rewrite(network)
+        self.model = frozen_copy(model, replace={model.network: network}) if surgeries else model
+        self._truncated: dict[str, nn.Module] = {}
+        self._tapped: dict[str, nn.Module] = {}
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    def __call__(self, images: Tensor, draws: Draws | None = None) -> Tensor:
+        """Return logits or embeddings, (R, C)."""
+        outputs: Tensor = self.model(images, draws)
+        return outputs
+
+    def features(self, images: Tensor, layer: str, draws: Draws | None = None) -> Tensor:
+        """Return a layer's activation, (R, F); of the image alone where the model adds its mirror.
+
+        Raises:
+            ValueError: when the network has no such layer, or cannot be traced.
+        """
+        if layer not in self._truncated:
+            from pipeline.models.graph import truncate
+
+            self._truncated[layer] = truncate(self.model.network, layer)
+        inputs = self.model.inputs(images, draws)
+        with streaming(draws):
+            features: Tensor = self._truncated[layer](inputs)
+        return features
+
+    def tapped(
+        self, images: Tensor, layer: str, draws: Draws | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return a layer's activation (R, F) and the outputs (R, C), both of one pass."""
+        if layer not in self._tapped:
+            from pipeline.models.graph import tap
+
+            self._tapped[layer] = tap(self.model.network, layer)
+        inputs = self.model.inputs(images, draws)
+        with streaming(draws):
+            features, outputs = self._tapped[layer](inputs)
+            if self.model.preprocessing.mirror:
+                outputs = outputs + self.model.network(inputs.flip(3))
+        return features, outputs
