@@ -100,6 +100,8 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
         source, rest = find_source(spec.source)
     except BadInput as error:
         return [*found, *error.problems]
+    if spec.members and not spec.source.startswith("mean:"):
+        found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
     if spec.architecture is not None and not spec.source.startswith("file:"):
         found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
     wrong = source.problems(rest, spec, root)

@@ -13,6 +13,7 @@ from torch.nn.utils import fusion
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.sources.mean_source import MeanLogits
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -51,6 +52,11 @@ def fold_batch_norm(
         probe: input to compare the outputs on, (B, 3, H, W); of the network's own kind if that is
             bare. Two random images of the model's input size by default, 64 x 64 if it takes any.
     """
+    if isinstance(model, Model) and isinstance(model.network, MeanLogits):
+        members = [fold_batch_norm(member) for member in model.network.members]
+        mean = MeanLogits([member.model for member in members])
+        folded = all(member.folded for member in members)
+        return Folded(frozen_copy(model, replace={model.network: mean}), folded)
     if isinstance(model, Model):
         size = model.input_size
         with torch.no_grad():

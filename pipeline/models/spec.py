@@ -31,7 +31,10 @@ class ModelSpec(Spec):
     name: str
     """Unique within a job; the `target` column of the results."""
     source: str
-    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `file:PATH`, `import:MODULE:FACTORY`."""
+    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `file:PATH`,
+    `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
+    members: tuple[ModelSpec, ...] = ()
+    """`mean:logits` sources: the models whose logits are averaged; each needs a name."""
     task: Task | None = None
     """`import:` sources: what the model does; the job's task by default. Other sources know it."""
     architecture: str | None = None

@@ -7,6 +7,7 @@ import re
 from pipeline.models.sources.facenet_source import FacenetSource
 from pipeline.models.sources.file_source import FileSource
 from pipeline.models.sources.import_source import ImportSource
+from pipeline.models.sources.mean_source import MeanSource
 from pipeline.models.sources.source import Source
 from pipeline.models.sources.timm_source import TimmSource
 from pipeline.models.sources.torchvision_source import TorchvisionSource
@@ -18,6 +19,7 @@ SOURCES: dict[str, Source] = {
     "facenet/": FacenetSource(),
     "file:": FileSource(),
     "import:": ImportSource(),
+    "mean:": MeanSource(),
 }
 
 
