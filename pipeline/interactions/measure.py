@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.attacks.norms import divide, l2rms
 from pipeline.batch import Batch, Goal
 from pipeline.draws import Draws
 from pipeline.interactions.cells import Grid
@@ -15,6 +16,7 @@ from pipeline.interactions.curvature import curvature, self_terms
 from pipeline.interactions.estimate import Estimate
 from pipeline.interactions.game import PerturbationGame
 from pipeline.interactions.mean import mean_interaction, sampled_mean_interaction
+from pipeline.interactions.neighbours import sampled_neighbour_map
 from pipeline.interactions.orders import sampled_order_interactions
 from pipeline.interactions.spec import InteractionSpec
 from pipeline.interactions.utilities import UtilityName
@@ -35,6 +37,9 @@ class Measured:
             (B,); None where not asked.
         orders: E_{a != b}[I_ab^(s)] of the orders asked for, float64 (B, orders).
         orders_standard_error: their sampling errors, float64 (B, orders).
+        neighbours: mean interaction of each cell with those around it, float64 (B, n), row by row;
+            None where not asked.
+        neighbours_standard_error: its sampling error, float64 (B, n), or None.
         finite: bool (B,), whether every value behind an example's numbers was finite; where not,
             the numbers that it touches are NaN.
         cells: number n of units.
@@ -49,6 +54,8 @@ class Measured:
     closed_form: Tensor | None
     orders: Tensor
     orders_standard_error: Tensor
+    neighbours: Tensor | None
+    neighbours_standard_error: Tensor | None
     finite: Tensor
     cells: int
     utility: UtilityName
@@ -83,6 +90,8 @@ def measure(
     Raises:
         ValueError: when the spec, the batch and the model do not fit, with what does not.
     """
+    if spec.scale_to is not None:
+        images = _scaled(images.to(batch.images), batch.images, spec.scale_to)
     game = PerturbationGame(
         model,
         batch,
@@ -106,8 +115,16 @@ def measure(
     orders = Estimate.of(nothing)
     if spec.orders:
         orders = sampled_order_interactions(game, spec.orders, draws, spec.drawn_contexts)
+    around: Estimate | None = None
+    if spec.neighbours is not None:
+        contexts = spec.drawn_neighbour_contexts
+        around = sampled_neighbour_map(
+            game, spec.cells, draws, contexts, neighbours=spec.neighbours
+        )
     ends = Estimate.of(torch.stack([game.empty, game.whole], 1))
     finite = mean.finite & orders.finite & ends.finite
+    if around is not None:
+        finite = finite & around.finite
     evaluations = game.evaluations
     closed = None
     if spec.closed_form:
@@ -122,11 +139,19 @@ def measure(
         closed_form=closed,
         orders=orders.value,
         orders_standard_error=orders.standard_error,
+        neighbours=None if around is None else around.value.flatten(1),
+        neighbours_standard_error=None if around is None else around.standard_error.flatten(1),
         finite=finite,
         cells=game.players,
         utility=game.utility,
         evaluations=evaluations,
     )
+
+
+def _scaled(images: Tensor, clean: Tensor, size: float) -> Tensor:
+    """Return the images with every perturbation at one l2 norm; a zero one stays zero."""
+    delta = images - clean
+    return clean + size * divide(delta, l2rms(delta))
 
 
 def _closed_form(

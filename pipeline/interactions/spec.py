@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.interactions.cells import Borders, Grid
 from pipeline.interactions.utilities import UtilityChoice
-from pipeline.spec import Spec
+from pipeline.spec import Quantity, Spec
 
 SAMPLED_CELLS = 32
 SAMPLED_CONTEXTS = 256
+SAMPLED_NEIGHBOUR_CONTEXTS = 16
 
 
 class InteractionSpec(Spec):
@@ -38,6 +39,13 @@ class InteractionSpec(Spec):
     other cells perturbed around them."""
     order_samples: int | None = Field(default=None, ge=2)
     """Pairs with a context drawn for each order (4 evaluations each). Default 256."""
+    neighbours: Literal[4, 8] | None = None
+    """Estimate every cell's mean interaction with the 4 or 8 cells around it (Figure 3)."""
+    neighbour_samples: int | None = Field(default=None, ge=4, multiple_of=2)
+    """Contexts drawn for each pair of neighbours (4 evaluations each). Default 16."""
+    scale_to: Annotated[Quantity | None, Field(gt=0)] = None
+    """Scale every perturbation to this l2 norm first, |d|_2 / sqrt(3HW) in [0, 1] units such as
+    `2/255`, so that attacks are compared at one norm. Scaled images may leave [0, 1]."""
     closed_form: bool = False
     """Whether delta^T H delta / (n (n - 1)) of the cross-entropy is reported beside the mean: what
     the interaction is for a piecewise-linear network and a small perturbation."""
@@ -58,6 +66,8 @@ class InteractionSpec(Spec):
             raise ValueError(f"samples: the grid has {cells} cells, got {self.samples}")
         if self.order_samples is not None and not self.orders:
             raise ValueError("order_samples: needs `orders`")
+        if self.neighbour_samples is not None and self.neighbours is None:
+            raise ValueError("neighbour_samples: needs `neighbours`")
         wrong = [order for order in self.orders if not 0 <= order <= cells - 2]
         if wrong or len(set(self.orders)) != len(self.orders):
             raise ValueError(
@@ -82,6 +92,11 @@ class InteractionSpec(Spec):
     def drawn_cells(self) -> int:
         """Cells that the sampled estimator draws."""
         return self.samples or min(SAMPLED_CELLS, self.cells.cells)
+
+    @property
+    def drawn_neighbour_contexts(self) -> int:
+        """Contexts drawn for each pair of neighbours."""
+        return self.neighbour_samples or SAMPLED_NEIGHBOUR_CONTEXTS
 
     @property
     def drawn_contexts(self) -> int:

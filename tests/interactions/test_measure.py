@@ -16,6 +16,7 @@ from pipeline.interactions import (
     mean_interaction,
     measure,
     sampled_mean_interaction,
+    sampled_neighbour_map,
     sampled_order_interactions,
     self_terms,
 )
@@ -181,3 +182,29 @@ def test_bad_specs_are_refused(fields, message):
 
 def test_every_field_is_documented():
     assert all(field.description for field in InteractionSpec.model_fields.values())
+
+
+def test_a_neighbour_map_is_the_estimators():
+    batch = classes_batch(2, SIDE)
+    found = measured(batch, neighbours=4, neighbour_samples=8)
+    draws = Draws.keyed(RUN["seed"], batch.ids, model=RUN["model_name"])
+    expected = sampled_neighbour_map(game(batch), Grid(3, 3), draws, 8)
+    assert torch.equal(found.neighbours, expected.value.flatten(1))
+    assert torch.equal(found.neighbours_standard_error, expected.standard_error.flatten(1))
+    assert measured(batch).neighbours is None
+    with pytest.raises(ValidationError, match="needs `neighbours`"):
+        InteractionSpec(neighbour_samples=8)
+
+
+def test_perturbations_are_compared_at_one_norm():
+    batch = classes_batch(3, SIDE)
+    images = perturbed(batch)
+    shrunk = batch.images + 0.3 * (images - batch.images)
+    one, other = (measured(batch, given, scale_to="4/255") for given in (images, shrunk))
+    assert torch.allclose(one.mean, other.mean, rtol=1e-9)
+    delta = images - batch.images
+    size = delta.square().mean((1, 2, 3), keepdim=True).sqrt()
+    by_hand = measured(batch, batch.images + 4 / 255 * delta / size)
+    assert torch.allclose(one.mean, by_hand.mean, rtol=1e-9)
+    assert not torch.allclose(one.mean, measured(batch, images).mean, rtol=1e-3)
+    assert measured(batch, batch.images, scale_to="4/255").mean.abs().max() < 1e-15
