@@ -17,8 +17,10 @@ from pipeline.data.decoding import Pixels, Undecodable
 from pipeline.data.findings import Found
 from pipeline.data.listing import Listing, Positions
 from pipeline.data.pairs import PairList, Rejected, pair_list, paired
+from pipeline.data.rendered_pairs import RenderedImages, rendered_pairs
 from pipeline.data.selection import select
-from pipeline.data.spec import DataSpec, Labelled
+from pipeline.data.spec import DataSpec, Labelled, Rendered
+from pipeline.data.stores import ImageStore
 from pipeline.problems import BadInput, Problem
 
 __all__ = ["Examples", "Loaded", "PairList", "Rejected", "check", "open_examples"]
@@ -93,20 +95,19 @@ class Examples:
         as the goal needs them. A broken image never raises.
         """
         listing = self.listing
-        images: list[Pixels] = []
-        references: list[Pixels] = []
+        chosen = np.asarray(positions, dtype=np.int64)
+        ends = [listing.first] if listing.second is None else [listing.first, listing.second]
+        columns = [_read(listing.store, end[chosen].tolist()) for end in ends]
         kept: list[int] = []
+        decoded: list[list[Pixels]] = []
         rejected: list[Rejected] = []
-        for position in positions:
-            try:
-                image = self._decoded(int(listing.first[position]))
-                if listing.second is not None:
-                    references.append(self._decoded(int(listing.second[position])))
-            except Undecodable as error:
-                rejected.append(Rejected(listing.ids[position], str(error)))
+        for position, images in zip(positions, zip(*columns, strict=True), strict=True):
+            broken = [str(image) for image in images if isinstance(image, Undecodable)]
+            if broken:
+                rejected.append(Rejected(listing.ids[position], broken[0]))
             else:
-                images.append(image)
                 kept.append(position)
+                decoded.append([image for image in images if not isinstance(image, Undecodable)])
         if not kept:
             return Loaded(None, rejected)
 
@@ -115,11 +116,11 @@ class Examples:
 
         batch = Batch(
             ids=tuple(listing.ids[position] for position in kept),
-            images=_as_tensor(images),
+            images=_as_tensor([images[0] for images in decoded]),
             goal=self.goal,
             labels=rows(listing.labels),
             wanted=rows(self.wanted),
-            references=_as_tensor(references) if references else None,
+            references=None if len(ends) == 1 else _as_tensor([images[1] for images in decoded]),
         )
         return Loaded(batch, rejected)
 
@@ -131,10 +132,12 @@ class Examples:
         Raises:
             BadInput: when an image cannot be decoded.
         """
-        try:
-            return _as_tensor([self._decoded(position) for position in positions])
-        except Undecodable as error:
-            raise BadInput(Problem("data", str(error))) from error
+        images: list[Pixels] = []
+        for image in _read(self.listing.store, positions):
+            if isinstance(image, Undecodable):
+                raise BadInput(Problem("data", str(image))) from image
+            images.append(image)
+        return _as_tensor(images)
 
     def verification_pairs(self) -> PairList:
         """Return the whole labelled list of pairs, for the threshold protocol.
@@ -159,13 +162,6 @@ class Examples:
                 )
             )
         return pairs
-
-    def _decoded(self, position: int) -> Pixels:
-        store = self.listing.store
-        try:
-            return store.read(position)
-        except Undecodable as error:
-            raise Undecodable(f"{store.names[position]}: {error}") from error
 
     def _undecodable(self, positions: list[int]) -> list[Rejected]:
         store = self.listing.store
@@ -229,8 +225,11 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
         )
         return None
     try:
+        listing: Listing | None
         if isinstance(spec, Labelled):
             listing = labelled(spec, goal, root, found)
+        elif isinstance(spec, Rendered):
+            listing = rendered_pairs(spec, goal)
         else:
             listing = paired(spec, goal, root, found)
     except BadInput as error:
@@ -246,6 +245,19 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
     if found or not isinstance(spec, Labelled) or goal is not Goal.TARGETED:
         return Examples(goal, listing)
     return Examples(goal, listing, wanted_classes(spec, listing, seed))
+
+
+def _read(store: ImageStore, positions: Sequence[int]) -> list[Pixels | Undecodable]:
+    """Return images of a store, with the reason in the place of one that cannot be used."""
+    if isinstance(store, RenderedImages):
+        return [*store.read_all(positions)]
+    images: list[Pixels | Undecodable] = []
+    for position in positions:
+        try:
+            images.append(store.read(position))
+        except Undecodable as error:
+            images.append(Undecodable(f"{store.names[position]}: {error}"))
+    return images
 
 
 def _as_tensor(images: Sequence[Pixels]) -> Tensor:

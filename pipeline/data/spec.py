@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.spec import Spec
 
@@ -127,5 +127,32 @@ class Lfw(Paired):
     """Side of a central square that is cut out before the resize, in pixels."""
 
 
-DataSpec = Annotated[Npz | Folder | Cifar10 | ImageNet | Pairs | Lfw, Field(discriminator="source")]
+class Rendered(Paired):
+    """Faces drawn by formula, as many as wanted, with no file. `ids` names pairs by their ids,
+    `same-00000` or `different-00000`, which mean the same for any number of `pairs`."""
+
+    source: Literal["rendered"]
+    """Kind of source."""
+    faces: int = Field(0, ge=0)
+    """Seed of the people, of their photographs and of the pairs; the run's seed changes none."""
+    size: int = Field(48, ge=16, le=1024)
+    """Side of the pictures in pixels."""
+    pairs: int = Field(6000, ge=20, le=100_000)
+    """Pairs of the threshold protocol, a multiple of 20: half of one person and half of different
+    people, in ten folds that have no person in common."""
+    identities: int = Field(1000, ge=20, le=1_000_000)
+    """Number of people, a multiple of 10: the test people from number 1000000 on."""
+
+    @field_validator("pairs", "identities")
+    @classmethod
+    def _shared_out(cls, value: int, info: ValidationInfo) -> int:
+        share = 20 if info.field_name == "pairs" else 10
+        if value % share:
+            raise ValueError(f"{value} is no multiple of {share}, as ten equal folds need it")
+        return value
+
+
+DataSpec = Annotated[
+    Npz | Folder | Cifar10 | ImageNet | Pairs | Lfw | Rendered, Field(discriminator="source")
+]
 """Where the examples of a run come from."""

@@ -1,0 +1,98 @@
+"""Pairs of rendered faces: no files, and no pictures before they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.batch import Goal
+from pipeline.data.decoding import Pixels
+from pipeline.data.listing import Listing, PairRows, Positions
+from pipeline.data.rendered import TEST_IDENTITIES, render
+from pipeline.data.spec import Rendered
+from pipeline.draws import Draws
+
+FOLDS = 10
+_KINDS = ("same", "different")
+
+
+@dataclass(frozen=True)
+class RenderedImages:
+    """Rendered faces by position; ``1000017/240`` is the name of picture 240 of person 1000017.
+
+    Attributes:
+        people: number of the person in each picture, (N,).
+        shots: number of each picture among those of its person, (N,).
+        size: side of the pictures in pixels.
+        faces: seed of the population.
+    """
+
+    people: Positions
+    shots: Positions
+    size: int
+    faces: int
+    may_fail: bool = False
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """``person/shot``."""
+        rows = zip(self.people.tolist(), self.shots.tolist(), strict=True)
+        return tuple(f"{person}/{shot}" for person, shot in rows)
+
+    def read(self, position: int) -> Pixels:
+        """Return a picture, uint8 (H, W, 3)."""
+        return self.read_all([position])[0]
+
+    def read_all(self, positions: Sequence[int]) -> list[Pixels]:
+        """Return some pictures, painted together: many times faster than one by one."""
+        index = np.asarray(positions, dtype=np.int64)
+        pictures = render(
+            self.people[index].tolist(),
+            self.shots[index].tolist(),
+            size=self.size,
+            seed=self.faces,
+        )
+        return [*pictures.permute(0, 2, 3, 1).contiguous().numpy()]
+
+
+def rendered_pairs(spec: Rendered, goal: Goal) -> Listing:
+    """Return the pairs of the attacked kind, with the whole list beside them.
+
+    Pair n of a kind belongs to fold n mod 10, whose people are a tenth of all. Who of them it shows
+    is drawn by seed and id. No picture is in two pairs.
+
+    Args:
+        spec: the job's ``data`` section.
+        goal: what the attacker wants; determines the attacked kind by default.
+    """
+    count = spec.pairs // 2
+    number = np.tile(np.arange(count, dtype=np.int64), 2)
+    different = np.repeat(np.asarray([0, 1], dtype=np.int64), count)
+    ids = [f"{_KINDS[kind]}-{index:05d}" for kind in (0, 1) for index in range(count)]
+    draws = Draws.keyed(spec.faces, ids, attack="rendered pairs")
+    block = spec.identities // FOLDS
+    one = draws.integers("first", 0, block).numpy()
+    step = draws.integers("second", 1, block).numpy()
+    two = (one + different * step) % block
+    start = TEST_IDENTITIES + number % FOLDS * block
+    shot = 4 * number + 2 * different
+    store = RenderedImages(
+        people=np.stack((start + one, start + two), 1).reshape(-1),
+        shots=np.stack((shot, shot + 1), 1).reshape(-1),
+        size=spec.size,
+        faces=spec.faces,
+    )
+    first = 2 * np.arange(2 * count, dtype=np.int64)
+    rows = PairRows(first, first + 1, different == 0, number % FOLDS)
+    kind = spec.kind or ("different" if goal is Goal.IMPERSONATION else "same")
+    attacked = np.flatnonzero(different == _KINDS.index(kind))
+    return Listing(
+        store=store,
+        ids=tuple(ids[position] for position in attacked.tolist()),
+        first=first[attacked],
+        second=first[attacked] + 1,
+        pairs=rows,
+    )
