@@ -3,7 +3,8 @@
     python -m bench.engine [--images 256] [--steps 10] [--batch 64]
 
 Four CIFAR ResNets, Ens-MI and RGEA. The bare loop does the same arithmetic on the same folded
-models, in the same process, and nothing else. Ratios above one mean faster than what they are compared with.
+models, in the same process, and nothing else. Ratios above one mean faster than what they are
+compared with.
 """
 
 from __future__ import annotations

@@ -223,8 +223,9 @@ def _validate(draft: Draft) -> Attack | list[Complaint]:
     fatal = {complaint.where[:1] for complaint in wrong}
     if not isinstance(blocks, dict):
         return [*wrong, Complaint(("options",), f"expected a mapping, got {shown(blocks)}")]
-    if not fatal & {("base",), ("combine",)}:
-        parts: dict[str, Any] = {key: fields[key] for key in ("base", "combine") if key in fields}
+    if not fatal & {("base",), ("combine",), ("objective",)}:
+        named = ("base", "combine", "objective")
+        parts: dict[str, Any] = {key: fields[key] for key in named if key in fields}
         for token, block in blocks.items():
             wrong += _option_complaints(parts, token, block)
     if not wrong:

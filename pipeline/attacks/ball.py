@@ -41,19 +41,24 @@ class Ball:
         return points.clamp(0.0, 1.0)
 
     def random_point(
-        self, clean: Tensor, draws: Draws, start: Literal["ball", "box"] = "ball"
+        self, clean: Tensor, draws: Draws, start: Literal["ball", "box", "sign"] = "ball"
     ) -> Tensor:
         """Return a random start (METHODS 2.1, PGD).
 
         Args:
             clean: (B, 3, H, W).
             draws: one stream per row.
-            start: l2 only. ``ball``: a Gaussian direction with a radius uniform in [0, epsilon].
-                ``box``: a uniform image, scaled back to the sphere (the official IR code).
+            start: ``ball``: uniform in the linf ball; in the l2 ball a Gaussian direction with a
+                radius uniform in [0, epsilon]. ``box``, l2 only: a uniform image, scaled back to
+                the sphere (the official IR code). ``sign``: every entry of the perturbation has the
+                largest size that all can have, and a random sign (METHODS 2.9).
         """
         shape = tuple(clean.shape[1:])
         uniform = draws.uniform("start", shape, device=clean.device, dtype=clean.dtype)
-        if self.norm == "linf":
+        if start == "sign":
+            entries = 1 if self.norm == "linf" else clean[0].numel()
+            delta = torch.where(uniform < 0.5, -1.0, 1.0).to(clean) * self.epsilon / entries**0.5
+        elif self.norm == "linf":
             delta = (2.0 * uniform - 1.0) * self.epsilon
         elif start == "box":
             delta = uniform - clean

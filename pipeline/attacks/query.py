@@ -19,19 +19,26 @@ Known = Mapping[str, Tensor]
 
 
 class Surrogate(Protocol):
-    """A model under the query's surgeries."""
+    """A model under the query's surgeries.
+
+    Layers are named by module path; None is the default layer of the network's family.
+    """
 
     @property
     def name(self) -> str:
         """The model's name."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model's weights and preprocessing; surgeries do not change it."""
+
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits or embeddings, (R, C)."""
 
-    def features(self, images: Tensor, layer: str) -> Tensor:
+    def features(self, images: Tensor, layer: str | None) -> Tensor:
         """Return a layer's activation, flattened per example, (R, F); the forward stops there."""
 
-    def tapped(self, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+    def tapped(self, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
         """Return a layer's activation (R, F) and the outputs (R, C) computed from it."""
 
 
@@ -63,11 +70,11 @@ class Forward(Protocol):
             images: (V * rows, 3, H, W) in canonical space, variants outermost.
         """
 
-    def features(self, images: Tensor, layer: str) -> Tensor:
+    def features(self, images: Tensor, layer: str | None) -> Tensor:
         """Return a layer's activation instead, (V * rows, F)."""
 
     def bare(self, images: Tensor) -> Tensor:
-        """Return the outputs on V variants of each point without the views, (V * rows, C)."""
+        """Return the outputs on V variants of each asked point without the views."""
 
 
 class View(Part):

@@ -116,6 +116,7 @@ class RandomStart(Part):
     place: ClassVar[Place] = Place.START
     token = "pgd"
     paper = "Madry 2018"
-    start: Literal["ball", "box"] = "ball"
-    """l2 only: `ball`, a Gaussian direction of uniform radius; `box`, a uniform image scaled to the
-    sphere (official IR code)."""
+    start: Literal["ball", "box", "sign"] = "ball"
+    """`ball`: uniform in the linf ball; l2: a Gaussian direction of uniform radius. `box`, l2 only:
+    a uniform image scaled to the sphere (official IR code). `sign`: all entries of equal size and
+    random sign; with `steps: 0` the sign-noise floor of the tables."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from torch import Tensor, nn
 
 from pipeline.attacks.query import Surgery
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.graph import default_layer, tap, truncate
 from pipeline.models.streams import streaming
 
 
@@ -22,6 +25,7 @@ class Operated:
         for surgery in sorted(surgeries, key=lambda surgery: surgery.order):
             network = surgery.rewrite(network)
         self.model = frozen_copy(model, replace={model.network: network}) if surgeries else model
+        self._plain = model.network
         self._truncated: dict[str, nn.Module] = {}
         self._tapped: dict[str, nn.Module] = {}
 
@@ -30,20 +34,24 @@ class Operated:
         """The model's name."""
         return self.model.name
 
+    @cached_property
+    def _default_layer(self) -> str:
+        # Of the network without surgeries, so that all attacks of a surrogate mean the same layer.
+        return default_layer(self._plain)
+
     def __call__(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         """Return logits or embeddings, (R, C)."""
         outputs: Tensor = self.model(images, draws)
         return outputs
 
-    def features(self, images: Tensor, layer: str, draws: Draws | None = None) -> Tensor:
+    def features(self, images: Tensor, layer: str | None, draws: Draws | None = None) -> Tensor:
         """Return a layer's activation, (R, F); of the image alone where the model adds its mirror.
 
         Raises:
             ValueError: when the network has no such layer, or cannot be traced.
         """
+        layer = layer or self._default_layer
         if layer not in self._truncated:
-            from pipeline.models.graph import truncate
-
             self._truncated[layer] = truncate(self.model.network, layer)
         inputs = self.model.inputs(images, draws)
         with streaming(draws):
@@ -51,12 +59,11 @@ class Operated:
         return features
 
     def tapped(
-        self, images: Tensor, layer: str, draws: Draws | None = None
+        self, images: Tensor, layer: str | None, draws: Draws | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return a layer's activation (R, F) and the outputs (R, C), both of one pass."""
+        layer = layer or self._default_layer
         if layer not in self._tapped:
-            from pipeline.models.graph import tap
-
             self._tapped[layer] = tap(self.model.network, layer)
         inputs = self.model.inputs(images, draws)
         with streaming(draws):

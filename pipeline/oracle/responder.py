@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Known, Query, Setting, Surgery
+from pipeline.attacks.query import Answer, Known, Objective, Penalty, Query, Setting, Surgery
 from pipeline.batch import Batch
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
@@ -37,7 +37,9 @@ class Responder:
     def known(self, setting: Setting) -> Known:
         """Return what the query needs to know of the whole batch, each tensor (B, ...)."""
         query, batch = setting.query, setting.batch
-        parts = [query.objective] if query.penalty is None else [query.objective, query.penalty]
+        parts: list[Objective | Penalty] = [query.objective]
+        if query.penalty is not None:
+            parts.append(query.penalty)
         gathered: dict[str, Tensor] = {}
         for part in parts:
             key = (id(batch), f"{part.token} {part!r} {query.surgeries!r}")
@@ -216,13 +218,17 @@ class Pass:
         """Return the outputs on V variants of each row, (V * rows, C)."""
         return self._surrogate(self._viewed(images), self._for(images))
 
-    def features(self, images: Tensor, layer: str) -> Tensor:
+    def features(self, images: Tensor, layer: str | None) -> Tensor:
         """Return a layer's activation on V variants of each row, (V * rows, F)."""
         return self._surrogate.features(self._viewed(images), layer, self._for(images))
 
     def bare(self, images: Tensor) -> Tensor:
-        """Return the outputs on V variants of each row without the views, (V * rows, C)."""
-        return self._surrogate(images, self._for(images))
+        """Return the outputs on V variants of each asked point, without the views."""
+        if not self._drawing:
+            return self._surrogate(images)
+        return self._surrogate(
+            images, Draws(tile(self._streams.own.keys, len(images) // self._points))
+        )
 
     def _for(self, images: Tensor) -> Draws | None:
         """Return the streams of a randomised surrogate, the same for all variants of a row."""
@@ -262,13 +268,17 @@ class _Prepared:
     def name(self) -> str:
         return self._surrogate.name
 
+    @property
+    def fingerprint(self) -> str:
+        return self._surrogate.model.fingerprint
+
     def __call__(self, images: Tensor) -> Tensor:
         return self._surrogate(images, self._for(images))
 
-    def features(self, images: Tensor, layer: str) -> Tensor:
+    def features(self, images: Tensor, layer: str | None) -> Tensor:
         return self._surrogate.features(images, layer, self._for(images))
 
-    def tapped(self, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+    def tapped(self, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
         return self._surrogate.tapped(images, layer, self._for(images))
 
     def _for(self, images: Tensor) -> Draws:

@@ -1,0 +1,1 @@
+"""Objectives on what a network thinks in its middle (METHODS 2.6)."""

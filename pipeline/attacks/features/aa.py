@@ -1,0 +1,62 @@
+"""AA: the activation attack (METHODS 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from pipeline.attacks.features.objective import FeatureObjective, towards
+from pipeline.attacks.part import register
+from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.attacks.update import RandomStart
+from pipeline.batch import Batch, Goal, Task
+from pipeline.draws import Draws
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
+
+
+@register
+class ActivationAttack(FeatureObjective):
+    """J = -|f(x) - f(x_tgt)|_2: the features of an image of the wanted class or person.
+
+    x_tgt is the example's reference: the second image of a pair, or in targeted classification an
+    image of the wanted class. Dodging raises the distance from the reference instead, untargeted
+    attacks that from the clean image, where its gradient is 0/0 (taken as 0): they need the random
+    start of ``pgd``. The paper's base is ``mi`` with mu = 1, epsilon 0.07, ten updates.
+    """
+
+    token = "aa"
+    paper = "Inkawhich 2019"
+    tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+    needs = "targeted: an image of each wanted class; untargeted: pgd"
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Refuse an untargeted attack from the clean image."""
+        starts = any(isinstance(part, RandomStart) for part in attack.parts)
+        if goal is Goal.UNTARGETED and not starts:
+            return "untargeted 'aa' has no gradient at the clean image: add 'pgd' to the base"
+        return None
+
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return ``features``, those to come close to or to leave, (B, F).
+
+        Raises:
+            ValueError: when a targeted batch has no references.
+        """
+        images = batch.images if batch.goal is Goal.UNTARGETED else batch.references
+        if images is None:
+            raise ValueError(
+                "'aa' needs an image of each example's wanted class: `references` of the batch, "
+                "`data.references: gallery` in a job"
+            )
+        with torch.no_grad():
+            return {"features": model.features(images, self.layer)}
+
+    def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
+        """Yield J of each row, (R,)."""
+        offset = forward.features(points, self.layer) - known["features"]
+        yield -towards(goal) * torch.linalg.vector_norm(offset, dim=1)

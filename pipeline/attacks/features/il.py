@@ -1,0 +1,81 @@
+"""IL (ILA): the intermediate level attack (METHODS 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from pydantic import Field, ValidationError
+from torch import Tensor
+
+from pipeline.attacks.features.objective import FeatureObjective
+from pipeline.attacks.norms import divide, l2
+from pipeline.attacks.part import register
+from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.batch import Batch, Goal, Task
+from pipeline.draws import Draws
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
+
+
+@register
+class IntermediateLevel(FeatureObjective):
+    """J = <f(x) - f(x_0), r>, r = f(x_0 + delta_base) - f(x_0): go on where a base attack led.
+
+    The base attack runs on the same surrogates with the same budget; then the attack starts again
+    from the clean image. ``form: flexible`` raises the angle and the length separately,
+    J = <u, r> / (|u| |r|) + coefficient |u| / |r| with u = f(x) - f(x_0), where |u| = 0 counts as 1
+    in the first term, so that the first step follows r. Both norms are those of one example; the
+    official code takes them over the batch.
+    """
+
+    token = "il"
+    paper = "Huang 2019"
+    tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+    cost = "k, and the base attack"
+    base: str = "i"
+    """Base attack, such as `i` or `di-mi`, with the parts' default options."""
+    steps: int = Field(10, ge=0)
+    """Updates of the base attack."""
+    form: Literal["projection", "flexible"] = "projection"
+    """What is raised."""
+    coefficient: float = Field(0.8, ge=0)
+    """flexible: weight of the length; the official code has 0.8 for ImageNet, 5 for CIFAR-10."""
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Refuse a base attack that does not exist."""
+        try:
+            guide = attack.guide(self.guide())
+            if goal is not None:
+                guide.objective_for(goal)
+        except ValidationError as error:
+            reasons = [reason["msg"].removeprefix("Value error, ") for reason in error.errors()]
+            return f"base attack of il: {'; '.join(reasons)}"
+        except ValueError as error:
+            return f"base attack of il: {error}"
+        return None
+
+    def guide(self) -> Mapping[str, object]:
+        """Return the fields in which the base attack differs from the attack itself."""
+        return {"base": self.base, "steps": self.steps}
+
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return ``clean``, f(x_0), and ``reference``, r, both (B, F)."""
+        assert batch.guide is not None  # the loop runs the base attack first
+        with torch.no_grad():
+            clean = model.features(batch.images, self.layer)
+            return {"clean": clean, "reference": model.features(batch.guide, self.layer) - clean}
+
+    def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
+        """Yield J of each row, (R,)."""
+        moved = forward.features(points, self.layer) - known["clean"]
+        reference = known["reference"]
+        if self.form == "projection":
+            yield (moved * reference).sum(1)
+            return
+        length = torch.linalg.vector_norm(moved, dim=1)
+        unit = divide(reference, l2(reference))
+        angle = (moved * unit).sum(1) / torch.where(length > 0, length, 1.0)
+        yield angle + self.coefficient * divide(length, l2(reference))

@@ -1,0 +1,78 @@
+"""The interaction term alone: lambda = infinity (METHODS 2.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.attacks.part import Place, register
+from pipeline.attacks.penalties.coalitions import unions
+from pipeline.attacks.penalties.interaction import CLEAN, InteractionPenalty, outputs_of_clean
+from pipeline.attacks.query import Forward, Known, Objective
+from pipeline.batch import Goal
+from pipeline.draws import Draws
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
+
+
+@register
+class InteractionOnly(InteractionPenalty):
+    """-1 * mean set term of `ir`, without the objective.
+
+    At delta = 0 the gradient is exactly zero, and what floating point leaves of it is rounding
+    noise, whose sign the official code follows. So this attack starts at a random point, and takes
+    the gradient at delta = 0 for the zero that it is.
+    """
+
+    token = "interaction-only"
+    paper = "Interaction paper, Fig. 4b"
+    cost: ClassVar[str] = "(2 sets + 1) k"
+    needs: ClassVar[str] = "a random start: pgd"
+    sets: int = Field(32, ge=1)
+    """Sets at each step."""
+    cells: int = Field(32, ge=1)
+    """Cells drawn for each set, with replacement."""
+    official_start: bool = False
+    """Start at the clean image, as the official code does; with `guard` it stays there."""
+    guard: bool = True
+    """Take the gradient at delta = 0 for zero. Without, the first step goes along the sign of
+    rounding noise, which depends on library, device and batch size."""
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Return why the penalty cannot take part in an attack, or None."""
+        starts = any(part.place is Place.START for part in attack.parts)
+        if not starts and not self.official_start:
+            return (
+                "interaction-only has no gradient at the clean image: add pgd to the base "
+                "(or set 'official_start', to see what the official code does)"
+            )
+        if starts and (self.official_start or not self.guard):
+            return "interaction-only: official_start and guard have no effect on a random start"
+        return super().objection(attack, goal)
+
+    def coalitions(self, draws: Draws, device: torch.device) -> Tensor:
+        """Return the cells of each set, bool (rows, sets, n)."""
+        return unions(draws, self.cells_in_all, self.sets, self.cells, device)
+
+    def terms(
+        self,
+        points: Tensor,
+        known: Known,
+        goal: Goal,
+        forward: Forward,
+        objective: Objective,
+        draws: Draws,
+    ) -> Iterator[Tensor]:
+        """Yield the pieces of -I."""
+        outputs, empty = forward(points), outputs_of_clean(known, forward)
+        still = (points == known[CLEAN]).flatten(1).all(1) & self.guard
+        pieces = self.interactions(
+            points, outputs, empty, known, goal, objective, draws, forward, forward.room
+        )
+        for piece in pieces:
+            yield torch.where(still, 0.0, -piece)

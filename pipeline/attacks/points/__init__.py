@@ -1,0 +1,1 @@
+"""Where the surrogates are asked, if not where the attack stands."""

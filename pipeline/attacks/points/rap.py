@@ -1,0 +1,58 @@
+"""RAP: reverse adversarial perturbation (METHODS 2.7)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.attacks.ball import Ball
+from pipeline.attacks.part import register
+from pipeline.attacks.point import Moment, QueryPoint
+from pipeline.spec import Quantity
+
+
+@register
+class ReversePerturbation(QueryPoint):
+    """RAP: ask at x + n, where n undoes the attack as well as it can: flat maxima transfer better.
+
+    n starts anywhere in the linf ball of radius epsilon_n around x, and takes ``inner`` steps that
+    lower the surrogates' fused objective, the task's own and without views: n <- n - step sign(d),
+    clipped to that ball and to [0, 1]. The attack's own step then starts from x. Not active during
+    the first ``late_start`` updates.
+    """
+
+    token = "rap"
+    paper = "Qin 2022"
+    cost = "(inner + 1) k, k before the late start"
+    epsilon_n: Annotated[Quantity, Field(ge=0)] = 16 / 255
+    """Radius of the inner ball in [0, 1] units; 0 switches RAP off."""
+    inner: int = Field(8, ge=0)
+    """Inner steps."""
+    step: Annotated[Quantity | None, Field(gt=0)] = None
+    """Size of the inner steps in [0, 1] units; epsilon_n / inner by default."""
+    normalise: Literal["sign", "none"] = "sign"
+    """What stands before the inner step: the sign, or nothing."""
+    late_start: int | None = Field(None, ge=0)
+    """First updates without RAP; a quarter of all by default, as the paper's 100 of 400."""
+    start_noise: bool = True
+    """Start n at a uniform point of its ball, drawn anew in every update, and not at 0."""
+
+    def move(self, points: Tensor, moment: Moment) -> Tensor:
+        """Return x + n, (B, 3, H, W)."""
+        late = moment.steps // 4 if self.late_start is None else self.late_start
+        if moment.step < late or self.epsilon_n == 0:
+            return points
+        ball = Ball("linf", self.epsilon_n)
+        moved = points
+        if self.start_noise:
+            moved = ball.random_point(points, moment.draws("rap"))
+        step = self.epsilon_n / max(1, self.inner) if self.step is None else self.step
+        for i in range(self.inner):
+            ask = moment.plain(f"rap/{i}")
+            direction = moment.rule.direction(moved, ask, moment.stride).direction
+            if self.normalise == "sign":
+                direction = direction.sign()
+            moved = ball.project(moved - step * direction, points)
+        return moved

@@ -1,0 +1,1 @@
+"""Updates beyond plain steps and momentum."""

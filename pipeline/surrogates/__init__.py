@@ -1,0 +1,1 @@
+"""What is fitted to a surrogate before an attack uses it."""

@@ -1,0 +1,168 @@
+"""FD's heads: pooling, files, training."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pipeline.problems import BadInput
+from pipeline.surrogates.head_training import Seen, _check, _held_out, auc, train_head
+from pipeline.surrogates.heads import (
+    HeadSettings,
+    about_head,
+    head_path,
+    heads_key,
+    image_hashes,
+    pooled,
+    read_head,
+    write_head,
+)
+
+SETTINGS = HeadSettings(hidden=16, steps=120, batch=32, rate=0.01)
+
+
+def blobs(count: int = 240, classes: int = 4, spread: float = 1.0) -> Seen:
+    """Features 1000 + class centre + noise, in maps of 2 x 2."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(count) % classes
+    centres = 3 * torch.randn(classes, 12, generator=generator)
+    noise = spread * torch.randn(count, 12, generator=generator)
+    ids = tuple(f"image-{i}" for i in range(count))
+    return Seen(1000 + centres[labels] + noise, labels, ids, torch.arange(count), (3, 2, 2))
+
+
+@pytest.mark.parametrize("side", [(14, 14), (7, 12), (8, 8), (3, 16)])
+@pytest.mark.parametrize("pool", [1, 8])
+def test_pooling_is_adaptive_average_pooling(side, pool):
+    maps = torch.rand(2, 3, *side, dtype=torch.float64, requires_grad=True)
+    size = [min(pool, length) for length in side]
+    found, expected = pooled(maps, pool), F.adaptive_avg_pool2d(maps, size).flatten(1)
+    assert torch.allclose(found, expected, atol=1e-15)
+    weights = torch.rand_like(found)
+    gradients = [torch.autograd.grad(v, maps, weights)[0] for v in (found, expected)]
+    assert torch.allclose(*gradients, atol=1e-15)
+
+
+def test_pooling_of_sequences_and_vectors():
+    tokens, vector = torch.rand(2, 5, 7), torch.rand(2, 7)
+    assert torch.equal(pooled(tokens, 8), tokens.mean(1))
+    assert torch.equal(pooled(vector, 8), vector)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [([0.1, 0.4, 0.35, 0.8], 0.75), ([0, 0, 1, 1], 1.0), ([1, 1, 0, 0], 0.0), ([2, 2, 2, 2], 0.5)],
+)
+def test_auc(scores, expected):
+    assert auc(torch.tensor(scores), torch.tensor([False, False, True, True])) == expected
+
+
+def test_a_trained_head_tells_its_class_from_the_others():
+    seen = blobs()
+    head = train_head(seen, 2, SETTINGS)
+    assert head.auc > 0.99
+    logits = head(seen.features)
+    assert ((logits > 0) == (seen.labels == 2)).float().mean() > 0.97
+    assert torch.equal(head.trained_on, seen.hashes)
+    # Nothing to learn: the AUC says so, since it is taken on images that were not trained on.
+    noise = Seen(torch.randn(240, 12), seen.labels, seen.ids, seen.hashes, seen.shape)
+    assert 0.2 < train_head(noise, 2, SETTINGS).auc < 0.8
+
+
+def test_training_is_keyed_and_leaves_the_global_generator_alone():
+    seen = blobs()
+    heads = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        heads.append(train_head(seen, 0, SETTINGS))
+        assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(heads[0].hidden_weights, heads[1].hidden_weights)
+    for field, value in {"hidden": 8, "steps": 60, "batch": 16, "rate": 0.001, "seed": 1,
+                         "validation": 0.4}.items():  # fmt: skip
+        other = train_head(seen, 0, SETTINGS.model_copy(update={field: value}))
+        same = other.hidden_weights.shape == heads[0].hidden_weights.shape
+        assert not (same and torch.equal(other.hidden_weights, heads[0].hidden_weights)), field
+
+
+def test_validation_images_are_a_share_of_both_kinds_whatever_the_order():
+    seen = blobs(100, 5)
+    held_out = _held_out(seen, 3, SETTINGS)
+    assert int(held_out[seen.labels == 3].sum()) == 4
+    assert int(held_out[seen.labels != 3].sum()) == 16
+    turned = Seen(seen.features.flip(0), seen.labels.flip(0), seen.ids[::-1], seen.hashes.flip(0),
+                  seen.shape)  # fmt: skip
+    assert torch.equal(_held_out(turned, 3, SETTINGS), held_out.flip(0))
+    few = Seen(seen.features[:10], seen.labels[:10], seen.ids[:10], seen.hashes[:10], seen.shape)
+    assert _held_out(few, 3, SETTINGS)[few.labels == 3].tolist().count(True) == 1
+
+
+def test_too_few_images_of_a_class_are_reported_class_by_class():
+    seen = blobs(6, 4)  # classes 0 and 1 twice, 2 and 3 once
+    with pytest.raises(BadInput) as caught:
+        _check(seen, range(4))
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"data: a head needs two images or more of class {label}, there are 1" for label in (2, 3)
+    ]
+
+
+def test_a_head_survives_its_file(tmp_path):
+    head = train_head(blobs(), 1, SETTINGS)
+    path = head_path(tmp_path, heads_key("abc", None, SETTINGS), 1)
+    write_head(path, head, {"label": 1, "spec": "{}"})
+    assert about_head(path) == {
+        "shape": [3, 2, 2], "pool": 8, "auc": head.auc, "label": 1, "spec": "{}",
+    }  # fmt: skip
+    again = read_head(path, torch.device("cpu"), torch.float32)
+    features = blobs().features
+    assert torch.equal(again(features), head(features))
+    assert torch.equal(again.trained_on, head.trained_on)
+    assert read_head(path, torch.device("cpu"), torch.float64).weights.dtype == torch.float64
+    assert [entry.name for entry in path.parent.iterdir()] == ["class-1.safetensors"]
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "class-1.safetensors"
+    path.write_bytes(b"no tensors")
+    with pytest.raises(BadInput, match=r"class-1.safetensors: not a readable file of a head"):
+        read_head(path, torch.device("cpu"), torch.float32)
+
+
+def test_what_never_varied_in_training_is_not_blown_up():
+    seen = blobs()
+    still = Seen(torch.cat([seen.features, torch.zeros(240, 4)], 1), seen.labels, seen.ids,
+                 seen.hashes, (4, 2, 2))  # fmt: skip
+    weights = train_head(still, 0, SETTINGS).hidden_weights.abs()
+    assert weights[:, 12:].mean() < 10 * weights[:, :12].mean()
+
+
+def test_heads_belong_to_a_model_a_layer_and_settings():
+    keys = [
+        heads_key("abc", None, SETTINGS),
+        heads_key("abd", None, SETTINGS),
+        heads_key("abc", "layer2", SETTINGS),
+        *(
+            heads_key("abc", None, SETTINGS.model_copy(update={field: value}))
+            for field, value in {
+                "pool": 1,
+                "hidden": 9,
+                "steps": 9,
+                "batch": 8,
+                "rate": 0.1,
+                "validation": 0.1,
+                "seed": 5,
+            }.items()
+        ),
+    ]
+    assert len(set(keys)) == len(keys) == 3 + len(HeadSettings.model_fields)
+
+
+def test_images_are_known_by_their_content_not_by_their_precision():
+    levels = np.random.default_rng(0).integers(0, 256, (3, 3, 4, 4), dtype=np.uint8)
+    images = torch.from_numpy(levels).float() / 255
+    found = image_hashes(images)
+    assert torch.equal(found, image_hashes(images.double()))
+    assert torch.equal(found.flip(0), image_hashes(images.flip(0)))
+    changed = images.clone()
+    changed[1, 0, 0, 0] = 1 - changed[1, 0, 0, 0]
+    assert (image_hashes(changed) == found).tolist() == [True, False, True]
