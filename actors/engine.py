@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import ray
+from torch import Tensor
 
 from actors.pinned import PinnedOracle, PublishedBatches
 from actors.placement import Layout
-from actors.wire import WireAttacked, WireLook
+from actors.targets import TargetHandles, gathered
+from actors.wire import WireBatch, WireLook, WireObserved, array
 from actors.workers import PackedWorker, SurrogateActor, TargetWorker
-from pipeline.attacks.loop import Attacked, run
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.interactions import InteractionSpec
 from pipeline.problems import BadInput, Problem
-from pipeline.run.engine import Look, ModelCard
+from pipeline.run.engine import ModelCard, Observed
+from pipeline.run.interactions import Interactions
+from pipeline.run.local import observed
+from pipeline.run.look import Look
 from pipeline.run.models import DTYPES
 from pipeline.run.plan import Plan
+from pipeline.run.steps import Watch
 
 CALL_RETRIES = 3
 """How often Ray repeats a call whose actor died, restarting the actor each time."""
@@ -40,41 +47,36 @@ class Targets:
 
     def __init__(self, plan: Plan, layout: Layout) -> None:
         names = [spec.name for spec in plan.targets]
-        self._workers = []
-        self._home: dict[str, int] = {}
+        workers = []
+        home: dict[str, int] = {}
         for index in range(layout.target_workers):
             share = names[index :: layout.target_workers]
-            self._home |= dict.fromkeys(share, index)
-            self._workers.append(
+            home |= dict.fromkeys(share, index)
+            workers.append(
                 _spawn(TargetWorker, layout, layout.target_gpus, plan, share, layout.threads)
             )
+        self.handles = TargetHandles(tuple(workers), home)
 
     @property
     def names(self) -> frozenset[str]:
         """Names of the targets."""
-        return frozenset(self._home)
+        return frozenset(self.handles.home)
 
     def cards(self) -> dict[str, ModelCard]:
         """Return all targets' cards; waits until they are loaded."""
         found: dict[str, ModelCard] = {}
-        for cards in ray.get([worker.cards.remote() for worker in self._workers]):
+        for cards in ray.get([worker.cards.remote() for worker in self.handles.workers]):
             found |= cards
         return found
-
-    def show(self, names: Sequence[str], look: Any) -> list[Any]:
-        """Ask the workers that hold the named targets; return references to their outputs."""
-        calls = []
-        for index, worker in enumerate(self._workers):
-            share = [name for name in names if self._home[name] == index]
-            if share:
-                calls.append(worker.show.remote(look, share))
-        return calls
 
 
 class PackedSurrogates:
     """Workers that each hold all surrogates; a unit goes to whichever is idle."""
 
-    def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
+    def __init__(
+        self, plan: Plan, layout: Layout, targets: TargetHandles, first: Any | None = None
+    ) -> None:
+        self._targets = targets
         workers = [first] if first is not None else []
         while len(workers) < layout.surrogate_workers:
             workers.append(spawn_packed(plan, layout))
@@ -91,15 +93,31 @@ class PackedSurrogates:
         )
         return cards[0]
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
-        """Attack a batch on the next idle worker."""
+    def attack(self, attack: Attack, batch: Batch, watch: Watch | None) -> Observed:
+        """Attack a batch on the next idle worker, which shows watched iterates to the targets."""
         _, reference = self._batches.publish(batch)
+        targets = None if watch is None else self._targets
+        with self._next_idle() as worker:
+            result: WireObserved = ray.get(worker.attack.remote(attack, reference, watch, targets))
+        return result.unpack()
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on the next idle worker."""
+        with self._next_idle() as worker:
+            found: dict[str, Interactions] = ray.get(
+                worker.interactions.remote(attack, WireBatch.pack(batch), array(images), spec)
+            )
+        return found
+
+    @contextmanager
+    def _next_idle(self) -> Iterator[Any]:
         worker = self._idle.get()
         try:
-            result: WireAttacked = ray.get(worker.attack.remote(attack, reference))
+            yield worker
         finally:
             self._idle.put(worker)
-        return result.unpack()
 
     def show(self, names: Sequence[str], look: Any) -> list[Any]:
         """Return references to surrogates' outputs."""
@@ -109,8 +127,8 @@ class PackedSurrogates:
 class PinnedSurrogates:
     """One actor per surrogate (times replicas); the loop runs here, in the calling thread."""
 
-    def __init__(self, plan: Plan, layout: Layout) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, layout: Layout, targets: TargetHandles) -> None:
+        self._plan, self._targets = plan, targets
         names = [spec.name for spec in plan.surrogates]
         self._sets = [
             [
@@ -121,11 +139,11 @@ class PinnedSurrogates:
         ]
         batches = PublishedBatches(keep=layout.lanes + 2)
         self._names = names
-        self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[tuple[PinnedOracle, Sequence[Any]]] = queue.SimpleQueue()
         # Lanes are spread evenly over the replicas; two on each keep it busy.
         for lane in range(layout.lanes):
             actors = self._sets[lane % len(self._sets)]
-            self._free.put(PinnedOracle(names, actors, batches))
+            self._free.put((PinnedOracle(names, actors, batches), actors))
 
     def cards(self) -> dict[str, ModelCard]:
         """Return the surrogates' cards; waits until all are loaded."""
@@ -133,20 +151,35 @@ class PinnedSurrogates:
         cards: list[ModelCard] = ray.get(calls)
         return {f"surrogate/{card.name}": card for card in cards}
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
+    def attack(self, attack: Attack, batch: Batch, watch: Watch | None) -> Observed:
         """Run the loop here, asking the actors at every step."""
-        oracle = self._free.get()
-        plan = self._plan
+        moved = batch.to("cpu", DTYPES[self._plan.resources.dtype])
+        with self._next_free() as (oracle, _):
+            return observed(self._plan, attack, moved, oracle, watch, self._targets.show)
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on all of the attack's surrogates at the same time."""
+        sent, pixels = ray.put(WireBatch.pack(batch)), ray.put(array(images))
+        names = attack.surrogates or tuple(self._names)
+        found: dict[str, Interactions] = {}
+        with self._next_free() as (_, actors):
+            calls = [
+                actors[self._names.index(name)].interactions.remote(sent, pixels, spec)
+                for name in names
+            ]
+            for part in ray.get(calls):
+                found |= part
+        return found
+
+    @contextmanager
+    def _next_free(self) -> Iterator[tuple[PinnedOracle, Sequence[Any]]]:
+        free = self._free.get()
         try:
-            return run(
-                attack,
-                batch.to("cpu", DTYPES[plan.resources.dtype]),
-                oracle,
-                seed=plan.seed,
-                quantize=plan.evaluate.quantize,
-            )
+            yield free
         finally:
-            self._free.put(oracle)
+            self._free.put(free)
 
     def show(self, names: Sequence[str], look: Any) -> list[Any]:
         """Return references to surrogates' outputs."""
@@ -170,9 +203,9 @@ class RayEngine:
         self._targets = Targets(plan, layout)
         self._surrogates: PackedSurrogates | PinnedSurrogates
         if layout.placement == "packed":
-            self._surrogates = PackedSurrogates(plan, layout, first)
+            self._surrogates = PackedSurrogates(plan, layout, self._targets.handles, first)
         else:
-            self._surrogates = PinnedSurrogates(plan, layout)
+            self._surrogates = PinnedSurrogates(plan, layout, self._targets.handles)
         try:
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
@@ -201,22 +234,25 @@ class RayEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
+    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
         """Attack a batch."""
-        return self._surrogates.attack(attack, batch)
+        return self._surrogates.attack(attack, batch, watch)
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on the attack's surrogates."""
+        return self._surrogates.interactions(attack, batch, images, spec)
 
     def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
         """Show images to models by name, targets first, all at the same time."""
         reference = ray.put(WireLook.pack(look))
         targets = [name for name in models if name in self._targets.names]
         others = [name for name in models if name not in self._targets.names]
-        calls = self._targets.show(targets, reference)
+        calls = self._targets.handles.ask(targets, reference)
         if others:
             calls += self._surrogates.show(others, reference)
-        found: dict[str, np.ndarray] = {}
-        for outputs in ray.get(calls):
-            found |= outputs
-        return found
+        return gathered(calls)
 
     def close(self) -> None:
         """Nothing to do: the actors end with the session."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -22,19 +23,27 @@ class PublishedBatches:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], tuple[Batch, str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def publish(self, batch: Batch) -> tuple[str, Any]:
-        """Return the batch's key and object reference."""
+        """Return the batch's key and object reference.
+
+        Batches of the same examples are the same batch, unless an attack gave one a guide: then
+        it has a key of its own, which no later batch is given again.
+        """
         text = "\x1f".join((batch.goal.value, *batch.ids)).encode()
-        key = hashlib.blake2b(text, digest_size=12).hexdigest()
+        name = hashlib.blake2b(text, digest_size=12).hexdigest()
+        # The entry holds the batch, so that no other guide has the same identity.
+        place = (name, 0 if batch.guide is None else id(batch.guide))
         with self._lock:
-            if key not in self._known:
-                self._known[key] = ray.put(WireBatch.pack(batch))
+            if place not in self._known:
+                key = name if batch.guide is None else f"{name}-{uuid.uuid4().hex}"
+                self._known[place] = (batch, key, ray.put(WireBatch.pack(batch)))
                 while len(self._known) > self._keep:
                     self._known.popitem(last=False)
-            return key, self._known[key]
+            _, key, reference = self._known[place]
+            return key, reference
 
 
 class PinnedOracle:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from pipeline.attacks.ask import Lost
-from pipeline.attacks.loop import Attacked, Trace
+from pipeline.attacks.loop import Trace
 from pipeline.batch import Batch, Goal
-from pipeline.run.engine import Look
+from pipeline.run.engine import Observed
+from pipeline.run.look import Look
+from pipeline.run.steps import StepAnswers
 
 # Arrays from the object store are read-only, and nothing here writes to its inputs.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -56,41 +58,52 @@ class WireBatch:
 
 @dataclass(frozen=True)
 class WireLook:
-    """A `Look` of arrays."""
+    """A `Look` of arrays; images on the 8-bit grid are bytes."""
 
     images: np.ndarray
     ids: tuple[str, ...]
     attack: str
     seed: int
     repeats: Mapping[str, int]
+    quantized: bool
 
     @classmethod
     def pack(cls, look: Look) -> WireLook:
         """Turn the images into an array."""
-        return cls(array(look.images), look.ids, look.attack, look.seed, dict(look.repeats))
+        images = array(levels(look.images) if look.quantized else look.images)
+        return cls(images, look.ids, look.attack, look.seed, dict(look.repeats), look.quantized)
 
     def unpack(self) -> Look:
-        """Turn the array back into images."""
-        return Look(tensor(self.images), self.ids, self.attack, self.seed, self.repeats)
+        """Turn the array back into images, the same to the last bit in float32."""
+        images = tensor(self.images)
+        if self.quantized:
+            images = (images.double() / 255.0).float()
+        return Look(images, self.ids, self.attack, self.seed, self.repeats, self.quantized)
+
+
+def levels(images: Tensor) -> Tensor:
+    """Return the 8-bit levels, uint8, of images that lie on their grid."""
+    return (images * 255).round().to(torch.uint8)
 
 
 @dataclass(frozen=True)
-class WireAttacked:
-    """An `Attacked` of arrays."""
+class WireObserved:
+    """An `Observed` of arrays."""
 
     images: np.ndarray
     trace: tuple[np.ndarray, ...]
     lost: Mapping[int, Lost]
+    steps: tuple[StepAnswers, ...]
 
     @classmethod
-    def pack(cls, result: Attacked) -> WireAttacked:
+    def pack(cls, result: Observed) -> WireObserved:
         """Turn a result's tensors into arrays."""
         trace = result.trace
         parts = (trace.values, trace.weights, trace.linf, trace.l2rms, trace.fallback)
-        return cls(array(result.images), tuple(array(part) for part in parts), result.lost)
+        arrays = tuple(array(part) for part in parts)
+        return cls(array(result.images), arrays, result.lost, result.steps)
 
-    def unpack(self) -> Attacked:
+    def unpack(self) -> Observed:
         """Turn the arrays back into a result."""
-        return Attacked(
-            tensor(self.images), Trace(*(tensor(part) for part in self.trace)), dict(self.lost)
-        )
+        trace = Trace(*(tensor(part) for part in self.trace))
+        return Observed(tensor(self.images), trace, dict(self.lost), self.steps)

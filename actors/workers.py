@@ -17,12 +17,15 @@ import numpy as np
 import ray
 import torch
 
-from actors.wire import WireAttacked, WireBatch, WireLook, array, tensor
+from actors.targets import TargetHandles
+from actors.wire import WireBatch, WireLook, WireObserved, array, tensor
 from pipeline.attacks.query import Query, Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.interactions import InteractionSpec
 from pipeline.oracle.responder import Responder
 from pipeline.run.engine import ModelCard
+from pipeline.run.interactions import Interactions, interactions
 from pipeline.run.local import LocalSurrogates
 from pipeline.run.models import (
     DTYPES,
@@ -33,6 +36,7 @@ from pipeline.run.models import (
     show,
 )
 from pipeline.run.plan import Plan
+from pipeline.run.steps import Watch
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class SurrogateActor:
 
     def __init__(self, plan: Plan, name: str, threads: int | None) -> None:
         configure(plan.resources, threads)
+        self._plan = plan
         spec = next(spec for spec in plan.surrogates if spec.name == name)
         self._model, self._card = build_surrogate(spec, plan)
         self._responder = Responder(self._model, rows_per_pass=plan.resources.rows_per_pass)
@@ -101,6 +106,13 @@ class SurrogateActor:
         """Return the model's outputs on images, by its name."""
         return {self._model.name: show(self._model, look.unpack())}
 
+    def interactions(
+        self, batch: WireBatch, images: np.ndarray, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on this surrogate, by its name."""
+        found = interactions(self._model, batch.unpack(), tensor(images), spec, self._plan)
+        return {self._model.name: found}
+
     def _asked(
         self, points: np.ndarray, rows: np.ndarray | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -133,9 +145,22 @@ class PackedWorker:
         """Return the surrogates' cards."""
         return dict(self._surrogates.cards)
 
-    def attack(self, attack: Attack, batch: WireBatch) -> WireAttacked:
-        """Attack a batch."""
-        return WireAttacked.pack(self._surrogates.attack(attack, batch.unpack()))
+    def attack(
+        self,
+        attack: Attack,
+        batch: WireBatch,
+        watch: Watch | None = None,
+        targets: TargetHandles | None = None,
+    ) -> WireObserved:
+        """Attack a batch; watched iterates go to the targets from here, past the driver."""
+        show = None if targets is None else targets.show
+        return WireObserved.pack(self._surrogates.attack(attack, batch.unpack(), watch, show))
+
+    def interactions(
+        self, attack: Attack, batch: WireBatch, images: np.ndarray, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on the attack's surrogates, by name."""
+        return self._surrogates.interactions(attack, batch.unpack(), tensor(images), spec)
 
     def show(self, look: WireLook, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return surrogates' outputs on images, by name."""

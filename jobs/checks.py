@@ -12,9 +12,10 @@ from jobs.findings import Findings
 from jobs.model_entries import Listed
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
+from pipeline.interactions.utilities import resolve
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import suggest
-from pipeline.run.plan import Select, TaskSpec
+from pipeline.run.plan import Evaluate, Select, TaskSpec
 
 _ANY_IMAGE = 3 * 32 * 32
 """Entries of an image; whether an attack exists for a goal does not depend on them."""
@@ -147,6 +148,52 @@ def check_attacks(
             _check_goal(attack, draft, task.goal, findings)
 
 
+def check_evaluate(
+    evaluate: Evaluate,
+    attacks: Sequence[tuple[Attack, Draft]],
+    models: Sequence[Listed],
+    task: TaskSpec | None,
+    findings: Findings,
+) -> None:
+    """Report steps that no attack has, and interactions that cannot be measured.
+
+    Args:
+        evaluate: what is to be evaluated.
+        attacks: the sound attacks.
+        models: all models.
+        task: None when it is itself wrong.
+        findings: collects the problems.
+    """
+    longest = max((attack.steps for attack, _ in attacks), default=None)
+    if not isinstance(evaluate.steps, str) and longest is not None:
+        beyond = [str(step) for step in evaluate.steps if step > longest]
+        if beyond:
+            what = f"no attack has update {', '.join(beyond)}: the longest has {longest}"
+            findings.add(("evaluate", "steps"), what)
+    spec = evaluate.interactions
+    if spec is None:
+        return
+    if task is not None:
+        try:
+            utility = resolve(spec.utility, task.goal)
+            if spec.closed_form and utility != "loss":
+                findings.add(
+                    ("evaluate", "interactions", "closed_form"),
+                    f"is the curvature of the loss; goal {task.goal.value!r} has utility "
+                    f"{utility!r}",
+                )
+        except ValueError as error:
+            findings.add(("evaluate", "interactions", "utility"), str(error))
+    for model in models:
+        defence = model.spec.defence if model.spec is not None else None
+        if model.role == "surrogates" and defence is not None and defence.kind == "resize-pad":
+            findings.add(
+                model.draft.locate(("defence",)),
+                f"{model.name!r} answers at random; interactions need the same answer to the same "
+                "image",
+            )
+
+
 def _check_goal(attack: Attack, draft: Draft, goal: Goal, findings: Findings) -> None:
     try:
         attack.method(goal, _ANY_IMAGE)
@@ -158,7 +205,9 @@ def _check_goal(attack: Attack, draft: Draft, goal: Goal, findings: Findings) ->
 def _fits(attack: Attack, goal: Goal) -> bool:
     """Whether the attack with the goal's own objective exists."""
     try:
-        attack.model_copy(update={"objective": None}).method(goal, _ANY_IMAGE)
+        fields = attack.model_dump() | {"objective": None}
+        fields["options"] = {k: v for k, v in attack.options.items() if k != attack.objective}
+        Attack.model_validate(fields).method(goal, _ANY_IMAGE)
     except ValueError:
         return False
     return True

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from jobs.heads import heads
+from jobs.zoo import zoo
+
 # What the commands do is imported by each when it is called: torch alone takes seconds, and
 # `--help` should not wait for it.
 
@@ -35,6 +38,9 @@ Address = Annotated[
     typer.Option(help="A Ray cluster: auto, or HOST:PORT. Default: this machine."),
 ]
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+app.add_typer(zoo)
+app.add_typer(heads)
 
 
 @app.callback()
@@ -144,30 +150,55 @@ def models() -> None:
 
 @app.command()
 def report(
-    folder: RunFolder,
+    folders: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Folder of a run; several: one job, other seeds."),
+    ],
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the rates as CSV, too.")
     ] = None,
     targets: Annotated[
         bool, typer.Option("--targets", help="Show every target, not only groups.")
     ] = False,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Show success against the step; the CSV has every step."),
+    ] = False,
     against: Annotated[
         str | None,
         typer.Option(metavar="ATTACK", help="Compare every attack with this one, paired."),
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the figures as SVG and PNG files.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write tables and figures as one page.")
+    ] = None,
 ) -> None:
     """Print how often each attack fooled each group of targets.
 
-    Also of a run that is still going on: of what is finished.
+    Also of a run that is still going on: of what is finished. Of several runs of
+    one job with other seeds: mean and standard deviation.
 
     \b
     gauntlet report runs/quickstart-20260131-120000 --targets
     gauntlet report runs/quickstart-20260131-120000 --csv rates.csv
     gauntlet report runs/quickstart-20260131-120000 --against i/ens/linf-8
+    gauntlet report runs/quickstart-20260131-120000 --steps --html report.html
+    gauntlet report runs/seed-0 runs/seed-1 runs/seed-2
     """
     from jobs import commands
 
-    commands.end(commands.report, folder, csv, targets, against)
+    commands.end(
+        commands.report,
+        folders,
+        csv=csv,
+        targets=targets,
+        steps=steps,
+        against=against,
+        plots=plots,
+        html=html,
+    )
 
 
 @app.command()

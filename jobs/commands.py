@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from actors.launch import launch, read_plan
-from jobs import catalogue, loading, reference, resolved
+from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
 from jobs.folders import find_job, new_run_folder
 from jobs.overrides import Override
@@ -58,6 +58,7 @@ def run(
     if placement is not None:
         overrides.append(Override(("resources", "placement"), placement, "--placement"))
     loaded = loading.open_job(find_job(job), overrides)
+    _refuse_without_heads(loaded.plan)
     folder = new_run_folder(loaded.plan.name, loaded.output, out)
     return _carry_out(loaded.plan, folder, address, again=False)
 
@@ -100,8 +101,17 @@ def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int
 def check(job: str, changes: Sequence[str]) -> int:
     """Print what a job comes to."""
     loaded = loading.open_job(find_job(job), list(changes))
+    _refuse_without_heads(loaded.plan)
     resolved.print_plan(loaded.plan, _console())
     return OK
+
+
+def _refuse_without_heads(plan: Plan) -> None:
+    # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
+    from jobs import heads_commands
+
+    if problems := heads_commands.check(plan):
+        raise BadInput(problems)
 
 
 def methods(name: str | None) -> int:
@@ -119,22 +129,75 @@ def models() -> int:
     return OK
 
 
-def report(folder: str, csv: Path | None, targets: bool, against: str | None) -> int:
-    """Print a run's summary, and write it."""
+def report(
+    folders: Sequence[str],
+    *,
+    csv: Path | None,
+    targets: bool,
+    steps: bool,
+    against: str | None,
+    plots: Path | None,
+    html: Path | None,
+) -> int:
+    """Print a run's summary, or that of several runs, and write it."""
     try:
-        reports.print_report(folder, _console(), targets)
-        if against is not None:
-            reports.print_comparison(folder, against, _console())
-        if csv is not None:
-            reports.write_csv(folder, csv)
-            _console(stderr=True).print(f"wrote {csv}", highlight=False, soft_wrap=True)
+        if len(folders) > 1:
+            _refuse_with_several(steps=steps, against=against, plots=plots, html=html)
+            written = _report_several(folders, csv, targets)
+        else:
+            written = _report_one(folders[0], csv, targets, steps, against, plots, html)
     except BadInput:
         raise
     except ValueError as error:
         raise BadInput(Problem("", str(error))) from None
     except OSError as error:
-        raise BadInput(Problem(str(csv or folder), error.strerror or str(error))) from None
+        place = str(error.filename or folders[0])
+        raise BadInput(Problem(place, error.strerror or str(error))) from None
+    for path in written:
+        _console(stderr=True).print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
     return OK
+
+
+def _refuse_with_several(**options: object) -> None:
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        raise BadInput(Problem(", ".join(given), "is for one run; several runs were given"))
+
+
+def _report_several(folders: Sequence[str], csv: Path | None, targets: bool) -> list[Path]:
+    seeds.print_over_runs(folders, _console(), targets)
+    if csv is None:
+        return []
+    seeds.write_csv_over_runs(folders, csv)
+    return [csv]
+
+
+def _report_one(
+    folder: str,
+    csv: Path | None,
+    targets: bool,
+    steps: bool,
+    against: str | None,
+    plots: Path | None,
+    html: Path | None,
+) -> list[Path]:
+    reports.print_report(folder, _console(), targets, steps)
+    if against is not None:
+        reports.print_comparison(folder, against, _console())
+    written = []
+    if csv is not None:
+        reports.write_csv(folder, csv, steps)
+        written.append(csv)
+    if plots is not None:
+        from jobs.plots import write_plots
+
+        written += write_plots(folder, plots)
+    if html is not None:
+        from jobs.html_report import write_html
+
+        write_html(folder, html)
+        written.append(html)
+    return written
 
 
 def schema() -> int:

@@ -102,6 +102,8 @@ def expand(document: Document, folder: Path) -> LoadedJob:
             findings.add_nested(lambda inner: ("data", *inner), found)
     attacks = grid.resolve(document.data.get("attacks"), findings)
     checks.check_attacks(attacks, models if "surrogates" in sections else (), task, findings)
+    if "evaluate" in sections:
+        checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
     if "surrogates" in sections and "targets" in sections:
         checks.check_select(sections.get("select", Select()), models, findings)
     findings.raise_if_any()

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from jobs.schema import Job, ListedAttack, ListedModel
 from pipeline.attacks.part import catalogue
 from pipeline.data.spec import DataSpec
+from pipeline.interactions import InteractionSpec
 from pipeline.models.spec import Defence
 from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 from pipeline.spec import Quantity
@@ -41,6 +42,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
         ("`defence` of a model", Defence),
         ("An attack of `attacks`", ListedAttack),
         ("`evaluate`", Evaluate),
+        ("`interactions` of `evaluate`", InteractionSpec),
         ("`resources`", Resources),
     ]
     parts = [(f"`options` of `{part.token}`", part) for part in catalogue() if part.model_fields]

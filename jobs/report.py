@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
@@ -13,37 +14,52 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.comparison import against
+from jobs.figures import Figures
 from pipeline import results
-from pipeline.evaluation.summary import by_group, by_target
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "
     "of all: of all examples; in brackets 95 % intervals; linf, l2: mean change in 8-bit steps"
 )
 """What the table's figures are; the verdicts hold both denominators."""
+UTILITY = (
+    "utility: mean transfer utility, the gain in the logit margin of the best wrong class "
+    "(score - clean_score)"
+)
+LOO = (
+    "success and all other figures: after the last update. LOO (leave-one-out): each image after "
+    "the update at which most of the other images fool the same target, chosen on that target's "
+    "own answers: an upper view, not comparable with last-step rates"
+)
+"""What the leave-one-out column is (PEERS trap 19)."""
+SHOWN_STEPS = 10
+"""Columns of the table of success against the step."""
 
 
-def print_report(run: str, console: Console, targets: bool = False) -> None:
+def print_report(run: str, console: Console, targets: bool = False, steps: bool = False) -> None:
     """Print a run's summary table, its failures, and where and how to read the rest.
 
     Args:
         run: the run's folder.
         console: where to.
         targets: add the table of single targets.
+        steps: add the table of success against the step.
 
     Raises:
         ValueError: when there is no run in the folder.
     """
-    verdicts = results.read(run, "verdicts")
-    if verdicts.empty:
+    figures = Figures(run)
+    if figures.empty:
         console.print("no verdicts yet: no unit of work has finished")
     else:
-        groups = _in_job_order(by_group(verdicts), run)
+        groups = figures.groups()
         console.print(_table(groups, "group", "attack x target group"))
         if targets:
-            singles = _in_job_order(by_target(verdicts), run)
-            console.print(_table(singles, "target", "attack x target"))
-        console.print(HEADLINE, style="dim")
+            console.print(_table(figures.targets(), "target", "attack x target"))
+        for line in notes(groups):
+            console.print(line, style="dim", highlight=False)
+        if steps:
+            _print_steps(figures, targets, console)
     _print_failures(results.read(run, "failures"), console)
     console.print(f"results: {run}", markup=False, highlight=False, soft_wrap=True)
     console.print(
@@ -52,6 +68,21 @@ def print_report(run: str, console: Console, targets: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Return what the figures of a table mean."""
+    lines = [HEADLINE]
+    if has(table, "transfer_utility"):
+        lines.append(UTILITY)
+    if has(table, "loo_all"):
+        lines.append(LOO)
+    return lines
+
+
+def has(table: pd.DataFrame, column: str) -> bool:
+    """Return whether a column is there and holds a figure."""
+    return column in table and bool(table[column].notna().any())
 
 
 def print_comparison(run: str, reference: str, console: Console) -> None:
@@ -68,8 +99,7 @@ def print_comparison(run: str, reference: str, console: Console) -> None:
     )
     for heading in ("group", "attack", "points [95 %]", "verdict"):
         table.add_column(heading, overflow="fold")
-    verdicts = _in_job_order(results.read(run, "verdicts"), run)
-    for group, label, found in against(verdicts, reference):
+    for group, label, found in against(Figures(run).in_order(), reference):
         gain = found.difference
         points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         if found.mcnemar is not None:
@@ -80,58 +110,62 @@ def print_comparison(run: str, reference: str, console: Console) -> None:
     console.print(table)
 
 
-def summary(run: str) -> pd.DataFrame:
+def summary(run: str, steps: bool = False) -> pd.DataFrame:
     """Return the rates by group and by target in one frame; `level` tells them apart.
+
+    Args:
+        run: the run's folder.
+        steps: one row a judged step, instead of the last step and leave-one-out.
 
     Raises:
         ValueError: when there is no run in the folder.
     """
-    verdicts = results.read(run, "verdicts")
-    groups, targets = (_in_job_order(by(verdicts), run) for by in (by_group, by_target))
-    groups.insert(0, "level", "group")
-    targets.insert(0, "level", "target")
-    whole = pd.concat([groups, targets], ignore_index=True)
-    counts = ["targets", "targets_counted"]
-    return whole.astype(dict.fromkeys(counts, "Int64"))
+    return Figures(run).whole(steps)
 
 
-def write_csv(run: str, path: Path) -> None:
+def write_csv(run: str, path: Path, steps: bool = False) -> None:
     """Write `summary` as CSV."""
-    summary(run).to_csv(path, index=False)
-
-
-def _in_job_order(frame: pd.DataFrame, run: str) -> pd.DataFrame:
-    """Sort attacks as the job lists them: the tables have them in the order of their files."""
-    labels = [attack["attack"] for attack in results.manifest(run)["attacks"]]
-    position = {label: place for place, label in enumerate(labels)}
-    key = frame["attack"].map(lambda label: position.get(label, len(labels)))
-    return frame.iloc[key.argsort(kind="stable")]
+    summary(run, steps).to_csv(path, index=False)
 
 
 def _table(frame: pd.DataFrame, by: str, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("attack", overflow="fold")
-    table.add_column(by, overflow="fold")
-    for heading in ("success %", "n", "of all %", "n", "clean right %", "linf", "l2"):
+    headings, rows = cells(frame, by)
+    for heading in headings[:2]:
+        table.add_column(heading, overflow="fold")
+    for heading in headings[2:]:
         table.add_column(heading, justify="right", no_wrap=True)
     previous = None
-    for row in frame.to_dict("records"):
-        table.add_row(
-            escape(str(row["attack"])) if row["attack"] != previous else "",
-            escape(_target(row, by)),
-            _rate(row, ""),
-            str(row["n"]),
-            _rate(row, "_all"),
-            str(row["n_all"]),
-            _percent(row["clean_rate"]),
-            f"{row['linf']:.2f}",
-            f"{row['l2']:.2f}",
-        )
-        previous = row["attack"]
+    for attack, *rest in rows:
+        table.add_row("" if attack == previous else escape(attack), *map(escape, rest))
+        previous = attack
     return table
 
 
-def _target(row: Mapping[Any, Any], by: str) -> str:
+def cells(frame: pd.DataFrame, by: str) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of a summary table as text.
+
+    Args:
+        frame: from `jobs.figures.Figures`, groups or targets.
+        by: ``group`` or ``target``.
+    """
+    loo, utility = has(frame, "loo_all"), has(frame, "transfer_utility")
+    headings = ["attack", by, "success %", "n", "of all %", "n", "clean right %"]
+    headings += [*(["LOO %"] if loo else []), *(["utility"] if utility else [])]
+    rows = []
+    for row in frame.to_dict("records"):
+        entry = [str(row["attack"]), judge_words(row, by), rate(row, "success"), str(row["n"])]
+        entry += [rate(row, "success", "_all"), str(row["n_all"]), percent(row["clean_rate"])]
+        if loo:
+            entry.append(rate(row, "loo"))
+        if utility:
+            entry.append(number(row["transfer_utility"]))
+        rows.append([*entry, number(row["linf"]), number(row["l2"])])
+    return [*headings, "linf", "l2"], rows
+
+
+def judge_words(row: Mapping[Any, Any], by: str) -> str:
+    """Return what a row calls its target or group of targets."""
     name = str(row[by])
     if row["white_box"] and name != "white-box":
         name += " (white box)"
@@ -139,15 +173,65 @@ def _target(row: Mapping[Any, Any], by: str) -> str:
     return f"{name} x {count}" if count is not None and count > 1 else name
 
 
-def _rate(row: Mapping[Any, Any], suffix: str) -> str:
-    if pd.isna(row[f"success{suffix}"]):
+def rate(row: Mapping[Any, Any], name: str, suffix: str = "") -> str:
+    """Return a rate with its interval, in percent."""
+    if pd.isna(row[f"{name}{suffix}"]):
         return "-"
-    low, high = 100 * row[f"low{suffix}"], 100 * row[f"high{suffix}"]
-    return f"{100 * row[f'success{suffix}']:.1f} ({low:.1f}-{high:.1f})"
+    ends = {"success": ("low", "high"), "loo": ("low_loo", "high_loo")}[name]
+    low, high = (100 * row[f"{end}{suffix}"] for end in ends)
+    return f"{100 * row[f'{name}{suffix}']:.1f} ({low:.1f}-{high:.1f})"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """Return a share in percent, or a dash."""
     return "-" if pd.isna(value) else f"{100 * value:.1f}"
+
+
+def number(value: float) -> str:
+    """Return a number with two decimals, or a dash."""
+    return "-" if pd.isna(value) else f"{value:.2f}"
+
+
+def _print_steps(figures: Figures, targets: bool, console: Console) -> None:
+    curves, by = figures.curves(targets), "target" if targets else "group"
+    every = sorted(curves["step"].unique())
+    if not figures.several_steps:
+        console.print(
+            "only the last step was judged; a job's `evaluate: {steps: all}` judges every one",
+            highlight=False,
+        )
+        return
+    shown = spread(every, SHOWN_STEPS)
+    table = Table(
+        title=f"success % against the step, attack x {'target' if targets else 'target group'}",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+    )
+    table.add_column("attack", overflow="fold")
+    table.add_column(by, overflow="fold")
+    for step in shown:
+        table.add_column(str(step), justify="right", no_wrap=True)
+    keys = ["attack", by, "white_box"]
+    for _, part in curves.groupby(keys, sort=False, dropna=False):
+        found = part.set_index("step")["success"]
+        row = part.iloc[0].to_dict()
+        cells = [percent(found.get(step, np.nan)) for step in shown]
+        table.add_row(escape(str(row["attack"])), escape(judge_words(row, by)), *cells)
+    console.print(table)
+    if len(shown) < len(every):
+        console.print(
+            f"{len(shown)} of {len(every)} judged steps; --csv FILE writes all of them",
+            style="dim",
+            highlight=False,
+        )
+
+
+def spread(steps: list[int], most: int) -> list[int]:
+    """Return at most that many of the steps, evenly spread, the first and the last among them."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
 
 
 def _print_failures(failures: pd.DataFrame, console: Console) -> None:
@@ -157,7 +241,7 @@ def _print_failures(failures: pd.DataFrame, console: Console) -> None:
     parts = [f"{counts[stage]} at stage {stage!r}" for stage in counts.index]
     console.print(f"failures: {', '.join(parts)}", style="yellow", highlight=False)
     for _, row in failures.head(3).iterrows():
-        subject = row["example"] or row["attack"] or row["unit"]
+        subject = next(row[name] for name in ("example", "attack", "unit") if pd.notna(row[name]))
         console.print(
             f"  {subject}: {row['reason']}", markup=False, highlight=False, soft_wrap=True
         )

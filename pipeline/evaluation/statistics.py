@@ -132,7 +132,7 @@ def paired_bootstrap(
         raise ValueError("a target has no example that counts")
     gain = np.nan_to_num(one) - np.nan_to_num(two)
     n = len(gain)
-    generator = np.random.Generator(np.random.PCG64(_key(seed, "paired bootstrap")))
+    generator = resampling(seed, "paired bootstrap")
     means = []
     chunk = max(1, 4_000_000 // n)
     for start in range(0, resamples, chunk):
@@ -215,6 +215,7 @@ def _table(values: npt.ArrayLike) -> Reals:
     return table
 
 
-def _key(seed: int, purpose: str) -> int:
+def resampling(seed: int, purpose: str) -> np.random.Generator:
+    """Return the generator of a bootstrap: keyed by seed and purpose, shared with nothing."""
     digest = hashlib.blake2b(f"{seed}\x1f{purpose}".encode(), digest_size=16).digest()
-    return int.from_bytes(digest, "little")
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))

@@ -10,7 +10,10 @@ from pipeline.evaluation.statistics import wilson
 ATTACK = ("attack", "base", "combine", "norm", "epsilon")
 """What names an attack in the summaries, as far as the verdicts have the column."""
 TARGET = ("target", "group", "white_box")
-MEANS = ("success", "success_all", "clean_rate", "linf", "l2")
+GROUP = ("group", "white_box")
+AVERAGED = ("transfer_utility", "linf", "l2")
+"""Columns whose mean over all examples is shown."""
+MEANS = ("success", "success_all", "clean_rate", "transfer_utility", "linf", "l2")
 
 
 def last_step(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +30,7 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
     Args:
         verdicts: columns ``example, attack, target, group, white_box, success`` and
             ``clean_correct`` (nullable); optionally ``base, combine, norm, epsilon, step, linf,
-            l2``.
+            l2``, and ``goal, score, clean_score``.
 
     Returns:
         The columns that name attack and target, and
@@ -38,14 +41,26 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
         - ``success_all``: success rate over all ``n_all`` examples, ``low_all``, ``high_all``;
         - ``clean_rate``: share of examples that the target got right before the attack, of those of
           which it is known; NaN when of none;
+        - ``transfer_utility``: mean over all examples of ``score - clean_score``, the gain in the
+          margin max_{y' != y} h_y' - h_y, whose maximum is taken at each image by itself
+          (EVALUATION section 3); NaN unless the goal is untargeted;
         - ``linf``, ``l2``: mean distances over all examples, 8-bit steps.
 
     Raises:
         ValueError: when a needed column is missing, or an example occurs twice for an attack and
             target.
     """
-    frame = _counted(verdicts)
-    keys = _present(frame, (*ATTACK, *TARGET))
+    return rates(counted(last_step(verdicts)), (*ATTACK, *TARGET))
+
+
+def rates(frame: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """Return the figures of `by_target`, one row for each combination of the columns in ``by``.
+
+    Args:
+        frame: verdicts from `counted`.
+        by: columns that name a row, as far as the verdicts have them.
+    """
+    keys = present(frame, by)
     groups = frame.groupby(keys, sort=False, dropna=False, observed=True)
     table = pd.DataFrame(
         {
@@ -55,7 +70,7 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
             "successes_all": groups["success"].sum(),
             "known": groups["known"].sum(),
         }
-        | {name: groups[name].mean() for name in _present(frame, ("linf", "l2"))}
+        | {name: groups[name].mean() for name in present(frame, AVERAGED)}
     ).reset_index()
     table["clean_rate"] = _ratio(table["n"], table["known"])
     for suffix in ("", "_all"):
@@ -90,9 +105,18 @@ def by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `by_target`.
     """
-    table = by_target(verdicts)
-    table["n"] = table["n"].where(table["n"] > 0)
-    keys = _present(table, (*ATTACK, "group", "white_box"))
+    return grouped(by_target(verdicts), (*ATTACK, *GROUP))
+
+
+def grouped(table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """Return the figures of `by_group`, one row for each combination of the columns in ``by``.
+
+    Args:
+        table: from `rates`, one row a target.
+        by: columns that name a row, as far as the table has them.
+    """
+    table = table.assign(n=table["n"].where(table["n"] > 0))
+    keys = present(table, by)
     groups = table.groupby(keys, sort=False, dropna=False, observed=True)
     result = pd.DataFrame(
         {
@@ -101,7 +125,7 @@ def by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
             "n": groups["n"].min(),
             "n_all": groups["n_all"].min(),
         }
-        | {name: groups[name].mean() for name in _present(table, MEANS)}
+        | {name: groups[name].mean() for name in present(table, MEANS)}
     ).reset_index()
     result["n"] = result["n"].fillna(0).astype(np.int64)
     for suffix in ("", "_all"):
@@ -110,13 +134,27 @@ def by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     return result[[*keys, "targets", "targets_counted", *_figures(result)]]
 
 
-def _counted(verdicts: pd.DataFrame) -> pd.DataFrame:
+def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts with what the rates are made of: whether each counts, and its success.
+
+    Args:
+        verdicts: as for `by_target`, at any number of steps.
+
+    Returns:
+        The verdicts with ``known``: whether the target's clean answer is known; ``right``: whether
+        it was right; ``right_success``: success where it was, else 0; and ``transfer_utility``
+        where the verdicts have scores.
+
+    Raises:
+        ValueError: when a needed column is missing, or an example occurs twice for an attack,
+            target and step.
+    """
     needed = ("example", "attack", "target", "group", "white_box", "success", "clean_correct")
     missing = [name for name in needed if name not in verdicts]
     if missing:
         raise ValueError(f"the verdicts table has no column {', '.join(missing)}")
-    frame = last_step(verdicts).copy()
-    repeated = frame.duplicated(["attack", "target", "example"])
+    frame = verdicts.copy()
+    repeated = frame.duplicated(present(frame, ("attack", "target", "example", "step")))
     if repeated.any():
         row = frame[repeated].iloc[0]
         raise ValueError(
@@ -128,16 +166,20 @@ def _counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     frame["known"] = correct.notna()
     frame["right"] = correct.fillna(False).astype(np.bool_)
     frame["right_success"] = frame["success"].where(frame["right"], 0.0)
+    if {"goal", "score", "clean_score"} <= set(frame.columns):
+        gain = frame["score"] - frame["clean_score"]
+        frame["transfer_utility"] = gain.where(frame["goal"] == "untargeted")
     return frame
 
 
-def _present(frame: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
+def present(frame: pd.DataFrame, names: tuple[str, ...]) -> list[str]:
+    """Return those of the names that are columns of the frame."""
     return [name for name in names if name in frame]
 
 
 def _figures(table: pd.DataFrame) -> list[str]:
     headline = ["success", "low", "high", "n", "success_all", "low_all", "high_all", "n_all"]
-    return [*headline, "clean_rate", *_present(table, ("linf", "l2"))]
+    return [*headline, "clean_rate", *present(table, AVERAGED)]
 
 
 def _ratio(part: pd.Series[float], whole: pd.Series[float]) -> pd.Series[float]:

@@ -35,6 +35,16 @@ class Judgement:
     score_std: Reals
     success_std: Reals
 
+    def rows(self, rows: npt.NDArray[np.integer]) -> Judgement:
+        """Return the judgement of some of the images, int (R,)."""
+        return Judgement(
+            score=self.score[rows],
+            success=self.success[rows],
+            prediction=None if self.prediction is None else self.prediction[rows],
+            score_std=self.score_std[rows],
+            success_std=self.success_std[rows],
+        )
+
 
 def judge(
     outputs: npt.NDArray[np.floating],

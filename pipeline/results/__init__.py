@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,13 @@ from pipeline.results.schema import TABLES
 __all__ = ["TABLES", "RunFolder", "decode_image", "manifest", "read"]
 
 
-def read(run: str, table: str) -> pd.DataFrame:
+def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return a table of a run; the same as ``pandas.read_parquet(f"{run}/{table}")``.
+
+    Args:
+        run: the run's folder.
+        table: a name in `TABLES`.
+        columns: those that are wanted; all of them by default.
 
     Raises:
         ValueError: when there is no such table or no run at that place.
@@ -25,7 +31,7 @@ def read(run: str, table: str) -> pd.DataFrame:
     folder = RunFolder(run)
     if not folder.exists():
         raise ValueError(f"{run}: no run here (plan.json is missing)")
-    frame: pd.DataFrame = folder.table(table).to_pandas()
+    frame: pd.DataFrame = folder.table(table, columns).to_pandas()
     return frame
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,9 @@ class RunFolder:
             if info.base_name.endswith(".json") and not info.base_name.startswith(".")
         }
 
-    def table(self, name: str) -> pa.Table:
-        """Return a whole table, empty if nothing was written to it."""
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a table, or some of its columns; empty if nothing was written to it."""
+        names = list(columns) if columns is not None else TABLES[name].names
         selector = fs.FileSelector(self._path(name), allow_not_found=True)
         paths = sorted(
             info.path
@@ -113,9 +114,10 @@ class RunFolder:
             if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
         )
         if not paths:
-            return TABLES[name].empty_table()
+            return TABLES[name].empty_table().select(names)
         return pa.concat_tables(
-            pq.read_table(path, filesystem=self._fs, schema=TABLES[name]) for path in paths
+            pq.read_table(path, filesystem=self._fs, schema=TABLES[name], columns=names)
+            for path in paths
         )
 
     def _path(self, name: str) -> str:

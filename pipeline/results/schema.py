@@ -91,11 +91,52 @@ TRACES = pa.schema(
 )
 """One row an image x update."""
 
+INTERACTIONS = pa.schema(
+    [
+        *_ATTACK,
+        _column("surrogate", _TEXT, "name of the surrogate that the interaction is measured on"),
+        _column("grid", _TEXT, "cells that interact, rows x columns"),
+        _column("utility", _TEXT, "what a set of cells is worth: loss, margin, ..."),
+        _column("estimator", _TEXT, "exact: every cell; sampled: some cells"),
+        _column("samples", _COUNT, "cells that the mean is made from"),
+        _column("interaction", _REAL, "mean of I_ab over ordered pairs of cells"),
+        _column("standard_error", _REAL, "sampling error of `interaction`; 0 if exact"),
+        _column("total", _REAL, "v(Omega): utility of the whole perturbation"),
+        _column("empty", _REAL, "v(empty): utility of the clean image; 0 for a gain"),
+        _column(
+            "closed_form",
+            _REAL,
+            "delta^T H delta / (n (n - 1)) of the loss; empty unless asked for",
+            True,
+        ),
+        _column("orders", pa.list_(_COUNT), "orders s that were asked for"),
+        _column(
+            "order_interactions",
+            pa.list_(_REAL),
+            "mean of I_ab^(s) over ordered pairs, for each of the orders",
+        ),
+        _column("order_standard_errors", pa.list_(_REAL), "their sampling errors"),
+        _column(
+            "neighbours",
+            pa.list_(_REAL),
+            "mean of I_ab over the cells b around each cell a, row by row; empty unless asked for",
+            True,
+        ),
+        _column("neighbour_errors", pa.list_(_REAL), "their sampling errors", True),
+        _column("l2", _REAL, "root mean square change of the image, 8-bit steps"),
+        _column(
+            "scaled_to", _REAL, "l2 that the perturbation was scaled to before, 8-bit steps", True
+        ),
+        _column("unit", _TEXT, "unit of work that wrote the row"),
+    ]
+)
+"""One row an adversarial image x surrogate; `evaluate.interactions` asks for it."""
+
 FAILURES = pa.schema(
     [
         _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
         _column("attack", _TEXT, "label of the attack; empty for inputs", True),
-        _column("stage", _TEXT, "input, attack or unit"),
+        _column("stage", _TEXT, "input, attack, interactions or unit"),
         _column("reason", _TEXT, "what was wrong"),
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
     ]
@@ -106,5 +147,6 @@ TABLES: dict[str, pa.Schema] = {
     "examples": EXAMPLES,
     "verdicts": VERDICTS,
     "traces": TRACES,
+    "interactions": INTERACTIONS,
     "failures": FAILURES,
 }

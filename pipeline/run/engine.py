@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,10 @@ from torch import Tensor
 from pipeline.attacks.loop import Attacked
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.interactions import InteractionSpec
+from pipeline.run.interactions import Interactions
+from pipeline.run.look import Look
+from pipeline.run.steps import StepAnswers, Watch
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,14 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Images to be shown to targets, with what keys the draws of a randomised target.
+class Observed(Attacked):
+    """The result of one attack on one batch, with what the targets said on the way.
 
     Attributes:
-        images: (B, 3, H, W) in [0, 1].
-        ids: B example ids.
-        attack: label of the attack; ``clean`` or ``reference`` for images that none made.
-        seed: the run's seed.
-        repeats: evaluations by each target, by name; 1 where absent.
+        steps: verdicts on the iterates that were watched, in order; not on the result.
     """
 
-    images: Tensor
-    ids: tuple[str, ...]
-    attack: str
-    seed: int
-    repeats: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[StepAnswers, ...] = ()
 
 
 class Engine(Protocol):
@@ -71,8 +67,27 @@ class Engine(Protocol):
     def cards(self) -> Mapping[str, ModelCard]:
         """The models by role and name: ``surrogate/NAME`` and ``target/NAME``."""
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
-        """Attack a batch; tensors of the result are on the CPU."""
+    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+        """Attack a batch; tensors of the result are on the CPU.
+
+        Args:
+            attack: what to do.
+            batch: the examples.
+            watch: iterates that the targets judge while the attack goes on. At most
+                `pipeline.run.steps.IN_FLIGHT` of them exist at a time.
+        """
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on each of the attack's surrogates, by name.
+
+        Args:
+            attack: what made the images.
+            batch: the clean examples.
+            images: adversarial images, (B, 3, H, W).
+            spec: what to measure.
+        """
 
     def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
         """Return the outputs of targets (or surrogates) by name, each (repeats, B, C), float32."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal, Task
-from pipeline.evaluation.verdict import Judgement, accepted, clean_correct, judge
+from pipeline.evaluation.distances import l2_distance, linf_distance
+from pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from pipeline.models.spec import ModelSpec
-from pipeline.run.engine import Engine, Look
+from pipeline.run.columns import Columns
+from pipeline.run.engine import Engine
+from pipeline.run.look import Look
 from pipeline.run.models import RANDOMISED_REPEATS
+from pipeline.run.panel import Panel
 from pipeline.run.plan import Plan
+from pipeline.run.steps import StepAnswers
 
 
 @dataclass(frozen=True)
@@ -56,18 +62,23 @@ class Judges:
         return float(self._thresholds.get(name, 0.0))
 
     def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanAnswers:
-        """Return what the targets (or the models named) say of the clean images."""
+        """Return what the targets (or the models named) say of the clean images.
+
+        Raises:
+            ValueError: when an output is not finite.
+        """
         names = models or tuple(self._targets)
         references: dict[str, np.ndarray] = {}
-        if batch.references is not None:
+        if batch.goal.task is Task.VERIFICATION:
+            assert batch.references is not None
             references = self._outputs(names, batch.references, batch.ids, "reference")
-        outputs = self._outputs(names, batch.images, batch.ids, "clean")
-        judgements, correct, accepts = {}, {}, {}
-        for name in names:
-            judgement = self._judge(name, outputs[name], references.get(name), batch)
-            judgements[name] = judgement
+        panel = self.panel(batch, "clean", references, names)
+        judgements = panel.judge(self._engine.outputs(names, panel.look(batch.images)))
+        correct, accepts = {}, {}
+        for name, judgement in judgements.items():
+            _refuse_unsound(name, "the clean image", judgement, batch.ids)
             correct[name] = clean_correct(
-                judgement, batch.goal, self.threshold(name), _labels(batch)
+                judgement, batch.goal, self.threshold(name), _numpy(batch.labels)
             )
             accepts[name] = (
                 accepted(judgement, self.threshold(name))
@@ -76,53 +87,107 @@ class Judges:
             )
         return CleanAnswers(judgements, correct, accepts, references)
 
-    def verdicts(
-        self, attack: Attack, batch: Batch, images: Tensor, clean: CleanAnswers, kept: Tensor
-    ) -> dict[str, Any]:
-        """Return columns of the verdicts table: target by target, the kept rows of the batch.
+    def panel(
+        self,
+        batch: Batch,
+        attack: str,
+        references: Mapping[str, np.ndarray],
+        names: tuple[str, ...] | None = None,
+    ) -> Panel:
+        """Return the targets (or the models named) as judges of a batch.
+
+        Args:
+            batch: the examples.
+            attack: label of what makes their images.
+            references: verification: embeddings of the references by name, (repeats, B, D).
+            names: models to ask.
+        """
+        names = names or tuple(self._targets)
+        return Panel(
+            goal=batch.goal,
+            ids=batch.ids,
+            attack=attack,
+            seed=self._plan.seed,
+            repeats={name: self._repeats.get(name, 1) for name in names},
+            thresholds={name: self.threshold(name) for name in names},
+            labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
+            references=references,
+        )
+
+    def last(
+        self, attack: Attack, batch: Batch, images: Tensor, clean: CleanAnswers, kept: np.ndarray
+    ) -> StepAnswers:
+        """Return what the targets say of the results of an attack.
 
         Args:
             attack: what made the images.
             batch: the attacked examples.
             images: adversarial images, (B, 3, H, W).
             clean: answers of `clean` on the same batch.
-            kept: rows to report, int64.
+            kept: K rows to judge.
+
+        Returns:
+            Answers on those K rows.
         """
-        names = tuple(self._targets)
-        chosen = batch.rows(kept)
-        rows = kept.numpy()
-        outputs = self._outputs(names, images[kept], chosen.ids, attack.label)
-        columns: dict[str, list[Any]] = {}
+        rows = torch.from_numpy(kept)
+        panel = self.panel(batch, attack.label, clean.references).rows(kept)
+        look = panel.look(images[rows], self._plan.evaluate.quantize)
+        return StepAnswers(
+            step=attack.steps,
+            linf=linf_distance(images[rows], batch.images[rows]),
+            l2=l2_distance(images[rows], batch.images[rows]),
+            judgements=panel.judge(self._engine.outputs(panel.targets, look)),
+        )
 
-        def add(name: str, values: Any) -> None:
-            columns.setdefault(name, []).extend(
-                values.tolist() if isinstance(values, np.ndarray) else [values] * len(rows)
-            )
+    def verdicts(
+        self,
+        attack: Attack,
+        identity: Mapping[str, Any],
+        answers: Sequence[StepAnswers],
+        clean: CleanAnswers,
+        kept: np.ndarray,
+    ) -> dict[str, Any]:
+        """Return the columns of the verdicts table: step by step, target by target, K rows each.
 
-        for name in names:
-            spec = self._targets[name]
-            references = clean.references.get(name)
-            judgement = self._judge(
-                name, outputs[name], None if references is None else references[:, rows], chosen
-            )
-            before = clean.judgements[name]
-            correct, accepts = clean.correct[name], clean.accepted[name]
-            add("target", name)
-            add("group", self.group(attack, spec))
-            add("white_box", self.white_box(attack, spec))
-            add("step", attack.steps)
-            add("success", judgement.success)
-            add("success_std", judgement.success_std)
-            add("score", judgement.score)
-            add("score_std", judgement.score_std)
-            add("threshold", self.threshold(name))
-            add("clean_score", before.score[rows])
-            add("clean_success", before.success[rows])
-            add("clean_correct", None if correct is None else correct[rows])
-            add("clean_accepted", None if accepts is None else accepts[rows])
-            add("prediction", judgement.prediction)
-            add("repeats", self._repeats[name])
-        return columns
+        Args:
+            attack: what was judged.
+            identity: columns that say which attack on which K examples the rows are about.
+            answers: of each judged step, on those K examples.
+            clean: answers of `clean` on the whole batch.
+            kept: the K rows of the batch.
+
+        Raises:
+            ValueError: when a target's output is not finite.
+        """
+        ids = identity["example"]
+        columns = Columns()
+        for step in answers:
+            for name, judgement in step.judgements.items():
+                _refuse_unsound(name, f"the image after update {step.step}", judgement, ids)
+                spec, before = self._targets[name], clean.judgements[name]
+                correct, accepts = clean.correct[name], clean.accepted[name]
+                columns.add(
+                    len(ids),
+                    **identity,
+                    target=name,
+                    group=self.group(attack, spec),
+                    white_box=self.white_box(attack, spec),
+                    step=step.step,
+                    success=judgement.success,
+                    success_std=judgement.success_std,
+                    score=judgement.score,
+                    score_std=judgement.score_std,
+                    threshold=self.threshold(name),
+                    clean_score=before.score[kept],
+                    clean_success=before.success[kept],
+                    clean_correct=None if correct is None else correct[kept],
+                    clean_accepted=None if accepts is None else accepts[kept],
+                    prediction=judgement.prediction,
+                    repeats=self._repeats[name],
+                    linf=step.linf,
+                    l2=step.l2,
+                )
+        return columns.joined()
 
     def white_box(self, attack: Attack, target: ModelSpec) -> bool:
         """Return whether a target is one of the attack's surrogates, weights and adapter alike."""
@@ -145,21 +210,15 @@ class Judges:
         look = Look(images, ids, attack, self._plan.seed, self._repeats)
         return self._engine.outputs(names, look)
 
-    def _judge(
-        self, name: str, outputs: np.ndarray, references: np.ndarray | None, batch: Batch
-    ) -> Judgement:
-        return judge(
-            outputs,
-            batch.goal,
-            labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
-            references=references,
-            threshold=self.threshold(name),
+
+def _refuse_unsound(name: str, what: str, judgement: Judgement, ids: Sequence[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(judgement.score))
+    if len(bad):
+        raise ValueError(
+            f"target {name!r}: outputs on {what} are not finite for {len(bad)} examples "
+            f"({', '.join(repr(ids[row]) for row in bad[:3])})"
         )
 
 
 def _numpy(values: Tensor | None) -> np.ndarray | None:
     return None if values is None else values.numpy()
-
-
-def _labels(batch: Batch) -> np.ndarray | None:
-    return _numpy(batch.labels)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
-from pipeline.attacks.loop import Attacked, run
+from pipeline.attacks.ask import Oracle
+from pipeline.attacks.loop import run
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.interactions import InteractionSpec
 from pipeline.oracle.in_process import InProcessOracle
-from pipeline.run.engine import Look, ModelCard
+from pipeline.run.engine import ModelCard, Observed
+from pipeline.run.interactions import Interactions, interactions
+from pipeline.run.look import Look
 from pipeline.run.models import DTYPES, build_surrogate, build_target, configure, device, show
 from pipeline.run.plan import Plan
+from pipeline.run.steps import Show, Watch, Watcher
 
 
 class LocalSurrogates:
@@ -27,12 +33,68 @@ class LocalSurrogates:
             list(self.models.values()), rows_per_pass=plan.resources.rows_per_pass
         )
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
-        """Attack a batch; the result is on the CPU."""
+    def attack(
+        self,
+        attack: Attack,
+        batch: Batch,
+        watch: Watch | None = None,
+        show: Show | None = None,
+    ) -> Observed:
+        """Attack a batch; the result is on the CPU.
+
+        Args:
+            attack: what to do.
+            batch: the examples.
+            watch: iterates that the targets judge on the way.
+            show: shows them to the targets; needed with ``watch``.
+        """
         plan = self._plan
         moved = batch.to(device(), DTYPES[plan.resources.dtype])
-        result = run(attack, moved, self._oracle, seed=plan.seed, quantize=plan.evaluate.quantize)
-        return Attacked(result.images.cpu(), result.trace, result.lost)
+        return observed(plan, attack, moved, self._oracle, watch, show)
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on the attack's surrogates, one after the other."""
+        names = attack.surrogates or tuple(self.models)
+        return {
+            name: interactions(self.models[name], batch, images, spec, self._plan) for name in names
+        }
+
+
+def observed(
+    plan: Plan,
+    attack: Attack,
+    batch: Batch,
+    oracle: Oracle,
+    watch: Watch | None,
+    show: Show | None,
+) -> Observed:
+    """Run the loop while the targets judge the watched iterates; the result is on the CPU.
+
+    Args:
+        plan: names the seed and whether to quantize.
+        attack: what to do.
+        batch: the examples, where and in the precision that the oracle works in.
+        oracle: the surrogates.
+        watch: iterates to judge.
+        show: shows them to the targets; needed with ``watch``.
+    """
+    watcher = None
+    if watch is not None and watch.steps:
+        if show is None:
+            raise ValueError("iterates cannot be judged without targets")
+        watcher = Watcher(watch, attack, batch, show)
+    result = run(
+        attack,
+        batch,
+        oracle,
+        seed=plan.seed,
+        quantize=plan.evaluate.quantize,
+        on_step=watcher,
+    )
+    steps = watcher.answers() if watcher is not None else ()
+    return Observed(result.images.cpu(), result.trace, result.lost, steps)
 
 
 class LocalEngine:
@@ -60,9 +122,15 @@ class LocalEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(self, attack: Attack, batch: Batch) -> Attacked:
-        """Attack a batch."""
-        return self._surrogates.attack(attack, batch)
+    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+        """Attack a batch; iterates are judged as they come."""
+        return self._surrogates.attack(attack, batch, watch, self._show)
+
+    def interactions(
+        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
+    ) -> dict[str, Interactions]:
+        """Measure interactions on the attack's surrogates."""
+        return self._surrogates.interactions(attack, batch, images, spec)
 
     def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
         """Show images to models by name, targets first."""
@@ -70,6 +138,10 @@ class LocalEngine:
             name: show(self._targets.get(name) or self._surrogates.models[name], look)
             for name in models
         }
+
+    def _show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:
+        outputs = self.outputs(tuple(self._targets), look)
+        return lambda: outputs
 
     def close(self) -> None:
         """Drop the models."""

@@ -10,8 +10,9 @@ from pipeline.models.adapter import Model
 from pipeline.models.build import build
 from pipeline.models.fold import fold_batch_norm
 from pipeline.models.spec import ModelSpec
-from pipeline.run.engine import Look, ModelCard
+from pipeline.run.engine import ModelCard
 from pipeline.run.heap import keep_freed_memory
+from pipeline.run.look import Look
 from pipeline.run.plan import Plan, Resources
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec
+from pipeline.interactions import InteractionSpec
 from pipeline.models.spec import ModelSpec
 from pipeline.spec import Spec
 
@@ -44,6 +45,32 @@ class Evaluate(Spec):
     """Store the adversarial images in the `examples` table."""
     traces: bool = True
     """Store one row an image x step in the `traces` table."""
+    steps: Literal["last", "all"] | Annotated[tuple[Count, ...], Field(min_length=1)] = "last"
+    """Updates after which every target judges the image: `last`, `all`, or a list such as
+    `[1, 5, 10]`. The last update is always among them. Several are needed for success against the
+    step and for the leave-one-out choice of the step (LOO). Only the last image is stored."""
+    interactions: InteractionSpec | None = None
+    """Measure the interactions within every stored perturbation on each of its surrogates: a
+    mapping, `{}` for all defaults. One row an image x surrogate in the `interactions` table."""
+
+    @field_validator("steps")
+    @classmethod
+    def _in_order(
+        cls, steps: Literal["last", "all"] | tuple[int, ...]
+    ) -> Literal["last", "all"] | tuple[int, ...]:
+        if isinstance(steps, str):
+            return steps
+        if len(set(steps)) < len(steps):
+            raise ValueError(f"a step is listed twice: {', '.join(map(str, steps))}")
+        return tuple(sorted(steps))
+
+    def before_last(self, total: int) -> tuple[int, ...]:
+        """Return the updates before the last one, of ``total``, that are judged."""
+        if self.steps == "last":
+            return ()
+        if self.steps == "all":
+            return tuple(range(1, total))
+        return tuple(int(step) for step in self.steps if int(step) < total)
 
 
 class Resources(Spec):

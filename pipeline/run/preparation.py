@@ -11,8 +11,9 @@ from pipeline.data.examples import Examples
 from pipeline.evaluation.verification import protocol
 from pipeline.problems import BadInput, Problem
 from pipeline.run import threshold_cache
-from pipeline.run.engine import Engine, Look
+from pipeline.run.engine import Engine
 from pipeline.run.judging import Judges
+from pipeline.run.look import Look
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Progress
 

@@ -15,11 +15,12 @@ from pipeline.data.examples import Examples, open_examples
 from pipeline.problems import BadInput, Problem
 from pipeline.results.folder import RunFolder
 from pipeline.run.engine import Engine
+from pipeline.run.failed import Failed
 from pipeline.run.judging import Judges
 from pipeline.run.plan import Plan
 from pipeline.run.preparation import select, thresholds
 from pipeline.run.progress import Progress
-from pipeline.run.unit import BatchWork, Unit, unit_id, write_unit
+from pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
 
 ATTEMPTS = 2
 """How often a unit of work is tried before it goes to `failures`."""
@@ -51,7 +52,8 @@ class Runner:
 
     As many threads as the engine has lanes take units from one stream, batch by batch and attack by
     attack; each carries its unit through attack, targets and writing before it takes another. So at
-    most ``lanes`` batches of pixels exist at a time, however many examples there are.
+    most ``lanes`` batches of pixels exist at a time, however many examples there are; each attack
+    has at most `pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
     """
 
     def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, progress: Progress) -> None:
@@ -78,6 +80,7 @@ class Runner:
             record["thresholds"] = thresholds(plan, self._examples, self._engine, self._progress)
             self._save(record)
         self._judges = Judges(plan, self._engine, record["thresholds"])
+        self._writer = UnitWriter(plan, self._engine, self._judges, self._folder)
         self._chosen = self._selection(record)
         total = len(self._chosen) * len(plan.attacks)
         self._progress.stage("attack and evaluate", total)
@@ -169,7 +172,7 @@ class Runner:
     def _carry_out(self, unit: Unit) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                lost = write_unit(self._plan, unit, self._engine, self._judges, self._folder)
+                lost = self._writer.write(unit)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Exception as error:
@@ -188,16 +191,9 @@ class Runner:
         with self._lock:
             self._failed += 1
         self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
-        self._folder.write_rows(
-            "failures",
-            unit.id,
-            {
-                "example": [None],
-                "attack": [unit.attack.label],
-                "stage": ["unit"],
-                "reason": [reason],
-            },
-        )
+        failed = Failed(unit.attack.label)
+        failed.add(None, "unit", reason)
+        failed.write(self._folder, unit.id)
 
     # -- the manifest --------------------------------------------------------------------------
 

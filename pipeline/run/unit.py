@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from pipeline.attacks.loop import Attacked
 from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
+from pipeline.batch import Batch, Task
 from pipeline.data.examples import Examples
-from pipeline.evaluation.distances import l2_distance, linf_distance
 from pipeline.results.folder import RunFolder
-from pipeline.run.engine import Engine
+from pipeline.run.engine import Engine, Observed
+from pipeline.run.failed import Failed
+from pipeline.run.interactions import interaction_columns
 from pipeline.run.judging import CleanAnswers, Judges
 from pipeline.run.plan import Plan
+from pipeline.run.steps import StepAnswers, Watch
 
 
 class BatchWork:
@@ -98,73 +100,80 @@ def unit_id(plan: Plan, attack: Attack, ids: Sequence[str]) -> str:
     )
 
 
-def write_unit(plan: Plan, unit: Unit, engine: Engine, judges: Judges, folder: RunFolder) -> int:
-    """Attack, judge, write, record; return the number of examples lost on the way."""
-    started = time.perf_counter()
-    batch = unit.work.batch
-    rows = lost = 0
-    if batch is not None:
-        result = engine.attack(unit.attack, batch)
-        lost = len(result.lost)
-        rows = _write(plan, unit, batch, result, judges, folder)
-    if not lost:
-        folder.delete(f"failures/{unit.id}.parquet")  # of an earlier attempt that gave up
-    seconds = round(time.perf_counter() - started, 3)
-    folder.finish(
-        unit.id, {"attack": unit.attack.label, "rows": rows, "lost": lost, "seconds": seconds}
-    )
-    return lost
+class UnitWriter:
+    """Carries units through attack, targets and measurements, and writes their rows."""
 
+    def __init__(self, plan: Plan, engine: Engine, judges: Judges, folder: RunFolder) -> None:
+        self._plan, self._engine, self._judges, self._folder = plan, engine, judges, folder
 
-def _write(
-    plan: Plan, unit: Unit, batch: Batch, result: Attacked, judges: Judges, folder: RunFolder
-) -> int:
-    if result.lost:
-        folder.write_rows(
-            "failures",
-            unit.id,
-            {
-                "example": [lost.example for lost in result.lost.values()],
-                "attack": unit.attack.label,
-                "stage": "attack",
-                "reason": [
-                    f"step {lost.step}, surrogate {lost.model!r}: {lost.reason}"
-                    for lost in result.lost.values()
-                ],
-            },
+    def write(self, unit: Unit) -> int:
+        """Attack, judge, write, record; return the number of examples lost on the way."""
+        started = time.perf_counter()
+        batch = unit.work.batch
+        failed = Failed(unit.attack.label)
+        rows = lost = 0
+        if batch is not None:
+            result = self._engine.attack(unit.attack, batch, self._watch(unit, batch))
+            lost = len(result.lost)
+            for row in result.lost.values():
+                failed.add(
+                    row.example, "attack", f"step {row.step}, surrogate {row.model!r}: {row.reason}"
+                )
+            if lost < len(batch):
+                rows = self._write_kept(unit, batch, result, failed)
+        failed.write(self._folder, unit.id)
+        seconds = round(time.perf_counter() - started, 3)
+        self._folder.finish(
+            unit.id, {"attack": unit.attack.label, "rows": rows, "lost": lost, "seconds": seconds}
         )
-    kept = torch.tensor([row for row in range(len(batch)) if row not in result.lost])
-    if not len(kept):
-        return 0
-    linf = linf_distance(result.images[kept], batch.images[kept])
-    l2 = l2_distance(result.images[kept], batch.images[kept])
-    identity = _identity(plan, unit.attack, [batch.ids[row] for row in kept.tolist()])
-    clean = unit.work.clean
-    verdicts = judges.verdicts(unit.attack, batch, result.images, clean, kept)
-    for name, column in (("linf", linf), ("l2", l2)):
-        verdicts[name] = np.tile(column, len(plan.targets))
-    repeated: dict[str, Any] = {
-        name: value * len(plan.targets) if isinstance(value, list) else value
-        for name, value in identity.items()
-    }
-    rows = folder.write_rows("verdicts", unit.id, {**repeated, **verdicts})
-    images = _stored(result.images[kept], plan.evaluate.quantize) if plan.evaluate.images else None
-    folder.write_rows(
-        "examples",
-        unit.id,
-        {
+        return lost
+
+    def _watch(self, unit: Unit, batch: Batch) -> Watch | None:
+        """Return which iterates to judge, without the last one: the result is judged by itself."""
+        evaluate = self._plan.evaluate
+        steps = evaluate.before_last(unit.attack.steps)
+        if not steps:
+            return None
+        verification = batch.goal.task is Task.VERIFICATION
+        references = unit.work.clean.references if verification else {}
+        panel = self._judges.panel(batch, unit.attack.label, references)
+        return Watch(steps, panel, evaluate.quantize)
+
+    def _write_kept(self, unit: Unit, batch: Batch, result: Observed, failed: Failed) -> int:
+        """Judge and write the examples that were not lost; return the number of verdicts."""
+        attack, clean, evaluate = unit.attack, unit.work.clean, self._plan.evaluate
+        kept = np.array([row for row in range(len(batch)) if row not in result.lost], np.int64)
+        rows = torch.from_numpy(kept)
+        identity = _identity(self._plan, attack, [batch.ids[row] for row in kept])
+        last = self._judges.last(attack, batch, result.images, clean, kept)
+        answers = [*(step.rows(kept) for step in result.steps), last]
+        tables = {"verdicts": self._judges.verdicts(attack, identity, answers, clean, kept)}
+        if (spec := evaluate.interactions) is not None:
+            found = self._engine.interactions(attack, batch.rows(rows), result.images[rows], spec)
+            tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failed)
+        tables["examples"] = self._example_columns(identity, last, result.images[rows])
+        if evaluate.traces and len(result.trace.linf):
+            tables["traces"] = _trace_columns(attack, identity["example"], result, rows)
+        # Nothing is written before everything is known: a unit that fails leaves no rows.
+        for table, columns in tables.items():
+            if columns:
+                self._folder.write_rows(table, unit.id, columns)
+        return len(kept) * len(answers) * len(self._plan.targets)
+
+    def _example_columns(
+        self, identity: Mapping[str, Any], last: StepAnswers, images: Tensor
+    ) -> dict[str, Any]:
+        evaluate = self._plan.evaluate
+        stored = _stored(images, evaluate.quantize) if evaluate.images else None
+        return {
             **identity,
-            "linf": linf,
-            "l2": l2,
-            "height": result.images.shape[2] if images else None,
-            "width": result.images.shape[3] if images else None,
-            "dtype": ("uint8" if plan.evaluate.quantize else "float32") if images else None,
-            "image": images,
-        },
-    )
-    if plan.evaluate.traces:
-        _write_traces(unit, identity["example"], result, kept, folder)
-    return rows
+            "linf": last.linf,
+            "l2": last.l2,
+            "height": images.shape[2] if stored else None,
+            "width": images.shape[3] if stored else None,
+            "dtype": ("uint8" if evaluate.quantize else "float32") if stored else None,
+            "image": stored,
+        }
 
 
 def _identity(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, Any]:
@@ -196,28 +205,21 @@ def _stored(images: Tensor, quantized: bool) -> list[bytes]:
     return [row.tobytes() for row in stored.numpy()]
 
 
-def _write_traces(
-    unit: Unit, ids: list[str], result: Attacked, kept: Tensor, folder: RunFolder
-) -> None:
+def _trace_columns(
+    attack: Attack, ids: Sequence[str], result: Attacked, kept: Tensor
+) -> dict[str, Any]:
     trace = result.trace
-    steps = len(trace.linf)
-    if not steps:
-        return
-    k = trace.values.shape[2]
-    folder.write_rows(
-        "traces",
-        unit.id,
-        {
-            "example": ids * steps,
-            "attack": unit.attack.label,
-            "step": np.repeat(np.arange(1, steps + 1), len(ids)),
-            "losses": trace.values[:, kept].double().reshape(-1, k).tolist(),
-            "weights": trace.weights[:, kept].double().reshape(-1, k).tolist(),
-            "linf": (255 * trace.linf[:, kept].double()).flatten().numpy(),
-            "l2": (255 * trace.l2rms[:, kept].double()).flatten().numpy(),
-            "fallback": trace.fallback[:, kept].flatten().numpy(),
-        },
-    )
+    steps, k = len(trace.linf), trace.values.shape[2]
+    return {
+        "example": list(ids) * steps,
+        "attack": attack.label,
+        "step": np.repeat(np.arange(1, steps + 1), len(ids)),
+        "losses": trace.values[:, kept].double().reshape(-1, k).tolist(),
+        "weights": trace.weights[:, kept].double().reshape(-1, k).tolist(),
+        "linf": (255 * trace.linf[:, kept].double()).flatten().numpy(),
+        "l2": (255 * trace.l2rms[:, kept].double()).flatten().numpy(),
+        "fallback": trace.fallback[:, kept].flatten().numpy(),
+    }
 
 
 def _digest(content: object) -> str:

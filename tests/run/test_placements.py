@@ -70,7 +70,7 @@ def test_trap_16_a_randomised_target_is_evaluated_several_times(reference):
     assert (reference[reference["target"] == "wide"]["score_std"] == 0).all()
 
 
-def _wait_for_units(run: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for_units(run: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while len(list(run.glob("ledger/*.json"))) < count:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -88,7 +88,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        _wait_for_units(run, 3, process)
+        wait_for_units(run, 3, process)
         process.send_signal(signal.SIGKILL)
     done = len(list(run.glob("ledger/*.json")))
     assert 3 <= done < 24
@@ -113,7 +113,18 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     assert_same(frame, verdicts(tmp_path / "whole"))
 
 
-def _kill_when_running(name: str, run: Path, killed: list[int]) -> None:
+def _is_ours(pid: int) -> bool:
+    """Whether a process descends from this one: other sessions' actors have the same names."""
+    while pid not in (0, os.getpid()):
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[1])
+        except OSError:
+            return False
+    return pid == os.getpid()
+
+
+def kill_when_running(name: str, run: Path, killed: list[int]) -> None:
+    """Kill one actor of this session, by its class, once two units are done."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if len(list(run.glob("ledger/*.json"))) >= 2:
@@ -122,9 +133,10 @@ def _kill_when_running(name: str, run: Path, killed: list[int]) -> None:
                     title = status.read_bytes()
                 except OSError:
                     continue
-                if title.startswith(f"ray::{name}".encode()):
-                    os.kill(int(status.parent.name), signal.SIGKILL)
-                    killed.append(int(status.parent.name))
+                pid = int(status.parent.name)
+                if title.startswith(f"ray::{name}".encode()) and _is_ours(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
                     return
         time.sleep(0.02)
 
@@ -140,7 +152,7 @@ def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, referenc
         {"base": "mi", "steps": 60, "name": "long"},
     ]
     arguments = (actor, tmp_path / "run", killed)
-    killer = threading.Thread(target=_kill_when_running, args=arguments, daemon=True)
+    killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)
     killer.start()
     outcome = carry_out(tmp_path, placement, attacks=attacks)
     killer.join()

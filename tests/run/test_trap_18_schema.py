@@ -114,23 +114,59 @@ def test_a_plan_survives_json(tmp_path):
 
 
 def test_every_evaluation_field_changes_something(tmp_path):
-    assert set(Evaluate.model_fields) == {"quantize", "images", "traces"}
+    assert set(Evaluate.model_fields) == {"quantize", "images", "traces", "steps", "interactions"}
     few = {"limit": 4}
     carry_out(tmp_path, "in-process", "plain", select=few)
     carry_out(
         tmp_path, "in-process", "other", select=few,
-        evaluate={"quantize": False, "images": False, "traces": False},
+        evaluate={
+            "quantize": False, "images": False, "traces": False, "steps": [2],
+            "interactions": {"grid": 2},
+        },
     )  # fmt: skip
+    names = ("examples", "traces", "verdicts", "interactions")
     tables = {
-        run: {name: results.read(str(tmp_path / run), name) for name in ("examples", "traces")}
+        run: {name: results.read(str(tmp_path / run), name) for name in names}
         for run in ("plain", "other")
     }
     assert tables["plain"]["examples"]["image"].notna().all()
     assert tables["other"]["examples"]["image"].isna().all()
     assert len(tables["plain"]["traces"]) > 0
     assert tables["other"]["traces"].empty
+    assert [sorted(tables[run]["verdicts"]["step"].unique()) for run in tables] == [[4], [2, 4]]
+    assert tables["plain"]["interactions"].empty
+    assert len(tables["other"]["interactions"]) == 4 * 2 * 2
     l2 = [tables[run]["examples"]["l2"].to_numpy() for run in ("plain", "other")]
     assert not np.allclose(*l2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("grid", 2),
+        ("utility", "margin"),
+        ("estimator", "sampled"),
+        ("orders", [0, 3]),
+        ("closed_form", True),
+    ],
+)
+def test_every_interaction_field_reaches_the_table(field, value, tmp_path):
+    few = {"select": {"limit": 2}, "attacks": [{"base": "i", "steps": 1}]}
+    base = {"grid": 4, "utility": "loss"}
+    changed = {**base, field: value}
+    if field == "estimator":
+        changed["samples"] = 5
+    for name, spec in (("plain", base), ("other", changed)):
+        carry_out(tmp_path, "in-process", name, evaluate={"interactions": spec}, **few)
+    columns = {
+        "grid": "grid", "utility": "utility", "estimator": "samples",
+        "orders": "order_interactions", "closed_form": "closed_form",
+    }  # fmt: skip
+    plain, other = (
+        results.read(str(tmp_path / name), "interactions")[columns[field]].map(str).tolist()
+        for name in ("plain", "other")
+    )
+    assert plain != other
 
 
 def test_selection_and_seed_change_something(tmp_path):

@@ -12,6 +12,7 @@ from torch import nn
 from pipeline.batch import Task
 from pipeline.models.architectures.cifar_resnet import CifarResNet
 from pipeline.models.architectures.mobilefacenet import MobileFaceNet112, MobileFaceNet112x96
+from pipeline.models.architectures.zoo import FAMILIES, SIZE
 
 _Triple = tuple[float, float, float]
 
@@ -74,4 +75,15 @@ ARCHITECTURES: dict[str, Architecture] = {
         resize="crop",
         summary="MobileFaceNet with PReLU, embeddings of 128 numbers",
     ),
+    **{
+        name: Architecture(
+            constructor,
+            Task.VERIFICATION,
+            (SIZE, SIZE),
+            (0.5,) * 3,
+            (0.5,) * 3,
+            summary=f"bundled zoo: {what}; embeddings of 128 numbers",
+        )
+        for name, (constructor, what) in FAMILIES.items()
+    },
 }

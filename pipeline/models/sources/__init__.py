@@ -11,12 +11,14 @@ from pipeline.models.sources.mean_source import MeanSource
 from pipeline.models.sources.source import Source
 from pipeline.models.sources.timm_source import TimmSource
 from pipeline.models.sources.torchvision_source import TorchvisionSource
+from pipeline.models.sources.zoo_source import ZooSource
 from pipeline.problems import BadInput, Problem, suggest
 
 SOURCES: dict[str, Source] = {
     "timm/": TimmSource(),
     "torchvision/": TorchvisionSource(),
     "facenet/": FacenetSource(),
+    "zoo/": ZooSource(),
     "file:": FileSource(),
     "import:": ImportSource(),
     "mean:": MeanSource(),

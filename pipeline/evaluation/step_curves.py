@@ -1,0 +1,49 @@
+"""Success against the step (interaction paper, Fig. 5)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, counted, grouped, rates
+
+
+def by_step(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an attack x target x evaluated step, sorted by step within each.
+
+    Args:
+        verdicts: as for `pipeline.evaluation.summary.by_target`, with the column ``step``.
+
+    Returns:
+        The columns that name attack and target, ``step``, and the figures of `by_target`.
+
+    Raises:
+        ValueError: as `by_target`.
+    """
+    if "step" not in verdicts:
+        raise ValueError("the verdicts table has no column step")
+    return _in_steps(rates(counted(verdicts), (*ATTACK, *TARGET, "step")), ["attack", "target"])
+
+
+def by_step_and_group(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an attack x group of targets x evaluated step, sorted by step within each.
+
+    Args:
+        verdicts: as for `by_step`.
+
+    Returns:
+        The columns that name attack and group, ``step``, and the figures of
+        `pipeline.evaluation.summary.by_group`.
+
+    Raises:
+        ValueError: as `by_step`.
+    """
+    return _in_steps(
+        grouped(by_step(verdicts), (*ATTACK, *GROUP, "step")), ["attack", "group", "white_box"]
+    )
+
+
+def _in_steps(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Sort by step within each combination of names, in the order of their first rows."""
+    place = table.groupby(names, sort=False, dropna=False, observed=True).ngroup()
+    order = pd.DataFrame({"place": place, "step": table["step"]}).sort_values(["place", "step"])
+    return table.loc[order.index].reset_index(drop=True)

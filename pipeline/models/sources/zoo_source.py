@@ -1,0 +1,65 @@
+"""``zoo/NAME``: the bundled face networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources.source import Convention, Offer
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem, suggest
+from pipeline.zoo.recipes import RECIPES
+from pipeline.zoo.weights import load, problem_with
+
+_ROLES = {
+    "surrogate": "surrogates for 48 x 48 faces",
+    "target": "normally trained targets",
+    "adversarial": "adversarially trained targets; aK starts from nK",
+}
+
+
+class ZooSource:
+    """Networks whose weights come with the package; stored in float16, computed in float32."""
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return what is wrong with the name, the options or the weights' file."""
+        if rest not in RECIPES:
+            return [Problem("source", suggest(rest, list(RECIPES), "network of the zoo"))]
+        found = []
+        if spec.options:
+            names = ", ".join(spec.options)
+            found.append(Problem("options", f"zoo/{rest} takes none, got {names}"))
+        if wrong := problem_with(rest):
+            found.append(Problem("source", wrong))
+        return found
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return 48 x 48, (x - 0.5) / 0.5, as all of the zoo is trained."""
+        architecture = ARCHITECTURES[RECIPES[rest].architecture]
+        return Convention(
+            architecture.task,
+            Preprocessing(
+                input_size=architecture.input_size, mean=architecture.mean, std=architecture.std
+            ),
+        )
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the network in float32."""
+        try:
+            return load(rest)
+        except BadInput as error:
+            raise BadInput(Problem("source", str(error))) from None
+
+    def offers(self) -> list[Offer]:
+        """Return the zoo's networks by role."""
+        return [
+            Offer(
+                "zoo/NAME",
+                f"bundled: {what}",
+                tuple(name for name, recipe in RECIPES.items() if recipe.role == role),
+            )
+            for role, what in _ROLES.items()
+        ]

@@ -1,0 +1,33 @@
+"""What went wrong in a unit of work, as rows of the failures table."""
+
+from __future__ import annotations
+
+from pipeline.results.folder import RunFolder
+
+
+class Failed:
+    """Collects the failures of one attack on one batch.
+
+    Args:
+        attack: label of the attack.
+    """
+
+    def __init__(self, attack: str) -> None:
+        self._attack = attack
+        self._rows: list[tuple[str | None, str, str]] = []
+
+    def add(self, example: str | None, stage: str, reason: str) -> None:
+        """Add a row: which example (None for the unit), at which stage, and why."""
+        self._rows.append((example, stage, reason))
+
+    def write(self, folder: RunFolder, unit: str) -> None:
+        """Write the rows, replacing those of an earlier attempt; no file if there are none."""
+        if not self._rows:
+            folder.delete(f"failures/{unit}.parquet")
+            return
+        examples, stages, reasons = (list(column) for column in zip(*self._rows, strict=True))
+        folder.write_rows(
+            "failures",
+            unit,
+            {"example": examples, "attack": self._attack, "stage": stages, "reason": reasons},
+        )

@@ -1,0 +1,85 @@
+"""All targets of a run as judges of one batch, wherever their outputs come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from pipeline.batch import Goal
+from pipeline.evaluation.verdict import Judgement, judge
+from pipeline.run.look import Look
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What it takes to turn outputs on a batch's images into verdicts.
+
+    Plain values and arrays only: a panel travels to the process that runs the attack.
+
+    Attributes:
+        goal: what the attacker wants.
+        ids: B example ids.
+        attack: label of the attack; ``clean`` for images that none made.
+        seed: the run's seed.
+        repeats: evaluations by each target, by name, in the order of the job.
+        thresholds: cosine thresholds by name; absent for classifiers.
+        labels: true (untargeted) or wanted (targeted) classes, int (B,).
+        references: verification: embeddings of the references by name, (repeats, B, D).
+    """
+
+    goal: Goal
+    ids: tuple[str, ...]
+    attack: str
+    seed: int
+    repeats: Mapping[str, int]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    labels: np.ndarray | None = None
+    references: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return tuple(self.repeats)
+
+    def look(self, images: Tensor, quantized: bool = False) -> Look:
+        """Return what the targets are shown.
+
+        A randomised target draws the same numbers at every step of an attack, so that a curve over
+        the steps shows the attack and not the draws.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            quantized: whether they lie on the 8-bit grid.
+        """
+        return Look(images, self.ids, self.attack, self.seed, self.repeats, quantized)
+
+    def judge(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Judgement]:
+        """Judge every target's outputs, (repeats, B, C) by name.
+
+        The score of an example whose outputs are not finite is NaN; whoever reports the example
+        must refuse it.
+        """
+        return {name: self._judge(name, outputs[name]) for name in self.targets}
+
+    def rows(self, rows: np.ndarray) -> Panel:
+        """Return the panel for some of the examples, int (R,)."""
+        return replace(
+            self,
+            ids=tuple(self.ids[row] for row in rows),
+            labels=None if self.labels is None else self.labels[rows],
+            references={name: found[:, rows] for name, found in self.references.items()},
+        )
+
+    def _judge(self, name: str, outputs: np.ndarray) -> Judgement:
+        sound = np.isfinite(outputs).all(axis=(0, 2))
+        found = judge(
+            np.where(sound[None, :, None], outputs, 0.0),
+            self.goal,
+            labels=self.labels,
+            references=self.references.get(name),
+            threshold=self.thresholds.get(name, 0.0),
+        )
+        return found if sound.all() else replace(found, score=np.where(sound, found.score, np.nan))

@@ -1,0 +1,1 @@
+"""The bundled zoo: small face networks, how they were trained, and their weights."""

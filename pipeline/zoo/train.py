@@ -1,0 +1,175 @@
+"""The training loop of the zoo's networks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.architectures import ARCHITECTURES
+from pipeline.models.architectures.zoo.blocks import EMBEDDING
+from pipeline.run.progress import Progress
+from pipeline.zoo.adversary import adversarial_loss
+from pipeline.zoo.augment import batch, batch_draws
+from pipeline.zoo.heads import Head, make_head
+from pipeline.zoo.interrupted import Interrupted
+from pipeline.zoo.pool import Pool
+from pipeline.zoo.recipes import Recipe
+from pipeline.zoo.state import Training, save
+
+SAVE_EVERY = 30.0
+"""Seconds between two checkpoints."""
+_CENTRE_SHOTS = 4
+"""Pictures of each identity that a warm-started head's weights are the mean of."""
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Return images in [0, 1] as the zoo's networks take them, (x - 0.5) / 0.5."""
+    return (images - 0.5) / 0.5
+
+
+def begin(recipe: Recipe, pool: Pool, twin: nn.Module | None) -> Training:
+    """Return a training before its first update.
+
+    The network has the recipe's seeded initial weights, or a copy of its twin's; then the head
+    starts from the mean embedding of each identity, as the twin's own head is not kept.
+
+    Args:
+        recipe: what to train.
+        pool: the faces.
+        twin: the network that an adversarial training starts from; None to start from nothing.
+    """
+    # torch's constructors draw from the global generator: seeded here, and put back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = ARCHITECTURES[recipe.architecture].constructor()
+        head = make_head(
+            recipe.head, EMBEDDING, recipe.identities, scale=recipe.scale, margin=recipe.margin
+        )
+    network.to(memory_format=torch.channels_last)
+    if twin is not None:
+        network.load_state_dict(twin.state_dict())
+        head.centre(_means(network, pool, recipe.identities))
+    return Training(recipe, network.train(), head, _optimiser(recipe, network, head))
+
+
+def train(
+    training: Training,
+    pool: Pool,
+    checkpoint: Path,
+    progress: Progress,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[float]:
+    """Do the updates that are left.
+
+    Every update depends on the recipe, its own number and the state alone: a training that was
+    interrupted and restored does the same updates as one that was not.
+
+    Args:
+        training: where to start; changed in place.
+        pool: the faces.
+        checkpoint: written every half minute, when stopped, and at the end.
+        progress: told of every image.
+        stopped: asked after every update whether to stop.
+
+    Returns:
+        Mean loss of every update done here.
+
+    Raises:
+        Interrupted: when told to stop before the last update.
+        RuntimeError: when the loss is not finite.
+    """
+    recipe = training.recipe
+    stage = f"{recipe.name} ({recipe.architecture})"
+    progress.stage(stage, recipe.steps * recipe.batch, "images")
+    progress.advance(stage, training.step * recipe.batch)
+    losses: list[float] = []
+    started, saved = time.monotonic() - training.seconds, time.monotonic()
+    while training.step < recipe.steps:
+        losses.append(_update(training, pool))
+        training.step += 1
+        now = time.monotonic()
+        training.seconds = now - started
+        progress.advance(stage, recipe.batch)
+        stop = stopped() and training.step < recipe.steps
+        if stop or now - saved >= SAVE_EVERY:
+            save(training, checkpoint)
+            saved = now
+        if stop:
+            done = f"after update {training.step:,} of {recipe.steps:,}"
+            raise Interrupted(f"{recipe.name}: stopped {done}; --resume goes on from {checkpoint}")
+    # What comes after the last update may fail, and should not cost the training.
+    save(training, checkpoint)
+    return losses
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Return the rate of update ``step``, 0 .. steps - 1: a linear rise, then half a cosine."""
+    rise = max(1.0, recipe.warm_up * recipe.steps)
+    if step < rise:
+        return recipe.lr * (step + 1) / (rise + 1)
+    share = (step - rise) / max(1.0, recipe.steps - rise)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _update(training: Training, pool: Pool) -> float:
+    recipe, network, head = training.recipe, training.network, training.head
+    draws = batch_draws(recipe, training.step)
+    images, identities = batch(recipe, pool, draws)
+    ramp = min(1.0, training.step / (recipe.ramp * recipe.steps)) if recipe.ramp else 1.0
+
+    def embed(points: Tensor) -> Tensor:
+        embeddings: Tensor = network(normalised(points))
+        return embeddings
+
+    if recipe.adversarial is None:
+        losses = head(embed(images), identities, ramp)
+    else:
+        losses = adversarial_loss(
+            recipe.adversarial, network, embed, head, images, identities, ramp, draws
+        )
+    loss = losses.mean()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise RuntimeError(f"{recipe.name}: the loss of update {training.step} is {value}")
+    training.optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_([*network.parameters(), *head.parameters()], recipe.clip)
+    for group in training.optimiser.param_groups:
+        group["lr"] = learning_rate(recipe, training.step)
+    training.optimiser.step()
+    return value
+
+
+def _optimiser(recipe: Recipe, network: nn.Module, head: Head) -> torch.optim.Optimizer:
+    parameters = [*network.parameters(), *head.parameters()]
+    groups = [
+        {
+            "params": [value for value in parameters if value.ndim > 1],
+            "weight_decay": recipe.weight_decay,
+        },
+        {"params": [value for value in parameters if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, recipe.lr, momentum=0.9, nesterov=True, foreach=True)
+    return torch.optim.AdamW(groups, recipe.lr, fused=True)
+
+
+@torch.no_grad()
+def _means(network: nn.Module, pool: Pool, identities: int) -> Tensor:
+    """Return the mean direction of the first few pictures of each identity, (N, D)."""
+    network.eval()
+    shots = min(_CENTRE_SHOTS, pool.shots)
+    means = []
+    for rows in torch.split(torch.arange(identities), 64):
+        faces = pool.faces[rows, :shots].flatten(0, 1).float() / 255
+        inputs = normalised(faces).contiguous(memory_format=torch.channels_last)
+        directions = nn.functional.normalize(network(inputs))
+        means.append(torch.unflatten(directions, 0, (len(rows), shots)).mean(1))
+    network.train()
+    return torch.cat(means)

@@ -1,0 +1,85 @@
+"""What `evaluate` may not ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.checks import check_evaluate
+from jobs.draft import Draft
+from jobs.findings import Findings
+from jobs.loading import load
+from jobs.model_entries import resolve
+from jobs.yaml_source import read
+from pipeline.problems import BadInput
+from pipeline.run.plan import Evaluate, TaskSpec
+from tests.jobs.tiny import problems, write
+
+
+def found(
+    folder: Path, text: str, goal: str = "untargeted", surrogate: str = "seed: 0}"
+) -> list[str]:
+    """Return what `check_evaluate` finds in the tiny job with a field `evaluate` of this text."""
+    path = write(folder, ("seed: 0}", surrogate))
+    plan = load(path)
+    path.write_text(f"{path.read_text()}evaluate: {text}\n")
+    document = read(path)
+    kind = "verification" if goal in ("impersonation", "dodging") else "classification"
+    findings = Findings(document)
+    check_evaluate(
+        Evaluate.model_validate(document.data["evaluate"]),
+        [(attack, Draft(("attacks", 0), {})) for attack in plan.attacks],
+        resolve({role: document.data[role] for role in ("surrogates", "targets")}, findings),
+        TaskSpec.model_validate({"kind": kind, "goal": goal}),
+        findings,
+    )
+    try:
+        findings.raise_if_any()
+    except BadInput as error:
+        return [str(problem).rpartition("evaluate.")[2] for problem in error.problems]
+    return []
+
+
+def test_a_randomised_surrogate_has_no_interactions(tmp_path: Path) -> None:
+    defended = "seed: 0}, defence: resize-pad"
+    assert found(tmp_path, "{steps: all}", surrogate=defended) == []
+    (line,) = found(tmp_path, "{interactions: {}}", surrogate=defended)
+    assert "'s0' answers at random" in line
+    assert "surrogates[0].defence" in line
+
+
+def test_steps_beyond_every_attack(tmp_path: Path) -> None:
+    assert found(tmp_path, "{steps: [1, 2]}") == []
+    assert found(tmp_path, "{steps: all}") == []
+    assert found(tmp_path, "{steps: [1, 3, 50]}") == [
+        "steps: no attack has update 3, 50: the longest has 2"
+    ]
+
+
+def test_interactions_that_the_task_does_not_have(tmp_path: Path) -> None:
+    assert found(tmp_path, "{interactions: {}}") == []
+    (line,) = found(tmp_path, "{interactions: {utility: similarity}}")
+    assert line.startswith("interactions.utility: utility 'similarity' needs a reference image")
+    (line,) = found(tmp_path, "{interactions: {utility: margin}}", "dodging")
+    assert line.startswith("interactions.utility: utility 'margin' needs classes")
+    (line,) = found(tmp_path, "{interactions: {closed_form: true}}", "dodging")
+    assert line.startswith("interactions.closed_form: is the curvature of the loss")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{steps: [0]}", "evaluate.steps"),
+        ("{steps: first}", "evaluate.steps: expected 'last' or 'all' or a list, got 'first'"),
+        ("{steps: [2, 2]}", "evaluate.steps: a step is listed twice: 2, 2"),
+        ("{steps: [true]}", "evaluate.steps[0]: expected a number, got true"),
+        ("{step: all}", "evaluate.step: unknown key 'step'; did you mean 'steps'"),
+        ("{interactions: {gird: 4}}", "evaluate.interactions.gird: unknown key 'gird'"),
+        ("{interactions: {samples: 4}}", "samples: only for `estimator: sampled`"),
+    ],
+)
+def test_wrong_fields_are_found_by_place(text: str, words: str, tmp_path: Path) -> None:
+    old = "resources: {placement: in-process, batch: 4}\n"
+    lines = problems(tmp_path, (old, f"{old}evaluate: {text}\n"))
+    assert any(words in line for line in lines), lines
