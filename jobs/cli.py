@@ -136,16 +136,43 @@ def methods(
     commands.end(commands.methods, name)
 
 
-@app.command()
-def models() -> None:
+models = typer.Typer(help="List where models come from, or look into one.")
+app.add_typer(models, name="models")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
     """List where models come from, and the architectures of checkpoint files.
 
     \b
     gauntlet models
+    gauntlet models inspect torchvision/resnet18 --surgery sgm --layers
+    """
+    if context.invoked_subcommand is None:
+        from jobs import commands
+
+        commands.end(commands.models)
+
+
+@models.command()
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A source: torchvision/resnet18.")],
+    surgery: Annotated[str, typer.Option(help="Surgeries, by commas: sgm,linbp.")] = "",
+    layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
+    size: Annotated[int | None, typer.Option("--input", help="Side of the input.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
+) -> None:
+    """Show a model's residual branches, what surgeries would touch, and its layers.
+
+    Nothing is attacked, and no weights are downloaded.
+
+    \b
+    gauntlet models inspect torchvision/resnet18 --surgery sgm
+    gauntlet models inspect file:net.safetensors --architecture cifar-resnet-20 --layers
     """
     from jobs import commands
 
-    commands.end(commands.models)
+    commands.end(commands.inspect_model, model, surgery, layers, size, architecture)
 
 
 @app.command()

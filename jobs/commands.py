@@ -129,6 +129,23 @@ def models() -> int:
     return OK
 
 
+def inspect_model(
+    model: str, surgery: str, layers: bool, size: int | None, architecture: str | None
+) -> int:
+    """Print what is inside a model."""
+    from jobs.inspect import inspect
+
+    inspect(
+        model,
+        _console(),
+        surgery=surgery,
+        list_layers=layers,
+        size=size,
+        architecture=architecture,
+    )
+    return OK
+
+
 def report(
     folders: Sequence[str],
     *,

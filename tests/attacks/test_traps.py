@@ -275,6 +275,8 @@ def test_trap_18_every_option_of_every_part_changes_something():
             continue  # walked in test_oracle_other_updates.py
         if part.token in ("ir", "ir-mean", "ir-closed", "interaction-only"):
             continue  # walked in test_oracle_ir.py
+        if part.place is Place.SURGERY:
+            continue  # walked in tests/surgery/test_options.py
         for field in part.model_fields:
             if (part.token, field) in skip:
                 continue

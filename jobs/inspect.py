@@ -1,0 +1,196 @@
+"""What a surgery would change in a model, and which layers the model has; nothing is attacked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from torch import fx, nn
+
+from pipeline.attacks.part import Place, find
+from pipeline.attacks.query import Surgery
+from pipeline.models.graph import default_layer, layers, residuals, trace
+from pipeline.models.graph.stack import modules_around
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources import find_source
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+
+_PARTS = "pipeline.attacks.surgery."
+_INTERNAL = frozenset({"fork", "normal_of", "linear_of"})
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One node that a surgery puts into a graph.
+
+    Attributes:
+        surgery: token of the part.
+        layer: path of the module that the node belongs to, or "".
+        what: the operation with its numbers: ``scale_gradient(0.2)``.
+        on: the node whose value it reads.
+    """
+
+    surgery: str
+    layer: str
+    what: str
+    on: str
+
+
+def inspect(
+    source: str,
+    console: Console,
+    *,
+    surgery: str = "",
+    list_layers: bool = False,
+    size: int | None = None,
+    architecture: str | None = None,
+    root: Path = Path("."),
+) -> None:
+    """Print a model's residual branches; what surgeries would touch; its layers.
+
+    Weights are not needed where the source can make the network without them.
+
+    Args:
+        source: as in a job: ``torchvision/resnet18``, ``zoo/NAME``, ``file:PATH``.
+        console: where to print.
+        surgery: tokens of surgeries, separated by commas.
+        list_layers: whether to print the layers, with shapes.
+        size: side of the input for the shapes; the model's own by default.
+        architecture: of a ``file:`` source.
+        root: folder that relative paths start from.
+
+    Raises:
+        BadInput: when the source, a surgery or the network does not allow it.
+    """
+    network, preprocessing = bare_network(source, root, architecture)
+    chosen = surgeries(surgery)
+    try:
+        _print_residuals(network, source, console)
+        if chosen:
+            _print_touched(touched(network, chosen), source, console)
+        if list_layers:
+            side = (size, size) if size is not None else preprocessing.input_size
+            _print_layers(network, side, source, console)
+    except ValueError as error:
+        raise BadInput(Problem(source, str(error))) from None
+
+
+def bare_network(
+    source: str, root: Path, architecture: str | None = None
+) -> tuple[nn.Module, Preprocessing]:
+    """Return a source's network, with random weights if the source allows it, and its convention.
+
+    Raises:
+        BadInput: when the source names nothing known, or its weights are needed and cannot be had.
+    """
+    kind, rest = find_source(source)
+    loaded = ModelSpec(name="inspected", source=source, architecture=architecture)
+    random = loaded.model_copy(update={"options": {"pretrained": False}})
+    spec = loaded if kind.problems(rest, random, root) else random
+    if found := kind.problems(rest, spec, root):
+        raise BadInput(found)
+    network = kind.network(rest, spec, root).eval().requires_grad_(False)
+    return network, kind.convention(rest, spec, root).preprocessing
+
+
+def surgeries(text: str) -> list[Surgery]:
+    """Return the named surgeries with their default settings, in the order of their use.
+
+    Raises:
+        BadInput: when a name is no surgery's.
+    """
+    chosen: list[Surgery] = []
+    for token in filter(None, (word.strip().lower() for word in text.split(","))):
+        try:
+            part = find(token, Place.SURGERY)
+        except ValueError as error:
+            raise BadInput(Problem("--surgery", str(error))) from None
+        made = part()
+        assert isinstance(made, Surgery)
+        chosen.append(made)
+    return sorted(chosen, key=lambda made: made.order)
+
+
+def touched(network: nn.Module, chosen: Sequence[Surgery]) -> list[Touched]:
+    """Return every node that surgeries, done one after the other, put into a network.
+
+    Raises:
+        ValueError: when one of them cannot be done.
+    """
+    found: list[Touched] = []
+    known: set[str] = set()
+    for surgery in chosen:
+        network = surgery.rewrite(network)
+        assert isinstance(network, fx.GraphModule)
+        around = modules_around(network)
+        for node in network.graph.nodes:
+            if not _is_surgical(node) or node.name in known:
+                continue
+            known.add(node.name)
+            path = around[node]
+            numbers = ", ".join(f"{x:g}" for x in node.args if isinstance(x, float))
+            name = str(getattr(node.target, "__name__", node.target))
+            what = f"{name}({numbers})" if numbers else name
+            on = str(node.all_input_nodes[0])
+            found.append(Touched(surgery.token, path[-1] if path else "", what, on))
+    return found
+
+
+def _is_surgical(node: fx.Node) -> bool:
+    module = str(getattr(node.target, "__module__", ""))
+    return module.startswith(_PARTS) and getattr(node.target, "__name__", "") not in _INTERNAL
+
+
+def _print_residuals(network: nn.Module, source: str, console: Console) -> None:
+    found = residuals(trace(network))
+    if not found:
+        console.print(f"{source}: no residual branches", markup=False, highlight=False)
+        return
+    table = _table(f"{source}: residual branches", "block", "kind", "stage", "skip", "first")
+    for residual in found:
+        skip = "projected" if residual.projected else "identity"
+        first = "yes" if residual.first else ""
+        table.add_row(escape(residual.block), residual.kind, str(residual.stage), skip, first)
+    console.print(table)
+
+
+def _print_touched(found: Sequence[Touched], source: str, console: Console) -> None:
+    if not found:
+        console.print(f"{source}: the surgery touches nothing", markup=False, highlight=False)
+        return
+    table = _table(f"{source}: nodes put in by surgery", "surgery", "layer", "node", "after")
+    for one in found:
+        table.add_row(one.surgery, escape(one.layer), escape(one.what), escape(one.on))
+    console.print(table)
+
+
+def _print_layers(
+    network: nn.Module, size: tuple[int, int] | None, source: str, console: Console
+) -> None:
+    inputs = None if size is None else torch.zeros(1, 3, *size, dtype=_dtype(network))
+    table = _table(f"{source}: layers, in order", "layer", "class", "shape")
+    for layer in layers(network, inputs):
+        shape = "?" if layer.shape is None else " x ".join(map(str, layer.shape))
+        table.add_row(escape(layer.name), escape(layer.kind), shape)
+    console.print(table)
+    console.print(f"default layer: {default_layer(network)}", markup=False, highlight=False)
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    values: Any = network.state_dict().values()
+    return next((v.dtype for v in values if v.is_floating_point()), torch.get_default_dtype())
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table

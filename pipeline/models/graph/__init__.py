@@ -1,0 +1,16 @@
+"""Networks as graphs (torch.fx): their layers, their residual branches, and copies to rewrite."""
+
+from pipeline.models.graph.layers import LayerInfo, default_layer, layers, tap, truncate
+from pipeline.models.graph.residuals import Residual, residuals
+from pipeline.models.graph.tracing import trace
+
+__all__ = [
+    "LayerInfo",
+    "Residual",
+    "default_layer",
+    "layers",
+    "residuals",
+    "tap",
+    "trace",
+    "truncate",
+]

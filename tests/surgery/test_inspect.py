@@ -1,0 +1,55 @@
+"""`gauntlet models inspect`: a dry run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from jobs.inspect import bare_network, inspect, surgeries, touched
+from pipeline.problems import BadInput
+
+
+def printed(source: str, **fields: object) -> str:
+    stream = io.StringIO()
+    inspect(source, Console(file=stream, width=140), **fields)
+    return stream.getvalue()
+
+
+def test_it_prints_branches_touched_nodes_and_layers() -> None:
+    text = printed("torchvision/resnet18", surgery="sgm,linbp", list_layers=True, size=32)
+    assert "layer2.0   sum    1       projected   yes" in text
+    assert text.count("scale_gradient(0.2)") == 4
+    assert text.count("straight_through") == 3
+    assert "default layer: layer2" in text
+    assert "128 x 4 x 4" in text
+
+
+def test_the_surgeries_act_in_the_order_of_an_attack() -> None:
+    chosen = surgeries("sgm, ghost,linbp")
+    assert [surgery.token for surgery in chosen] == ["ghost", "linbp", "sgm"]
+    network, _ = bare_network("facenet/vggface2", Path("."))
+    found = touched(network, chosen)
+    assert [one.surgery for one in found] == sorted(one.surgery for one in found)
+    assert sum(one.what == "erode_skip(0.22)" for one in found) == 21
+    assert {one.layer for one in found if one.surgery == "sgm"} >= {"repeat_1.0", "block8"}
+
+
+def test_a_network_without_branches_says_so() -> None:
+    assert "torchvision/vgg11: no residual branches" in printed("torchvision/vgg11")
+
+
+@pytest.mark.parametrize(
+    ("source", "surgery", "message"),
+    [
+        ("torchvision/resnet99", "", "unknown torchvision model"),
+        ("torchvision/resnet18", "sgn", "did you mean 'sgm'"),
+        ("torchvision/vgg11", "sgm", "no residual sums"),
+        ("file:nowhere.pth", "", "nowhere.pth"),
+    ],
+)
+def test_what_cannot_be_inspected_is_said(source: str, surgery: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        printed(source, surgery=surgery)
