@@ -277,7 +277,8 @@ class Attack(Spec):
         if self.name is not None:
             return self.name
         only = f"[{'+'.join(self.surrogates)}]" if self.surrogates else ""
-        return f"{self.base}/{self.combine}{only}/{self.norm}-{self.epsilon * 255:.4g}"
+        raised = f"({self.objective})" if self.objective else ""
+        return f"{self.base}{raised}/{self.combine}{only}/{self.norm}-{self.epsilon * 255:.4g}"
 
     def objective_for(self, goal: Goal) -> Objective:
         """Return the objective for a goal.
