@@ -10,8 +10,10 @@ from pathlib import Path
 from jobs.draft import Draft
 from jobs.findings import Findings
 from jobs.model_entries import Listed
+from pipeline.attacks.features.aa import ActivationAttack
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
+from pipeline.data.spec import DataSpec, Labelled
 from pipeline.interactions.utilities import resolve
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import suggest
@@ -146,6 +148,18 @@ def check_attacks(
                 findings.add(place, f"{name!r} is named twice")
         if task is not None:
             _check_goal(attack, draft, task.goal, findings)
+
+
+def check_references(
+    attacks: Sequence[tuple[Attack, Draft]], data: DataSpec, goal: Goal, findings: Findings
+) -> None:
+    """Report targeted attacks that need images of the wanted classes, which the data don't give."""
+    if goal is not Goal.TARGETED or not isinstance(data, Labelled) or data.references is not None:
+        return
+    for attack, draft in attacks:
+        if attack.objective == ActivationAttack.token:
+            what = "needs an image of each wanted class: set `data.references: gallery`"
+            findings.add(draft.locate(("objective",)), f"{attack.objective!r} {what}")
 
 
 def check_evaluate(

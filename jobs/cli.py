@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.heads import heads
+from jobs.surrogates import surrogates
 from jobs.zoo import zoo
 
 # What the commands do is imported by each when it is called: torch alone takes seconds, and
@@ -41,6 +42,7 @@ RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run."
 
 app.add_typer(zoo)
 app.add_typer(heads)
+app.add_typer(surrogates)
 
 
 @app.callback()
@@ -122,18 +124,23 @@ def check(job: JobFile, changes: Changes = None) -> None:
 @app.command()
 def methods(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A part, to see its parameters.")
+        str | None, typer.Argument(metavar="[NAME]", help="A part, or an attack's usual name.")
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page docs/methods.md.")
+    ] = False,
 ) -> None:
     """List the parts that attacks are put together from, or explain one.
 
     \b
     gauntlet methods            all parts, by their place in the loop
-    gauntlet methods rgea       one part: what it computes, its parameters and defaults
+    gauntlet methods rgea       one part: what it computes, its options and defaults
+    gauntlet methods PGD-l2     how a job writes an attack that has a name
+    gauntlet methods --markdown > docs/methods.md
     """
     from jobs import commands
 
-    commands.end(commands.methods, name)
+    commands.end(commands.methods, name, markdown)
 
 
 models = typer.Typer(help="List where models come from, or look into one.")

@@ -114,9 +114,15 @@ def _refuse_without_heads(plan: Plan) -> None:
         raise BadInput(problems)
 
 
-def methods(name: str | None) -> int:
+def methods(name: str | None, markdown: bool) -> int:
     """Print the catalogue of parts, or one part."""
-    if name is None:
+    if markdown and name is not None:
+        raise BadInput(Problem("--markdown", f"is the page of all methods; leave out {name!r}"))
+    if markdown:
+        from jobs import methods_page
+
+        print(methods_page.markdown(), end="")
+    elif name is None:
         catalogue.print_methods(_console())
     else:
         catalogue.print_method(name, _console())

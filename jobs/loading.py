@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from jobs import checks, grid, model_entries
+from jobs import checks, fit, grid, model_entries
 from jobs.findings import Findings
 from jobs.overrides import Override, apply
 from jobs.schema import Job
@@ -18,7 +18,7 @@ from jobs.yaml_source import Document, read
 from pipeline.data import examples
 from pipeline.models import build
 from pipeline.problems import BadInput, Problem, suggest
-from pipeline.run.plan import Plan, Select, TaskSpec
+from pipeline.run.plan import Plan, Resources, Select, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     """Write a job out in full: names, derived models, grids, defaults.
 
     Every part is checked even where another one is wrong, so that a person sees all problems at
-    once. No model is run; of checkpoints only the headers are read.
+    once. No model is run on the data; networks are made where an attack reaches inside them, and
+    of other checkpoints only the headers are read.
 
     Args:
         document: the job.
@@ -98,12 +99,18 @@ def expand(document: Document, folder: Path) -> LoadedJob:
                     findings.add_nested(model.draft.locate, found)
         checks.check_white_box(models, root, findings)
         if task is not None and "data" in sections:
-            found = examples.check(sections["data"], task.goal, root)
+            seed = sections.get("seed", 0)
+            found = examples.check(sections["data"], task.goal, root, seed=seed)
             findings.add_nested(lambda inner: ("data", *inner), found)
     attacks = grid.resolve(document.data.get("attacks"), findings)
     checks.check_attacks(attacks, models if "surrogates" in sections else (), task, findings)
+    if task is not None and "data" in sections:
+        checks.check_references(attacks, sections["data"], task.goal, findings)
     if "evaluate" in sections:
         checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
+    if task is not None and root is not None:
+        resources: Resources = sections.get("resources", Resources())
+        fit.check_fit(attacks, models, task, root, resources.fold, findings)
     if "surrogates" in sections and "targets" in sections:
         checks.check_select(sections.get("select", Select()), models, findings)
     findings.raise_if_any()

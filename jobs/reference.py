@@ -67,30 +67,32 @@ def meaning(field: FieldInfo) -> str:
     return " ".join((field.description or "").split())
 
 
-def default_words(field: FieldInfo) -> str:
-    """Return a field's default as a job would write it."""
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True)
+def default_words(field: FieldInfo, value: Any = PydanticUndefined) -> str:
+    """Return a field's default, or another value of it, as a job would write it."""
+    if value is PydanticUndefined:
+        if field.is_required():
+            return "required"
+        value = field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or value == "" or value == {}:
         return "none"
     if isinstance(value, BaseModel):
         return "all defaults"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, float) and field.annotation is float and _is_quantity(field):
+    if isinstance(value, float) and field.annotation is float and is_quantity(field):
         return f"`{_fraction(value)}`"
     return f"`{value}`"
 
 
 def type_words(field: FieldInfo) -> str:
     """Return a field's type in plain words."""
-    if _is_quantity(field):
+    if is_quantity(field):
         return "number or expression"
     return _words(field.annotation)
 
 
-def _is_quantity(field: FieldInfo) -> bool:
+def is_quantity(field: FieldInfo) -> bool:
+    """Return whether a field may be written as an expression such as ``8/255``."""
     validators = list(get_args(Quantity)[1:])
     return any(item in validators for item in field.metadata)
 

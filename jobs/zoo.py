@@ -36,7 +36,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of rendered faces (0.9 GB) and checkpoints. "
+            help="Folder of rendered faces (0.3 GB) and checkpoints. "
             "Default: gauntlet/zoo in the user's cache.",
         ),
     ] = None,

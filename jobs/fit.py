@@ -1,0 +1,182 @@
+"""Whether the surrogates' networks can take what the attacks do inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from jobs.draft import Draft
+from jobs.findings import Findings
+from jobs.model_entries import Listed
+from jobs.yaml_source import Where
+from pipeline.attacks.query import Objective, Surgery
+from pipeline.attacks.recipe import Attack
+from pipeline.batch import Goal
+from pipeline.models import build
+from pipeline.models.graph import default_layer, truncate
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput
+from pipeline.run.plan import TaskSpec
+
+_DOWNLOADED = ("timm/", "torchvision/", "facenet/")
+_ANY_IMAGE = 3 * 32 * 32
+"""Entries of an image; what an attack does to networks does not depend on them."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What an attack wants of a network's inside.
+
+    Attributes:
+        surgeries: done one after the other.
+        objective: token of an objective that reads a layer, or None.
+        layer: which layer that is; None for the family's default.
+    """
+
+    surgeries: tuple[Surgery, ...]
+    objective: str | None = None
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Something that a network cannot take.
+
+    Attributes:
+        part: token of the surgery or of the objective.
+        reason: what is missing in the network.
+        field: of the part's options, if one is at fault.
+    """
+
+    part: str
+    reason: str
+    field: str | None = None
+
+
+def check_fit(
+    attacks: Sequence[tuple[Attack, Draft]],
+    models: Sequence[Listed],
+    task: TaskSpec,
+    root: Path,
+    fold: bool,
+    findings: Findings,
+) -> None:
+    """Report surgeries that a surrogate's network does not allow, and layers that it lacks.
+
+    Networks are made without downloading weights, one at a time, and only those that an attack with
+    a surgery or with an objective on a layer uses. Nothing is computed but the probe of folding.
+
+    Args:
+        attacks: the sound attacks.
+        models: all models.
+        task: what the job does.
+        root: folder that relative paths start from.
+        fold: whether the run folds batch norm; the layers that vanish then cannot be named.
+        findings: collects the problems, each at the attack's line.
+    """
+    wanted = [(attack, draft, list(demands(attack, task.goal))) for attack, draft in attacks]
+    for model in models:
+        if model.role != "surrogates" or model.spec is None:
+            continue
+        asked = [
+            (draft, demand)
+            for attack, draft, made in wanted
+            if attack.surrogates is None or model.name in attack.surrogates
+            for demand in made
+        ]
+        if not asked or build.check(model.spec, root, task.kind):
+            continue  # what is wrong with the model itself has been reported
+        network = _network(model, model.spec, task, root, fold, findings)
+        if network is None:
+            continue
+        known: dict[Demand, list[Misfit]] = {}
+        for draft, demand in asked:
+            if demand not in known:
+                known[demand] = misfits(network, demand)
+            for misfit in known[demand]:
+                what = misfit.reason.removeprefix(f"{misfit.part}: ")
+                place = _place(draft, misfit)
+                findings.add(place, f"{misfit.part} on surrogate {model.name!r}: {what}")
+
+
+def demands(attack: Attack, goal: Goal) -> Iterator[Demand]:
+    """Yield what an attack wants of its surrogates' networks, its earlier attack's wishes first."""
+    try:
+        query = attack.method(goal, _ANY_IMAGE).query
+    except ValueError:
+        return  # does not exist for the goal, which has been reported
+    guide = query.objective.guide()
+    if guide is not None:
+        yield from demands(attack.guide(guide), goal)
+    surgeries = tuple(sorted(query.surgeries, key=lambda surgery: surgery.order))
+    if _reads_a_layer(query.objective):
+        layer = query.objective.model_dump()["layer"]
+        yield Demand(surgeries, query.objective.token, layer)
+    elif surgeries:
+        yield Demand(surgeries)
+
+
+def misfits(network: nn.Module, demand: Demand) -> list[Misfit]:
+    """Return what a network cannot take; it stays as it is."""
+    found = []
+    rewritten = network
+    for surgery in demand.surgeries:
+        try:
+            rewritten = surgery.rewrite(rewritten)
+        except ValueError as error:
+            found.append(Misfit(surgery.token, str(error)))
+    if demand.objective is not None:
+        try:
+            # The default is that of the network without surgeries, as in a run.
+            truncate(rewritten, demand.layer or default_layer(network))
+        except ValueError as error:
+            found.append(Misfit(demand.objective, str(error), "layer"))
+    return found
+
+
+def _reads_a_layer(objective: Objective) -> bool:
+    return "layer" in type(objective).model_fields
+
+
+def _network(
+    model: Listed, spec: ModelSpec, task: TaskSpec, root: Path, fold: bool, findings: Findings
+) -> nn.Module | None:
+    """Return a surrogate's network as a run has it but for its weights, or report why not."""
+    try:
+        # Random weights would be drawn from torch's own generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            made = build.build(_undownloaded(spec), root=root, fold=fold, task=task.kind)
+    except BadInput as error:
+        findings.add_nested(model.draft.locate, error.problems)
+        return None
+    except Exception as error:
+        # A factory of the person's own can raise anything.
+        what = f"its network cannot be made: {type(error).__name__}: {error}"
+        findings.add(model.draft.home, what)
+        return None
+    return made.network
+
+
+def _undownloaded(spec: ModelSpec) -> ModelSpec:
+    """Return the spec with random weights wherever the weights would be downloaded."""
+    members = tuple(_undownloaded(member) for member in spec.members)
+    options = dict(spec.options)
+    if spec.source.startswith(_DOWNLOADED):
+        options["pretrained"] = False
+    return spec.model_copy(update={"members": members, "options": options})
+
+
+def _place(draft: Draft, misfit: Misfit) -> Where:
+    """Return where the attack says what does not fit: the part's options, or where it is named."""
+    options = draft.fields.get("options")
+    given = options.get(misfit.part) if isinstance(options, dict) else None
+    if isinstance(given, dict) and misfit.field in given:
+        return draft.locate(("options", misfit.part, misfit.field))
+    if given is not None:
+        return draft.locate(("options", misfit.part))
+    return draft.locate(("objective" if misfit.field else "base",))
