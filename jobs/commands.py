@@ -225,5 +225,5 @@ def _report_one(
 
 def schema() -> int:
     """Print the reference page."""
-    print(reference.markdown())
+    print(reference.markdown(), end="")
     return OK

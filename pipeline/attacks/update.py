@@ -36,7 +36,10 @@ class Stride:
 
 
 class Update(Part):
-    """How the combined direction becomes the next point. Its memory is a tensor, or nothing."""
+    """I-FGSM, BIM: x <- P(x + alpha normalise(d)), without memory.
+
+    Other updates derive from it. Their memory is a tensor that the loop keeps for them.
+    """
 
     place: ClassVar[Place] = Place.UPDATE
     token: ClassVar[str] = "i"
@@ -99,6 +102,7 @@ class Nesterov(Momentum):
 
     token = "ni"
     paper = "Lin 2020"
+    needs = "sign or l2rms steps"
 
     def query_point(self, points: Tensor, memory: Tensor | None, stride: Stride) -> Tensor:
         """Return the look-ahead point."""

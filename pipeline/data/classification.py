@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pipeline.batch import Goal
 from pipeline.data import archive
@@ -37,8 +39,10 @@ def labelled(spec: Labelled, goal: Goal, base: Path, found: Found) -> Listing | 
     Returns:
         None when the source cannot be used at all.
     """
-    if spec.wanted is not None and goal is not Goal.TARGETED:
-        found.add("data.wanted", f"has no effect with goal {goal.value!r}: remove it")
+    if goal is not Goal.TARGETED:
+        for field in ("wanted", "references"):
+            if getattr(spec, field) is not None:
+                found.add(f"data.{field}", f"has no effect with goal {goal.value!r}: remove it")
     match spec:
         case Npz():
             return _npz(spec, base, found)
@@ -60,6 +64,32 @@ def wanted_classes(spec: Labelled, listing: Listing, seed: int) -> Positions:
         others = draws.integers("wanted class", 0, listing.classes - 1).numpy()
         return np.asarray(others + (others >= listing.labels), dtype=np.int64)
     return (listing.labels + 1) % listing.classes
+
+
+def gallery(
+    wanted: Positions, ids: Sequence[str], whole: Listing, seed: int, found: Found
+) -> Positions:
+    """Return the place in the store of an image of each example's wanted class, (N,).
+
+    Args:
+        wanted: the wanted classes, (N,).
+        ids: names of the examples; with the seed they key the draws.
+        whole: everything in the source, whichever examples were chosen from it.
+        seed: the run's seed.
+        found: takes the wanted classes that have no image; their places mean nothing.
+    """
+    assert whole.labels is not None, "only labelled images have wanted classes"
+    draws = Draws.keyed(seed, ids)
+    places = np.full(len(ids), -1, dtype=np.int64)
+    for label in np.unique(wanted).tolist():
+        images = whole.first[whole.labels == label]
+        if not len(images):
+            found.add("data.references", f"class {label} has no image in the source")
+            continue
+        rows = np.flatnonzero(wanted == label)
+        drawn = draws.rows(torch.from_numpy(rows)).integers("gallery", 0, len(images))
+        places[rows] = images[drawn.numpy()]
+    return places
 
 
 def _npz(spec: Npz, base: Path, found: Found) -> Listing | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batch import Batch, Goal, Task
-from pipeline.data.classification import labelled, wanted_classes
+from pipeline.data.classification import gallery, labelled, wanted_classes
 from pipeline.data.decoding import Pixels, Undecodable
 from pipeline.data.findings import Found
 from pipeline.data.listing import Listing, Positions
@@ -101,8 +101,13 @@ class Examples:
         kept: list[int] = []
         decoded: list[list[Pixels]] = []
         rejected: list[Rejected] = []
+        roles = ("", "image of the wanted class, " if self.goal is Goal.TARGETED else "")
         for position, images in zip(positions, zip(*columns, strict=True), strict=True):
-            broken = [str(image) for image in images if isinstance(image, Undecodable)]
+            broken = [
+                f"{role}{image}"
+                for role, image in zip(roles, images, strict=False)
+                if isinstance(image, Undecodable)
+            ]
             if broken:
                 rejected.append(Rejected(listing.ids[position], broken[0]))
             else:
@@ -191,8 +196,8 @@ def open_examples(spec: DataSpec, goal: Goal, *, root: Path, seed: int) -> Examp
         spec: the job's ``data`` section.
         goal: what the attacker wants; classification goals need labelled images, the others pairs.
         root: folder that relative paths start from.
-        seed: the run's seed, for random order and random wanted classes. Both are keyed by example
-            id, independent of each other and of what else is listed.
+        seed: the run's seed, for random order, random wanted classes and galleries. All are keyed
+            by example id and independent of each other; the first two also of what else is listed.
 
     Raises:
         BadInput: with everything that is wrong with the data, up to 20 problems.
@@ -204,14 +209,15 @@ def open_examples(spec: DataSpec, goal: Goal, *, root: Path, seed: int) -> Examp
     return examples
 
 
-def check(spec: DataSpec, goal: Goal, root: Path) -> list[Problem]:
+def check(spec: DataSpec, goal: Goal, root: Path, *, seed: int = 0) -> list[Problem]:
     """Return what is wrong with a job's data, before any work: up to 20 problems and a count.
 
     Places are fields (``data.pairs``) or lines of the files that they name (``pairs.csv:17``).
-    Images are not decoded; `Examples.load` sets broken ones aside.
+    Images are not decoded; `Examples.load` sets broken ones aside. The arguments are those of
+    `open_examples`.
     """
     found = Found()
-    _opened(spec, goal, root, 0, found)
+    _opened(spec, goal, root, seed, found)
     return found.problems
 
 
@@ -241,10 +247,13 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
         return None
     if listing is None or not len(listing):
         return None
-    listing = select(listing, spec, root, seed, found)
+    whole, listing = listing, select(listing, spec, root, seed, found)
     if found or not isinstance(spec, Labelled) or goal is not Goal.TARGETED:
         return Examples(goal, listing)
-    return Examples(goal, listing, wanted_classes(spec, listing, seed))
+    wanted = wanted_classes(spec, listing, seed)
+    if spec.references == "gallery":
+        listing = replace(listing, second=gallery(wanted, listing.ids, whole, seed, found))
+    return Examples(goal, listing, wanted)
 
 
 def _read(store: ImageStore, positions: Sequence[int]) -> list[Pixels | Undecodable]:

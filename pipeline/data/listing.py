@@ -41,7 +41,7 @@ class Listing:
         first: position in the store of each example's image, (N,).
         labels: true classes, (N,); classification only.
         classes: number of classes; classification only.
-        second: position of each example's reference image, (N,); pairs only.
+        second: position of each example's reference image, (N,); pairs and galleries only.
         pairs: the whole list of pairs, whichever are examples; pairs only.
     """
 

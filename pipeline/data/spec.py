@@ -31,6 +31,10 @@ class Labelled(Listed):
     wanted: Literal["next", "random"] | None = None
     """Targeted: the class that the attacker wants. `next`: label + 1, modulo the number of classes
     (the default). `random`: another class, drawn by a hash of run seed and example id."""
+    references: Literal["gallery"] | None = None
+    """Targeted: what the attacker has of the wanted class, for objectives such as `aa`. `gallery`:
+    for each example one image of that class out of the whole source, whatever `ids` and `limit`
+    leave, drawn by a hash of run seed and example id. By default nothing."""
 
 
 class Npz(Labelled):

@@ -47,9 +47,9 @@ class Recipe(Spec):
     """One of `pipeline.models.architectures`."""
     head: HeadName = "cosface"
     """What turns embeddings into a loss."""
-    scale: float = Field(24.0, gt=0)
+    scale: float = Field(16.0, gt=0)
     """s of a head on cosines."""
-    margin: float = Field(0.25, ge=0)
+    margin: float = Field(0.2, ge=0)
     """m of a head on cosines."""
     ramp: Probability = 0.3
     """Share of the training over which the margin grows from nothing."""
@@ -57,7 +57,7 @@ class Recipe(Spec):
     """Keys initial weights and all draws."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """AdamW, or SGD with Nesterov momentum 0.9."""
-    lr: float = Field(4e-3, gt=0)
+    lr: float = Field(6e-3, gt=0)
     """Peak of the schedule: a linear rise over `warm_up`, then half a cosine down to zero."""
     warm_up: Probability = 0.1
     """Share of the training over which the learning rate rises."""
@@ -65,18 +65,18 @@ class Recipe(Spec):
     """Of the network's and the head's matrices, not of biases, norms and slopes."""
     clip: float = Field(5.0, gt=0)
     """Longest gradient, as an l2 norm over all parameters."""
-    images: int = Field(300_000, ge=1)
+    images: int = Field(480_000, ge=1)
     """Training images seen, repetitions counted."""
     batch: int = Field(64, ge=2)
     """Images of one update."""
-    identities: int = Field(6000, ge=2)
+    identities: int = Field(2000, ge=2)
     """People trained on."""
     shots: int = Field(20, ge=2)
     """Pictures of each."""
-    shift: int = Field(3, ge=0)
+    shift: int = Field(2, ge=0)
     """Augmentation: most pixels by which a picture is moved, either way."""
-    flip: bool = True
-    """Augmentation: mirror every second picture."""
+    flip: bool = False
+    """Augmentation: mirror every second picture. The rendered people are not symmetric."""
     twin: str | None = None
     """Network whose weights an adversarial training starts from."""
     adversarial: Adversarial | None = None
@@ -103,21 +103,21 @@ def _recipe(name: str, role: Role, architecture: str, seed: int, **settings: obj
 
 
 _NORMAL = (
-    _recipe("s1", "surrogate", "zoo-vgg", 1, head="cosface"),
-    _recipe("s2", "surrogate", "zoo-resnet", 2, head="arcface"),
-    _recipe("s3", "surrogate", "zoo-mobile", 3, head="cosface"),
+    _recipe("s1", "surrogate", "zoo-vgg", 1, head="cosface", images=540_000),
+    _recipe("s2", "surrogate", "zoo-resnet", 2, head="arcface", images=540_000),
+    _recipe("s3", "surrogate", "zoo-mobile", 3, head="cosface", images=420_000),
     _recipe("s4", "surrogate", "zoo-densenet", 4, head="sphereface", margin=1.3),
-    _recipe("s5", "surrogate", "zoo-vit", 5, head="cosface", lr=2e-3),
-    _recipe("n1", "target", "zoo-se-resnet", 11, head="arcface"),
-    _recipe("n2", "target", "zoo-repvgg", 12, head="cosface"),
+    _recipe("s5", "surrogate", "zoo-vit", 5, head="cosface", lr=3e-3),
+    _recipe("n1", "target", "zoo-se-resnet", 11, head="arcface", images=540_000),
+    _recipe("n2", "target", "zoo-repvgg", 12, head="cosface", images=540_000),
     _recipe("n3", "target", "zoo-iresnet", 13, head="arcface"),
     _recipe("n4", "target", "zoo-resnext", 14, head="sphereface", margin=1.3),
     _recipe("n5", "target", "zoo-inception-resnet", 15, head="cosface"),
-    _recipe("n6", "target", "zoo-shufflenet", 16, head="arcface"),
-    _recipe("n7", "target", "zoo-nfnet", 17, head="cosface"),
-    _recipe("n8", "target", "zoo-ghostnet", 18, head="cosface"),
-    _recipe("n9", "target", "zoo-efficientnet", 19, head="arcface"),
-    _recipe("n10", "target", "zoo-mixer", 20, head="cosface", lr=2e-3),
+    _recipe("n6", "target", "zoo-shufflenet", 16, head="arcface", images=420_000),
+    _recipe("n7", "target", "zoo-nfnet", 17, head="cosface", images=540_000, lr=4e-3),
+    _recipe("n8", "target", "zoo-ghostnet", 18, head="cosface", images=420_000),
+    _recipe("n9", "target", "zoo-efficientnet", 19, head="arcface", images=420_000),
+    _recipe("n10", "target", "zoo-mixer", 20, head="cosface", lr=3e-3),
 )
 
 
@@ -126,7 +126,7 @@ def _adversarial(name: str, twin: str, seed: int, **settings: object) -> Recipe:
     normal = next(recipe for recipe in _NORMAL if recipe.name == twin)
     return _recipe(
         name, "adversarial", normal.architecture, seed,
-        **{"head": normal.head, "margin": normal.margin, "lr": normal.lr / 4, "images": 120_000,
+        **{"head": normal.head, "margin": normal.margin, "lr": normal.lr / 4, "images": 180_000,
            "warm_up": 0.05, "ramp": 0.0, "twin": twin, "adversarial": settings},
     )  # fmt: skip
 

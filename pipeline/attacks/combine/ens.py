@@ -49,6 +49,7 @@ class FusedOutputs(Rule):
     """Fusion of outputs before the objective: cannot be written with fixed weights."""
 
     cost = "k (forward all, then backward all)"
+    needs = "an objective on outputs, no penalty"
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
 
     @property

@@ -33,7 +33,7 @@ class Svre(Rule):
 
     token = "svre"
     paper = "Xiong 2022"
-    cost = "k + inner (draws: shared), k + 2 inner otherwise"
+    cost = "k + inner = 5k; inner more unless draws: shared, k more with fusion: logits"
     inner: Annotated[int | None, Field(ge=1)] = None
     """Inner steps; 4 k by default."""
     beta: Annotated[Quantity | None, Field(gt=0)] = None

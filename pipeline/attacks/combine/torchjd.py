@@ -49,7 +49,7 @@ class TorchJd(Rule):
     token = "torchjd"
     paper = "Quinton 2024 (TorchJD)"
     cost = "k + one aggregation per example"
-    needs = "for some aggregators (UPGrad, CAGrad, ...) the extra `gauntlet[torchjd-solvers]`"
+    needs = "some aggregators: the extra torchjd-solvers"
     normalise: ClassVar[Normaliser] = "l2rms"
     aggregator: str
     """Name of the aggregator, such as `UPGrad`; `torchjd/upgrad` sets it."""

@@ -32,7 +32,7 @@ class ActivationAttack(FeatureObjective):
     token = "aa"
     paper = "Inkawhich 2019"
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
-    needs = "targeted: an image of each wanted class; untargeted: pgd"
+    needs = "targeted: a gallery in data; untargeted: pgd"
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Refuse an untargeted attack from the clean image."""

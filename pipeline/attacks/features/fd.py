@@ -48,7 +48,7 @@ class FeatureDistribution(FeatureObjective):
     token = "fd"
     paper = "Inkawhich 2020"
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
-    needs = "targeted; trained heads"
+    needs = "targeted; heads trained by gauntlet heads"
     heads: str | None = None
     """Folder of the heads, from here if relative; by default `heads` in the user's cache of
     Gauntlet. All machines of a cluster must see it."""

@@ -37,7 +37,7 @@ class FeatureImportance(FeatureObjective):
     paper = "Wang 2021"
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     drawn: ClassVar[bool] = True
-    cost = "k, and `masks` passes once"
+    cost = "k (to the layer); masks k once"
     masks: int = Field(30, ge=1)
     """Number of masks."""
     keep: Probability = 0.7

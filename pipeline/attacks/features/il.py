@@ -34,7 +34,7 @@ class IntermediateLevel(FeatureObjective):
     token = "il"
     paper = "Huang 2019"
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
-    cost = "k, and the base attack"
+    cost = "k (to the layer); the base attack once"
     base: str = "i"
     """Base attack, such as `i` or `di-mi`, with the parts' default options."""
     steps: int = Field(10, ge=0)

@@ -18,6 +18,7 @@ class FeatureObjective(Objective):
     """
 
     fusable: ClassVar[bool] = False
+    cost: ClassVar[str] = "k (to the layer)"
     layer: str | None = None
     """Name of the layer, such as `layer2`; by default the one that the network's family is attacked
     at. With surrogates of several families, leave it out or give each family its own attack."""

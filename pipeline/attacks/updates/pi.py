@@ -34,7 +34,8 @@ class PatchWise(Update):
     beta: float = Field(10.0, gt=0)
     """Amplification of the step; 2.5 together with `di`."""
     gamma: Annotated[Quantity | None, Field(ge=0)] = None
-    """Size of the projected step in [0, 1] units; beta alpha by default, half of it with `di`."""
+    """Size of the projected step in [0, 1] units; beta alpha by default. Together with `di` FIA's
+    code has half of that, which must be given."""
     kernel: int = Field(3, ge=3)
     """Side of the projection kernel, odd."""
     feedback: bool = True

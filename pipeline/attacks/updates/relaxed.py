@@ -37,9 +37,8 @@ class Relaxed(Update):
     """
 
     token = "relaxed"
-    paper = "IP 3.3"
-    cost = "k"
-    needs = "l2 ball"
+    paper = "Interaction paper, 3.3"
+    needs = "l2 ball, no pgd"
     c: float = Field(0.0, ge=0)
     """Weight of the penalty; 0 is plain gradient ascent."""
     p: float = Field(2.0, gt=1)

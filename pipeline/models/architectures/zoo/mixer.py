@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import EMBEDDING
+from pipeline.models.architectures.zoo.blocks import EMBEDDING, unit
 
 TOKENS = 36
 
@@ -32,27 +32,29 @@ class Layer(nn.Module):
 
 
 class Mixer(nn.Module):
-    """Patches of 8 x 8 pixels, shrunk in two steps, 96 channels, four layers; their mean."""
+    """Four convolutions make 6 x 6 tokens of 88 numbers; four layers; a linear layer on all."""
 
     def __init__(self) -> None:
         super().__init__()
-        width = 96
+        width, narrow = 88, 16
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 4, 4),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.Conv2d(32, width, 2, 2),
+            unit(3, 24, stride=2),
+            unit(24, 40, stride=2),
+            unit(40, 40),
+            nn.Conv2d(40, width, 2, 2),
             nn.Flatten(2),
         )
         self.layers = nn.Sequential(*(Layer(width, 72, 2 * width) for _ in range(4)))
         self.norm = nn.LayerNorm(width)
         self.embedding = nn.Sequential(
-            nn.Linear(width, EMBEDDING, bias=False), nn.BatchNorm1d(EMBEDDING)
+            nn.Linear(width, narrow),
+            nn.Flatten(),
+            nn.Linear(TOKENS * narrow, EMBEDDING, bias=False),
+            nn.BatchNorm1d(EMBEDDING),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """Return embeddings, (B, 128), of normalised images (B, 3, 48, 48)."""
         tokens = self.stem(images).transpose(1, 2)
-        tokens = self.norm(self.layers(tokens))
-        embedding: Tensor = self.embedding(tokens.mean(1))
+        embedding: Tensor = self.embedding(self.norm(self.layers(tokens)))
         return embedding

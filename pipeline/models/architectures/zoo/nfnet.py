@@ -77,7 +77,7 @@ class Block(nn.Module):
 
 
 class NFNet(nn.Module):
-    """Four blocks behind a stem that shrinks four times; no layer normalises activations."""
+    """Four blocks behind a stem that shrinks four times; nothing normalises activations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,16 +86,15 @@ class NFNet(nn.Module):
         )
         blocks: list[nn.Module] = []
         variance = 1.0
-        for width, out, stride in ((32, 32, 1), (32, 60, 2), (60, 60, 1), (60, 88, 2)):
+        for width, out, stride in ((32, 32, 1), (32, 60, 2), (60, 60, 1), (60, 64, 2)):
             blocks.append(Block(width, out, stride, math.sqrt(variance)))
             variance = ALPHA**2 + (1.0 if stride != 1 or width != out else variance)
         self.blocks = nn.Sequential(*blocks)
         self.last = ScaledReLU()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.embedding = nn.Linear(88, EMBEDDING)
+        self.embedding = nn.Linear(64 * 9, EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return embeddings, (B, 128), of normalised images (B, 3, 48, 48)."""
         features = self.last(self.blocks(self.stem(images)))
-        embedding: Tensor = self.embedding(self.pool(features).flatten(1))
+        embedding: Tensor = self.embedding(features.flatten(1))
         return embedding

@@ -1,0 +1,238 @@
+"""Surrogates whose loss gradient is aligned with the data's distribution (METHODS 2.5, IA).
+
+Where -log p(y|x) falls along a path towards denser data, its gradient follows the distribution that
+all models of the task have learned. IA (Zhu 2022) measures this by the divergence of the gradient's
+direction (IP Eq. 221); here the weights themselves climb that criterion, by
+theta = argmin of the mean of CE(h(x), y) - w A(x) / a, A the alignment, a the mean of |A| before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from pipeline.attacks.ball import Ball
+from pipeline.attacks.norms import per_row
+from pipeline.attacks.surgery.activations import kinks
+from pipeline.attacks.surgery.ia import IntrinsicAttack
+from pipeline.batch import Batch
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.models.graph import residuals, trace
+from pipeline.problems import BadInput, Problem
+from pipeline.spec import Quantity
+from pipeline.surrogates.fine_tuning import Done, FineTuning, fine_tune, trainable
+from pipeline.surrogates.ia_search import alignment
+from pipeline.surrogates.robustness import Accuracy, Logits, accuracy
+from pipeline.surrogates.trained_file import provenance, write_trained
+from pipeline.surrogates.unattacked import Unattacked
+
+_ROWS = 64
+_JUDGE_PROBES = 4
+
+
+class AlignSettings(FineTuning):
+    """How a surrogate is aligned."""
+
+    rate: Quantity = Field(1e-3, gt=0)
+    """Learning rate of the first update."""
+    beta: Quantity = Field(20.0, gt=0)
+    """Sharpness of the Softplus that stands for ReLU while the criterion is climbed: a kink has no
+    curvature. The weights go back into the original network."""
+    probes: int = Field(1, ge=1)
+    """Rademacher vectors in each estimate of a trace (Hutchinson), drawn anew for every update."""
+    weight: Quantity = Field(0.1, ge=0)
+    """w: weight of the criterion, relative to its mean size before the training."""
+    drop: float = Field(0.05, ge=0, le=1)
+    """How much clean accuracy on the held-out images may be lost."""
+    epsilon: Quantity = Field(1 / 255, gt=0)
+    """Radius of the linf ball that robust accuracy is reported at, in [0, 1] units."""
+    judge_steps: int = Field(20, ge=1)
+    """Steps of the PGD that robust accuracy is measured with."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a network is judged by, on held-out images.
+
+    Attributes:
+        accuracy: clean and robust, of the network itself.
+        alignment: mean criterion of its smooth form.
+    """
+
+    accuracy: Accuracy
+    alignment: float
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An aligned network, and what it was judged by.
+
+    Attributes:
+        network: with the names of the original's weights, in eval mode.
+        before: the original on the held-out images.
+        after: the aligned network on them.
+        losses: mean loss in each epoch.
+        training: images that were trained on.
+        held_out: images that were judged by.
+    """
+
+    network: nn.Module
+    before: Judged
+    after: Judged
+    losses: tuple[float, ...]
+    training: Unattacked
+    held_out: Unattacked
+
+    def sound(self, drop: float) -> bool:
+        """Whether the alignment rose, at a loss of at most ``drop`` of clean accuracy."""
+        lost = self.before.accuracy.clean - self.after.accuracy.clean
+        return self.after.alignment > self.before.alignment and lost <= drop
+
+
+def climbable(logits: Logits, images: Tensor, labels: Tensor, probes: Tensor) -> Tensor:
+    """Return `alignment` of each image, (R,), as a function of the weights that can be climbed.
+
+    The divergence of g / |g|, g the gradient of the cross-entropy, is the trace of its Jacobian J,
+    and the mean of z.J z: one product for each probe, where `alignment` needs one more. On average
+    over the probes both are the same. An image whose gradient is zero has alignment zero.
+
+    Args:
+        logits: gives (R, C); differentiable three times.
+        images: (R, ...).
+        labels: classes, int64 (R,).
+        probes: z, (K, R, ...).
+    """
+    points = images.detach().requires_grad_()
+    loss = F.cross_entropy(logits(points), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, points, create_graph=True)
+    if not gradient.requires_grad:  # a loss that is linear in the image
+        return torch.zeros(len(points), dtype=points.dtype, device=points.device)
+    squared = gradient.flatten(1).double().square().sum(1)
+    live = squared > 0
+    # A constant in dead rows: the root of zero has no derivative.
+    length = torch.where(live, squared, 1.0).sqrt().to(points.dtype)
+    direction = gradient / per_row(length, gradient)
+    found = []
+    for probe in probes:
+        # z.J z; rows do not meet in the network.
+        (product,) = torch.autograd.grad(
+            direction, points, probe, create_graph=True, materialize_grads=True
+        )
+        found.append((product * probe).flatten(1).sum(1))
+    return torch.where(live, torch.stack(found).mean(0), 0.0)
+
+
+def align(
+    model: Model,
+    images: Unattacked,
+    settings: AlignSettings | None = None,
+    done: Done = lambda epoch, mean: None,
+) -> Aligned:
+    """Return a copy of a classifier, fine-tuned for alignment.
+
+    Batch norm keeps its running statistics: rows must not meet, and so the criterion demands.
+
+    Args:
+        model: the original, in float32 and not folded; never changed.
+        images: to train on and to judge by.
+        settings: how.
+        done: told of each epoch.
+
+    Raises:
+        BadInput: when the model or the images do not allow it, or the loss is no longer finite.
+    """
+    settings = settings or AlignSettings()
+    network = trainable(model, images)
+    smooth = _smooth(network, settings.beta, model.name)
+    training, held_out = images.split(settings.validation, settings.seed)
+    parameters = list(network.parameters())
+    shared = {name: network.get_parameter(name) for name, _ in smooth.named_parameters()}
+
+    def plain(points: Tensor) -> Tensor:
+        outputs: Tensor = network(model.inputs(points))
+        return outputs
+
+    def softened(points: Tensor) -> Tensor:
+        # Fused attention has no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            outputs: Tensor = functional_call(smooth, shared, (model.inputs(points),))
+        return outputs
+
+    def judged() -> Judged:
+        ball = Ball("linf", settings.epsilon)
+        found = accuracy(plain, held_out, ball, settings.judge_steps, settings.seed, parameters[0])
+        risen = _alignments(softened, held_out, settings.seed, parameters[0])
+        return Judged(found, float(risen.mean()))
+
+    before = judged()
+    scale = float(_alignments(softened, training, settings.seed, parameters[0]).abs().mean()) or 1.0
+
+    def loss(batch: Batch, draws: Draws) -> Tensor:
+        assert batch.labels is not None
+        # Of the network itself: its accuracy is what is to be kept.
+        entropy = F.cross_entropy(plain(batch.images), batch.labels, reduction="none")
+        probes = _probes(draws, settings.probes, batch.images)
+        risen = climbable(softened, batch.images, batch.labels, probes)
+        return entropy - settings.weight / scale * risen
+
+    losses = fine_tune(parameters, training, settings, loss, model=model.name, done=done)
+    return Aligned(network, before, judged(), tuple(losses), training, held_out)
+
+
+def write_aligned(path: Path, aligned: Aligned, model: Model, settings: AlignSettings) -> None:
+    """Write an aligned network with its provenance; a `file:` source loads it.
+
+    Args:
+        path: the safetensors file.
+        aligned: what `align` gave.
+        model: the original.
+        settings: of the training.
+    """
+    about = provenance(model, settings, aligned.training, aligned.held_out)
+    before, after = aligned.before, aligned.after
+    about |= {
+        "method": "align",
+        "accuracy": {"before": asdict(before.accuracy), "after": asdict(after.accuracy)},
+        "alignment": {"before": before.alignment, "after": after.alignment},
+        "losses": list(aligned.losses),
+    }
+    write_trained(path, aligned.network, about)
+
+
+def _smooth(network: nn.Module, beta: float, name: str) -> nn.Module:
+    """Return the network with its kinks rounded and no branch weakened."""
+    try:
+        graph = trace(network)
+        found = residuals(graph)
+        if not kinks(graph):
+            return graph
+        stages = found[-1].stage + 1 if found else 0
+        return IntrinsicAttack(beta=beta, lambdas=(1.0,) * stages).rewrite(network)
+    except ValueError as error:
+        raise BadInput(Problem("--surrogate", f"{name!r}: {error}")) from None
+
+
+def _probes(draws: Draws, count: int, images: Tensor) -> Tensor:
+    """Return Rademacher vectors, (K, B, ...)."""
+    bits = draws.integers("probes", 0, 2, (count, *images.shape[1:]), device=images.device)
+    return (2 * bits - 1).to(images.dtype).transpose(0, 1)
+
+
+def _alignments(logits: Logits, images: Unattacked, seed: int, like: Tensor) -> Tensor:
+    """Return the criterion of each image, (n,); the probes depend on seed and image alone."""
+    found = []
+    for rows in torch.arange(len(images)).split(_ROWS):
+        batch = images.batch(rows).to(like.device, like.dtype)
+        assert batch.labels is not None
+        draws = Draws.keyed(seed, batch.ids, attack="alignment")
+        probes = _probes(draws, _JUDGE_PROBES, batch.images)
+        found.append(alignment(logits, batch.images, batch.labels, probes))
+    return torch.cat(found)

@@ -1,0 +1,165 @@
+"""Going on with the training of a classifier that will be a surrogate."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pipeline.batch import Batch, Task
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.models.sources.mean_source import MeanLogits
+from pipeline.problems import BadInput, Problem
+from pipeline.spec import Quantity, Spec
+from pipeline.surrogates.unattacked import Unattacked
+
+Loss = Callable[[Batch, Draws], Tensor]
+"""Images with labels, and one stream per image, to the loss of each, (B,)."""
+Done = Callable[[int, float], None]
+"""Told of each epoch, from 1 on, and its mean loss."""
+
+
+class FineTuning(Spec):
+    """How weights are changed: updates over keyed batches, the rate falling as half a cosine."""
+
+    epochs: int = Field(10, ge=1)
+    """Passes over the training images."""
+    batch: int = Field(64, ge=1)
+    """Most images in an update; the updates of an epoch are of nearly the same size."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """`sgd` has momentum 0.9."""
+    rate: Quantity = Field(0.01, gt=0)
+    """Learning rate of the first update."""
+    weight_decay: Quantity = Field(5e-4, ge=0)
+    """Decay of the weights; biases and the parameters of batch norm are left alone."""
+    clip: Quantity = Field(1.0, gt=0)
+    """Greatest Euclidean norm of an update's gradient; a longer one is shortened."""
+    flips: bool = True
+    """Whether half of the images, drawn anew in each epoch, are mirrored."""
+    validation: float = Field(0.2, gt=0, lt=1)
+    """Share of the images that are only judged by."""
+    seed: int = 0
+    """Keys the held-out images, batches, flips and every other draw."""
+
+
+def refuse_untrainable(model: Model) -> None:
+    """Raise `BadInput` unless a model is one network that classifies and has weights of its own."""
+    wrong = ""
+    if model.task is not Task.CLASSIFICATION:
+        wrong = "gives embeddings, and the loss is a classifier's"
+    elif model.defence is not None:
+        wrong = "stands behind a defence, which a file of weights cannot hold"
+    elif isinstance(model.network, MeanLogits):
+        wrong = "is the mean of several networks; train each of them"
+    elif not any(True for _ in model.network.parameters()):
+        wrong = "has no weights to train"
+    if wrong:
+        raise BadInput(Problem("--surrogate", f"{model.name!r} {wrong}"))
+
+
+def trainable(model: Model, images: Unattacked) -> nn.Module:
+    """Return a copy of a classifier's network whose parameters can be trained, in eval mode.
+
+    Args:
+        model: the surrogate, in float32 and not folded; never changed.
+        images: what it is to be trained on.
+
+    Raises:
+        BadInput: when it is no single network that classifies these images.
+    """
+    refuse_untrainable(model)
+    labels = images.examples.listing.labels
+    first = images.batch(torch.tensor([0])).images.to(model.mean.device, model.mean.dtype)
+    with torch.no_grad():
+        classes = model(first).shape[1]
+    if labels is None or int(labels.max()) >= classes:
+        what = "none" if labels is None else f"the label {int(labels.max())}"
+        raise BadInput(
+            Problem(
+                "data", f"{model.name!r} has classes 0 to {classes - 1}, the images have {what}"
+            )
+        )
+    return copy.deepcopy(model.network).requires_grad_(True).eval()
+
+
+def fine_tune(
+    parameters: Sequence[nn.Parameter],
+    images: Unattacked,
+    settings: FineTuning,
+    loss: Loss,
+    *,
+    model: str,
+    done: Done = lambda epoch, mean: None,
+) -> list[float]:
+    """Lower the mean of a loss, in place; return its mean over each epoch.
+
+    Args:
+        parameters: what is trained.
+        images: to train on.
+        settings: how.
+        loss: of each image of a batch; its draws are keyed by seed, image, epoch and model.
+        model: the surrogate's name.
+        done: told of each epoch.
+
+    Raises:
+        BadInput: when the loss is no longer finite.
+    """
+    optimiser = _optimiser(parameters, settings)
+    parts = -(-len(images) // settings.batch)
+    total, update = parts * settings.epochs, 0
+    means = []
+    for epoch in range(settings.epochs):
+        draws = Draws.keyed(settings.seed, images.ids, attack="surrogates", step=epoch, model=model)
+        summed = 0.0
+        for rows in draws.bits("order").argsort().tensor_split(parts):
+            batch = images.batch(rows).to(parameters[0].device, parameters[0].dtype)
+            streams = draws.rows(rows)
+            if settings.flips:
+                batch = _flipped(batch, streams)
+            value = loss(batch, streams).mean()
+            if not math.isfinite(float(value.detach())):
+                what = f"the loss of update {update + 1} is {float(value.detach())}"
+                raise BadInput(Problem("--rate", f"{what}; a lower rate may keep it finite"))
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate * 0.5 * (1 + math.cos(math.pi * update / total))
+            _step(optimiser, parameters, value, settings.clip)
+            update += 1
+            summed += float(value.detach()) * len(rows)
+        means.append(summed / len(images))
+        done(epoch + 1, means[-1])
+    return means
+
+
+def _step(
+    optimiser: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, clip: float
+) -> None:
+    # Heads that only training uses have no gradient, and stay as they are.
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    nn.utils.clip_grad_norm_(parameters, clip)
+    optimiser.step()
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _flipped(batch: Batch, draws: Draws) -> Batch:
+    chosen = draws.uniform("flip", device=batch.images.device) < 0.5
+    images = torch.where(chosen[:, None, None, None], batch.images.flip(3), batch.images)
+    return Batch(batch.ids, images, batch.goal, labels=batch.labels)
+
+
+def _optimiser(parameters: Sequence[nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, settings.rate, momentum=0.9)
+    return torch.optim.AdamW(groups, settings.rate)

@@ -1,0 +1,146 @@
+"""Adversarially trained surrogates (METHODS 2.5, Springer 2021).
+
+A slightly robust network depends on features that other networks use, too, and its adversarial
+examples transfer better. The training is Madry's (2018, eq. 2.1): theta = argmin of the mean over
+images of max over |delta| <= eps of CE(h(x + delta), y), from the original's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.attacks.ball import Ball
+from pipeline.batch import Batch
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.spec import Quantity
+from pipeline.surrogates.fine_tuning import Done, FineTuning, fine_tune, trainable
+from pipeline.surrogates.robustness import Accuracy, accuracy, climb
+from pipeline.surrogates.trained_file import provenance, write_trained
+from pipeline.surrogates.unattacked import Unattacked
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class HardenSettings(FineTuning):
+    """How a surrogate is hardened."""
+
+    norm: Literal["linf", "l2"] = "linf"
+    """Which ball."""
+    epsilon: Quantity = Field(1 / 255, gt=0)
+    """Its radius in [0, 1] units; l2: the Euclidean norm over all entries of one image."""
+    steps: int = Field(3, ge=1)
+    """Steps of the inner maximisation, from a random start in the ball."""
+    step_size: Quantity | None = Field(None, gt=0)
+    """Length of a step. Default 2.5 epsilon / steps."""
+    batch_norm: Literal["frozen", "updated"] = "frozen"
+    """Whether batch norm keeps the original's running mean and variance, or normalises by those of
+    the adversarial batch and follows them. Its weights and biases are trained either way."""
+    judge_steps: int = Field(20, ge=1)
+    """Steps of the PGD that robust accuracy is measured with."""
+
+
+@dataclass(frozen=True)
+class Hardened:
+    """A hardened network, and what it was judged by.
+
+    Attributes:
+        network: with the names of the original's weights, in eval mode.
+        before: the original's accuracy on the held-out images.
+        after: the hardened network's.
+        losses: mean of the adversarial loss in each epoch.
+        training: images that were trained on.
+        held_out: images that were judged by.
+    """
+
+    network: nn.Module
+    before: Accuracy
+    after: Accuracy
+    losses: tuple[float, ...]
+    training: Unattacked
+    held_out: Unattacked
+
+    @property
+    def sound(self) -> bool:
+        """Whether robust accuracy at the training budget exceeds the original's (METHODS 2.5)."""
+        return self.after.robust > self.before.robust
+
+
+def harden(
+    model: Model,
+    images: Unattacked,
+    settings: HardenSettings | None = None,
+    done: Done = lambda epoch, mean: None,
+) -> Hardened:
+    """Return an adversarially fine-tuned copy of a classifier.
+
+    Args:
+        model: the original, in float32 and not folded; never changed.
+        images: to train on and to judge by.
+        settings: how.
+        done: told of each epoch.
+
+    Raises:
+        BadInput: when the model or the images do not allow it, or the loss is no longer finite.
+    """
+    settings = settings or HardenSettings()
+    ball = Ball(settings.norm, settings.epsilon)
+    network = trainable(model, images)
+    training, held_out = images.split(settings.validation, settings.seed)
+
+    def logits(points: Tensor) -> Tensor:
+        outputs: Tensor = network(model.inputs(points))
+        return outputs
+
+    def judged() -> Accuracy:
+        return accuracy(logits, held_out, ball, settings.judge_steps, settings.seed, parameters[0])
+
+    def loss(batch: Batch, draws: Draws) -> Tensor:
+        assert batch.labels is not None
+        # The inner steps see batch norm's running statistics, and leave them alone.
+        hard = climb(
+            logits, batch.images, batch.labels, ball, settings.steps, settings.step_size, draws
+        )
+        with _normalising(network, settings.batch_norm == "updated"):
+            return F.cross_entropy(logits(hard), batch.labels, reduction="none")
+
+    parameters = list(network.parameters())
+    before = judged()
+    losses = fine_tune(parameters, training, settings, loss, model=model.name, done=done)
+    return Hardened(network, before, judged(), tuple(losses), training, held_out)
+
+
+def write_hardened(path: Path, hardened: Hardened, model: Model, settings: HardenSettings) -> None:
+    """Write a hardened network with its provenance; a `file:` source loads it.
+
+    Args:
+        path: the safetensors file.
+        hardened: what `harden` gave.
+        model: the original.
+        settings: of the training.
+    """
+    about = provenance(model, settings, hardened.training, hardened.held_out)
+    accuracies = {"before": asdict(hardened.before), "after": asdict(hardened.after)}
+    about |= {"method": "harden", "accuracy": accuracies, "losses": list(hardened.losses)}
+    write_trained(path, hardened.network, about)
+
+
+@contextmanager
+def _normalising(network: nn.Module, by_batch: bool) -> Iterator[None]:
+    """Let batch norms, and nothing else, be in training mode: dropout would draw unkeyed."""
+    norms = [part for part in network.modules() if isinstance(part, _NORMS)] if by_batch else []
+    for norm in norms:
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.eval()

@@ -1,0 +1,82 @@
+"""Files of trained surrogates: weights that a `file:` source loads, and where they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline.models.adapter import Model
+from pipeline.problems import BadInput, Problem
+from pipeline.spec import Spec
+from pipeline.surrogates.unattacked import Unattacked
+
+
+def provenance(
+    model: Model, settings: Spec, training: Unattacked, held_out: Unattacked
+) -> dict[str, Any]:
+    """Return where weights come from: the original, the settings, the images.
+
+    Args:
+        model: the original.
+        settings: of the training.
+        training: images that it saw; a file lists the hashes of their contents.
+        held_out: images that it was judged by.
+    """
+    return {
+        "original": {
+            "name": model.name,
+            "source": model.spec.source if model.spec else None,
+            "architecture": model.spec.architecture if model.spec else None,
+            "weights": model.weights_fingerprint,
+            "fingerprint": model.fingerprint,
+        },
+        "settings": settings.model_dump(),
+        "training": training.about(),
+        "held_out": held_out.about(),
+    }
+
+
+def write_trained(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+    """Write a network's weights with what is known about them; never a half-written file.
+
+    Args:
+        path: the safetensors file.
+        network: its state dict is written under its own names.
+        about: metadata; values are written as JSON.
+
+    Raises:
+        BadInput: when the file cannot be written.
+    """
+    # Clones: tied weights share their memory, which the format does not allow.
+    tensors = {
+        name: value.detach().cpu().clone().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    metadata = {name: json.dumps(value) for name, value in about.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, aside, metadata)
+        aside.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(Problem(str(path), f"cannot be written: {error}")) from None
+
+
+def about_trained(path: Path) -> dict[str, Any]:
+    """Return what a file says about its weights, without reading them.
+
+    Raises:
+        BadInput: when it is no safetensors file with such metadata.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        what = f"not a readable file of a trained surrogate: {error}"
+        raise BadInput(Problem(str(path), what)) from None

@@ -1,0 +1,248 @@
+"""Adversarial fine-tuning: the inner maximum, the images, the updates, the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.attacks.ball import Ball
+from pipeline.attacks.norms import l2, linf
+from pipeline.batch import Goal, Task
+from pipeline.data.examples import open_examples
+from pipeline.data.spec import Npz
+from pipeline.draws import Draws
+from pipeline.models import architectures
+from pipeline.models.adapter import Model, adapt
+from pipeline.models.build import build
+from pipeline.models.checkpoint import weights_fingerprint
+from pipeline.models.defences import make_defence
+from pipeline.models.sources.mean_source import MeanLogits
+from pipeline.models.spec import Defence, ModelSpec
+from pipeline.problems import BadInput
+from pipeline.surrogates import harden as hardening
+from pipeline.surrogates.fine_tuning import fine_tune, trainable
+from pipeline.surrogates.harden import HardenSettings, harden, write_hardened
+from pipeline.surrogates.heads import image_hashes
+from pipeline.surrogates.restored import network as restored
+from pipeline.surrogates.robustness import accuracy, climb
+from pipeline.surrogates.trained_file import about_trained
+from pipeline.surrogates.unattacked import apart
+from tests.surrogates.small import NOBODY, Residual, colours, examples, images, model, network
+
+BRIEF = HardenSettings(epsilon=6 / 255, epochs=8, batch=24, rate=0.05, judge_steps=5)
+
+
+@pytest.mark.parametrize("ball", [Ball("linf", 4 / 255), Ball("l2", 0.3)])
+def test_climbing_stays_in_the_ball_and_raises_the_loss_of_every_image(ball: Ball) -> None:
+    net = model()
+    clean, labels = colours()
+    draws = Draws.keyed(0, [f"image-{row}" for row in range(90)])
+    start = climb(net, clean, labels, ball, 0, None, draws)
+    hard = climb(net, clean, labels, ball, 5, None, draws)
+    size = linf if ball.norm == "linf" else l2
+    assert float(size(hard - clean).max()) <= ball.epsilon * (1 + 1e-5)
+    assert 0 <= float(hard.min()) <= float(hard.max()) <= 1
+    with torch.no_grad():
+        before, after = (
+            nn.functional.cross_entropy(net(points), labels, reduction="none")
+            for points in (start, hard)
+        )
+    assert bool((after > before).all())
+    # Each image has its own draw and its own norm, whatever travels with it.
+    some = torch.tensor([7, 3])
+    again = climb(net, clean[some], labels[some], ball, 5, None, draws.rows(some))
+    torch.testing.assert_close(again, hard[some], rtol=0, atol=1e-6)
+
+
+def test_a_linear_network_is_climbed_to_the_corner() -> None:
+    """linf steps that add up to two radii or more reach the corner of the ball, in closed form."""
+    weights = Draws.keyed(0, ["w"]).normal("w", (2, 12), dtype=torch.float64)[0]
+    clean = 0.3 + 0.4 * Draws.keyed(0, ["a", "b"]).uniform("x", (3, 2, 2), dtype=torch.float64)
+    labels = torch.tensor([0, 1])
+    hard = climb(lambda x: x.flatten(1) @ weights.T, clean, labels, Ball("linf", 0.01), 4, 0.005,
+                 Draws.keyed(0, ["a", "b"]))  # fmt: skip
+    away = (weights[1] - weights[0]).sign().reshape(3, 2, 2)
+    expected = clean + 0.01 * torch.stack([away, -away])
+    torch.testing.assert_close(hard, expected, rtol=0, atol=1e-12)
+
+
+def test_robust_accuracy_counts_what_is_right_before_and_after(tmp_path: Path) -> None:
+    net, data = model(), images(tmp_path)
+    like = next(net.parameters())
+    none = accuracy(net, data, Ball("linf", 1e-9), 1, 0, like)
+    assert none.clean == none.robust > 0.9
+    found = accuracy(net, data, Ball("linf", 6 / 255), 5, 0, like)
+    assert found.clean == none.clean
+    assert found.robust < found.clean - 0.2
+    assert accuracy(net, data, Ball("linf", 1.0), 5, 0, like).robust == 0
+
+
+@pytest.mark.parametrize("change", [{}, {"norm": "l2", "epsilon": 0.4}, {"optimiser": "adamw"}])
+def test_a_hardened_network_is_more_robust(tmp_path: Path, change: dict[str, object]) -> None:
+    net, data = model(), images(tmp_path)
+    before = weights_fingerprint(net.network)
+    epochs: list[int] = []
+    settings = HardenSettings(**{**BRIEF.model_dump(), **change})
+    done = harden(net, data, settings, lambda epoch, mean: epochs.append(epoch))
+    assert weights_fingerprint(net.network) == before
+    assert done.sound
+    assert done.after.robust > done.before.robust + 0.1
+    assert epochs == list(range(1, 9))
+    assert done.losses[-1] < done.losses[0]
+    assert not done.network.training
+    assert len(done.training) == 72
+    assert len(done.held_out) == 18
+    assert not set(done.training.ids) & set(done.held_out.ids)
+
+
+def test_a_network_that_did_not_become_more_robust_is_not_sound(tmp_path: Path) -> None:
+    done = harden(model(), images(tmp_path), BRIEF.model_copy(update={"rate": 1e-9}))
+    assert done.after == done.before
+    assert not done.sound
+
+
+def test_training_is_keyed_and_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    net, data = model(), images(tmp_path)
+    brief = BRIEF.model_copy(update={"epochs": 2})
+    found = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        found.append(weights_fingerprint(harden(net, data, brief).network))
+        assert torch.equal(before, torch.get_rng_state())
+    assert found[0] == found[1]
+    for field, value in {"norm": "l2", "epsilon": 1 / 255, "steps": 1, "step_size": 1 / 255,
+                         "batch_norm": "updated", "epochs": 1, "batch": 12, "optimiser": "adamw",
+                         "rate": 0.01, "weight_decay": 0.1, "clip": 0.01, "flips": False,
+                         "validation": 0.5, "seed": 1}.items():  # fmt: skip
+        other = harden(net, data, brief.model_copy(update={field: value}))
+        assert weights_fingerprint(other.network) != found[0], field
+
+
+def test_batch_norm_is_frozen_or_follows(tmp_path: Path) -> None:
+    net, data = model(), images(tmp_path)
+    brief = BRIEF.model_copy(update={"epochs": 1})
+    for choice, same in (("frozen", True), ("updated", False)):
+        done = harden(net, data, brief.model_copy(update={"batch_norm": choice}))
+        assert isinstance(done.network, Residual)
+        assert isinstance(net.network, Residual)
+        mean = done.network.norm.running_mean
+        assert mean is not None
+        assert net.network.norm.running_mean is not None
+        assert torch.equal(mean, net.network.norm.running_mean) is same
+        assert not torch.equal(done.network.norm.weight, net.network.norm.weight)
+
+
+def test_inner_steps_never_see_training_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[bool] = []
+
+    def watched(logits: object, *rest: object) -> torch.Tensor:
+        net = logits.__closure__[1].cell_contents  # type: ignore[attr-defined]
+        modes.append(any(part.training for part in net.modules()))
+        return climb(logits, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hardening, "climb", watched)
+    harden(model(), images(tmp_path), BRIEF.model_copy(update={"batch_norm": "updated"}))
+    assert modes
+    assert not any(modes)
+
+
+def test_attacked_and_repeated_images_are_left_out(tmp_path: Path) -> None:
+    everything = examples(tmp_path)
+    whole = apart(everything, NOBODY)
+    assert len(whole) == 90
+    pixels, _ = colours()
+    left = apart(everything, image_hashes(pixels[:80]))
+    assert left.ids == everything.ids[80:]
+    assert torch.equal(left.hashes, image_hashes(pixels[80:]))
+    with np.load(tmp_path / "images.npz") as stored:
+        rows = [0, 1, 2, 1, 0]
+        np.savez(tmp_path / "twice.npz", images=stored["images"][rows], labels=np.array(rows) % 3)
+    repeated = Npz(source="npz", path="twice.npz")
+    twice = open_examples(repeated, Goal.UNTARGETED, root=tmp_path, seed=0)
+    assert apart(twice, NOBODY).ids == twice.ids[:3]
+    with pytest.raises(BadInput, match="1 of 90 images are not attacked"):
+        apart(everything, image_hashes(pixels[:89]))
+
+
+def test_the_split_depends_on_names_and_seed_alone(tmp_path: Path) -> None:
+    data = images(tmp_path)
+    training, held_out = data.split(0.2, 0)
+    turned = data.rows(torch.arange(89, -1, -1)).split(0.2, 0)
+    assert set(turned[1].ids) == set(held_out.ids)
+    assert set(data.split(0.2, 1)[1].ids) != set(held_out.ids)
+    assert [len(part) for part in data.rows(torch.arange(2)).split(0.9, 0)] == [1, 1]
+    assert torch.equal(training.batch(torch.tensor([0])).images, data.batch(
+        torch.tensor([data.ids.index(training.ids[0])])).images)  # fmt: skip
+
+
+def test_the_file_is_loaded_strictly_by_a_file_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = architectures.Architecture(
+        Residual, Task.CLASSIFICATION, (8, 8), (0.0,) * 3, (1.0,) * 3, summary="for this test"
+    )
+    monkeypatch.setitem(architectures.ARCHITECTURES, "small", own)
+    net, data = model(), images(tmp_path)
+    done = harden(net, data, BRIEF)
+    path = tmp_path / "new" / "hard.safetensors"
+    write_hardened(path, done, net, BRIEF)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    spec = ModelSpec(name="hard", source=f"file:{path}", architecture="small")
+    again = build(spec)
+    assert again.weights_fingerprint == weights_fingerprint(done.network)
+    batch, _ = colours()
+    with torch.no_grad():
+        torch.testing.assert_close(again(batch), done.network(batch), rtol=0, atol=0)
+    about = about_trained(path)
+    assert about["method"] == "harden"
+    assert about["original"]["weights"] == net.weights_fingerprint
+    assert about["original"]["fingerprint"] == net.fingerprint
+    assert HardenSettings(**about["settings"]) == BRIEF
+    for moment, found in (("before", done.before), ("after", done.after)):
+        assert about["accuracy"][moment] == {"clean": found.clean, "robust": found.robust}
+    assert about["training"]["count"] == 72
+    contents = {int(text, 16) for text in about["training"]["contents"]}
+    assert contents == {value % 2**64 for value in done.training.hashes.tolist()}
+    assert len(about["training"]["ids_sha256"]) == 64
+
+
+def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
+    net, data = model(), images(tmp_path)
+    done = harden(net, data, BRIEF.model_copy(update={"epochs": 1}))
+    path = tmp_path / "hard.safetensors"
+    write_hardened(path, done, net, BRIEF)
+    again = restored("import:tests.surrogates.small:network", str(path))
+    assert weights_fingerprint(again) == weights_fingerprint(done.network)
+    with pytest.raises(BadInput, match="absolute path"):
+        restored("import:tests.surrogates.small:network", "hard.safetensors")
+    with pytest.raises(BadInput, match="does not fit"):
+        restored("import:tests.jobs.tiny:network", str(path), seed=0)
+
+
+def test_models_that_cannot_be_trained_are_refused(tmp_path: Path) -> None:
+    data = images(tmp_path)
+    mean = Model(MeanLogits([model(), model()]), name="mean")
+    shown = Model(network(), name="hidden", defence=make_defence(Defence(kind="jpeg")))
+    for wrong, message in (
+        (adapt(network(), task=Task.VERIFICATION), "gives embeddings"),
+        (mean, "is the mean of several networks"),
+        (shown, "stands behind a defence"),
+        (adapt(nn.Flatten()), "has no weights"),
+        (adapt(nn.Sequential(nn.Flatten(), nn.Linear(192, 2))), "has classes 0 to 1, the images"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            trainable(wrong, data)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
+    data = images(tmp_path)
+    weight = nn.Parameter(torch.ones(1))
+    with pytest.raises(BadInput, match="loss of update 1 is inf"):
+        fine_tune([weight], data, BRIEF, lambda batch, draws: weight / 0, model="m")
