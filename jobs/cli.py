@@ -143,7 +143,7 @@ def methods(
     commands.end(commands.methods, name, markdown)
 
 
-models = typer.Typer(help="List where models come from, or look into one.")
+models = typer.Typer()
 app.add_typer(models, name="models")
 
 

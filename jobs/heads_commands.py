@@ -155,7 +155,7 @@ def _training_images(plan: Plan, other: str | None, limit: int) -> Examples:
     else:
         source = open_job(find_job(other)).plan
         root, spec = source.root, source.data
-    spec = spec.model_copy(update={"wanted": None})
+    spec = spec.model_copy(update={"wanted": None, "references": None})
     examples = open_examples(spec, Goal.UNTARGETED, root=root, seed=plan.seed)
     order = Draws.keyed(plan.seed, examples.ids).bits("heads").argsort()
     return examples.subset(order[:limit].tolist())

@@ -132,7 +132,7 @@ def align(
     limit: Limit = 5000,
     weight: Annotated[
         str | None,
-        typer.Option(help="Of the criterion, relative to its size before. Default 0.1."),
+        typer.Option(help="Of the criterion, relative to its mean size before. Default 1."),
     ] = None,
     beta: Annotated[
         str | None, typer.Option(help="Sharpness of the Softplus meanwhile. Default 20.")
@@ -152,8 +152,8 @@ def align(
     ] = None,
     epochs: Epochs = None,
     batch: Batch = None,
-    optimiser: Optimiser = None,
-    rate: Annotated[str | None, typer.Option(help="Learning rate. Default 1e-4.")] = None,
+    optimiser: Annotated[str | None, typer.Option(help="adamw (the default) or sgd.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Learning rate. Default 3e-4.")] = None,
     weight_decay: WeightDecay = None,
     clip: Clip = None,
     flips: Flips = None,

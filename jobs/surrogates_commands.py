@@ -73,7 +73,7 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     settings = _settings(HardenSettings, given)
     console = _console()
     plan, spec = _opened(request)
-    model, use = _original(plan, spec, request)
+    model, use = _original(plan, spec, request, "hardened")
     images = _images(plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = harden(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
@@ -98,7 +98,7 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     settings = _settings(AlignSettings, given)
     console = _console()
     plan, spec = _opened(request)
-    model, use = _original(plan, spec, request)
+    model, use = _original(plan, spec, request, "aligned")
     images = _images(plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = align(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
@@ -148,7 +148,7 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     return 0
 
 
-def usage(spec: ModelSpec, model: Model, out: Path, suffix: str = "trained") -> ModelSpec:
+def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
     """Return how a job uses a trained copy of a model.
 
     A `file:` source keeps its architecture. Every other network is made by its own source, and the
@@ -200,7 +200,9 @@ def _opened(request: Request) -> tuple[Plan, ModelSpec]:
     return plan, plan.surrogates[names.index(request.surrogate)]
 
 
-def _original(plan: Plan, spec: ModelSpec, request: Request) -> tuple[Model, ModelSpec]:
+def _original(
+    plan: Plan, spec: ModelSpec, request: Request, suffix: str
+) -> tuple[Model, ModelSpec]:
     """Return the model to train, and how its trained copy will be used, which has been tried."""
     _writable(request.out)
     model = build(spec, root=plan.root, device=device(), task=plan.task.kind)
@@ -210,7 +212,7 @@ def _original(plan: Plan, spec: ModelSpec, request: Request) -> tuple[Model, Mod
         trial = Path(folder) / "trial.safetensors"
         write_trained(trial, model.network, {})
         try:
-            again = build(usage(spec, model, trial), root=plan.root, device=device())
+            again = build(usage(spec, model, trial, suffix), root=plan.root, device=device())
         except BadInput as error:
             what = f"a file of {spec.source}'s weights could not be used: {error}"
             raise BadInput(Problem("--surrogate", what)) from None
@@ -222,7 +224,7 @@ def _original(plan: Plan, spec: ModelSpec, request: Request) -> tuple[Model, Mod
             "that its pretrained form has by itself"
         )
         raise BadInput(Problem("--surrogate", what))
-    return model, usage(spec, model, request.out)
+    return model, usage(spec, model, request.out, suffix)
 
 
 def _same(model: Model, again: Model, images: torch.Tensor) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -41,14 +42,16 @@ _JUDGE_PROBES = 4
 class AlignSettings(FineTuning):
     """How a surrogate is aligned."""
 
-    rate: Quantity = Field(1e-3, gt=0)
+    optimiser: Literal["sgd", "adamw"] = "adamw"
+    """`sgd` has momentum 0.9."""
+    rate: Quantity = Field(3e-4, gt=0)
     """Learning rate of the first update."""
     beta: Quantity = Field(20.0, gt=0)
     """Sharpness of the Softplus that stands for ReLU while the criterion is climbed: a kink has no
     curvature. The weights go back into the original network."""
     probes: int = Field(1, ge=1)
     """Rademacher vectors in each estimate of a trace (Hutchinson), drawn anew for every update."""
-    weight: Quantity = Field(0.1, ge=0)
+    weight: Quantity = Field(1.0, ge=0)
     """w: weight of the criterion, relative to its mean size before the training."""
     drop: float = Field(0.05, ge=0, le=1)
     """How much clean accuracy on the held-out images may be lost."""

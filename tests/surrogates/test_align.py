@@ -1,4 +1,4 @@
-"""Fine-tuning for IA's criterion: the criterion as a function of the weights, the updates, the file."""
+"""Fine-tuning for IA's criterion: as a function of the weights, the updates, the file."""
 
 from __future__ import annotations
 

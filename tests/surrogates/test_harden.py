@@ -33,7 +33,9 @@ from pipeline.surrogates.trained_file import about_trained
 from pipeline.surrogates.unattacked import apart
 from tests.surrogates.small import NOBODY, Residual, colours, examples, images, model, network
 
-BRIEF = HardenSettings(epsilon=6 / 255, epochs=8, batch=24, rate=0.05, judge_steps=5)
+BRIEF = HardenSettings(
+    epsilon=6 / 255, epochs=20, batch=24, rate=0.02, validation=0.3, judge_steps=5
+)
 
 
 @pytest.mark.parametrize("ball", [Ball("linf", 4 / 255), Ball("l2", 0.3)])
@@ -81,7 +83,9 @@ def test_robust_accuracy_counts_what_is_right_before_and_after(tmp_path: Path) -
     assert accuracy(net, data, Ball("linf", 1.0), 5, 0, like).robust == 0
 
 
-@pytest.mark.parametrize("change", [{}, {"norm": "l2", "epsilon": 0.4}, {"optimiser": "adamw"}])
+@pytest.mark.parametrize(
+    "change", [{}, {"norm": "l2", "epsilon": 0.3}, {"optimiser": "adamw", "rate": 0.005}]
+)
 def test_a_hardened_network_is_more_robust(tmp_path: Path, change: dict[str, object]) -> None:
     net, data = model(), images(tmp_path)
     before = weights_fingerprint(net.network)
@@ -91,11 +95,11 @@ def test_a_hardened_network_is_more_robust(tmp_path: Path, change: dict[str, obj
     assert weights_fingerprint(net.network) == before
     assert done.sound
     assert done.after.robust > done.before.robust + 0.1
-    assert epochs == list(range(1, 9))
+    assert epochs == list(range(1, 21))
     assert done.losses[-1] < done.losses[0]
     assert not done.network.training
-    assert len(done.training) == 72
-    assert len(done.held_out) == 18
+    assert len(done.training) == 63
+    assert len(done.held_out) == 27
     assert not set(done.training.ids) & set(done.held_out.ids)
 
 
@@ -207,7 +211,7 @@ def test_the_file_is_loaded_strictly_by_a_file_source(
     assert HardenSettings(**about["settings"]) == BRIEF
     for moment, found in (("before", done.before), ("after", done.after)):
         assert about["accuracy"][moment] == {"clean": found.clean, "robust": found.robust}
-    assert about["training"]["count"] == 72
+    assert about["training"]["count"] == 63
     contents = {int(text, 16) for text in about["training"]["contents"]}
     assert contents == {value % 2**64 for value in done.training.hashes.tolist()}
     assert len(about["training"]["ids_sha256"]) == 64

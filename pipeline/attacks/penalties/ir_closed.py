@@ -40,6 +40,7 @@ class ClosedForm(Penalty):
     token = "ir-closed"
     paper = "after the interaction paper, Lemma 2 and Corollary 2"
     cost: ClassVar[str] = "about 3 k"
+    needs: ClassVar[str] = "an objective with curvature: cross-entropy, cosine"
     drawn: ClassVar[bool] = False
     lambda_sum: float = Field(0.5, ge=0)
     """Weight of the sum over ordered pairs: lambda on the scale of delta^T H delta."""

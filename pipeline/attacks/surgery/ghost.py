@@ -89,7 +89,7 @@ def _streams(value: Tensor, purpose: str) -> Draws:
 
 @register
 class GhostNetwork(Surgery):
-    """x + F(x) becomes eta x + F(x), or f(x) becomes f(r x / (1 - p)) (Li 2020).
+    """x + F(x) becomes eta x + F(x), or f(x) becomes f(r x / (1 - p)).
 
     Skip erosion: eta ~ U[1 - tau, 1 + tau] on the skip of every residual sum, one draw for each
     example and channel. Dropout erosion: r ~ Bernoulli(1 - p) on what every convolution and linear

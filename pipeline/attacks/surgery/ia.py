@@ -68,7 +68,7 @@ def weaken(value: Tensor, factor: float) -> Tensor:
 
 @register
 class IntrinsicAttack(Surgery):
-    """ReLU -> Softplus(beta), and x + F(x) -> x + lambda_s F(x) in stage s, forward too (Zhu 2022).
+    """ReLU -> Softplus(beta), and x + F(x) -> x + lambda_s F(x) in stage s, forward too.
 
     The weights stay; (beta, lambda_1, ...) are those that maximise the alignment of the input
     gradient with the data's direction: the published ones of other surrogates of the same family,

@@ -113,7 +113,7 @@ def join(normal: Tensor, linear: Tensor) -> Tensor:
 
 @register
 class LinearBackpropagation(Surgery):
-    """From a layer on, activations pass the gradient unchanged; forward they act (Guo 2020).
+    """From a layer on, activations pass the gradient unchanged; forward they act.
 
     ReLU, ReLU6, leaky ReLU and PReLU have the backward slope 1 everywhere. In networks with
     residual branches the official code linearises inside the branches only, and brings each

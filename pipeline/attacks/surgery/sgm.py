@@ -53,7 +53,7 @@ def scale_gradient(value: Tensor, gamma: float) -> Tensor:
 
 @register
 class SkipGradient(Surgery):
-    """x + F(x) as it is; backward, d(x + F(x))/dx = I + gamma dF/dx (Wu 2020).
+    """x + F(x) as it is; backward, d(x + F(x))/dx = I + gamma dF/dx.
 
     A node on each residual branch's output scales the gradient, whatever activations the branch
     has; in DenseNet, on each dense layer's new features. The official code scales at every ReLU and
