@@ -175,7 +175,7 @@ def _place(draft: Draft, misfit: Misfit) -> Where:
     """Return where the attack says what does not fit: the part's options, or where it is named."""
     options = draft.fields.get("options")
     given = options.get(misfit.part) if isinstance(options, dict) else None
-    if isinstance(given, dict) and misfit.field in given:
+    if misfit.field and isinstance(given, dict) and misfit.field in given:
         return draft.locate(("options", misfit.part, misfit.field))
     if given is not None:
         return draft.locate(("options", misfit.part))

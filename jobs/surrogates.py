@@ -132,7 +132,7 @@ def align(
     limit: Limit = 5000,
     weight: Annotated[
         str | None,
-        typer.Option(help="Of the criterion, relative to its mean size before. Default 1."),
+        typer.Option(help="Of the criterion, relative to its mean size before. Default 0.3."),
     ] = None,
     beta: Annotated[
         str | None, typer.Option(help="Sharpness of the Softplus meanwhile. Default 20.")
@@ -145,6 +145,9 @@ def align(
     ] = None,
     epsilon: Annotated[
         str | None, typer.Option(help="Budget that robust accuracy is reported at. Default 1/255.")
+    ] = None,
+    judge_probes: Annotated[
+        int | None, typer.Option(help="Vectors that the criterion is reported with. Default 8.")
     ] = None,
     judge_steps: Annotated[
         int | None,
@@ -168,7 +171,7 @@ def align(
 
     \b
     gauntlet surrogates align job.yaml --surrogate resnet20 --out aligned.safetensors
-    gauntlet surrogates align job.yaml --surrogate r --out r.safetensors --weight 0.3
+    gauntlet surrogates align job.yaml --surrogate r --out r.safetensors --weight 1
 
     Exit code: 0; 1 when the criterion on held-out images did not rise, or more clean
     accuracy than --drop was lost; 2 when the job or an option is wrong.
@@ -181,6 +184,7 @@ def align(
         "probes": probes,
         "drop": drop,
         "epsilon": epsilon,
+        "judge_probes": judge_probes,
         "judge_steps": judge_steps,
         "epochs": epochs,
         "batch": batch,
@@ -211,6 +215,15 @@ def ia_search(
     drop: Annotated[
         float | None, typer.Option(help="Clean accuracy that may be lost. Default 0.05.")
     ] = None,
+    least_beta: Annotated[
+        float | None, typer.Option(help="Smallest sharpness to try. Default 5.")
+    ] = None,
+    most_beta: Annotated[
+        float | None, typer.Option(help="Greatest sharpness to try. Default 100.")
+    ] = None,
+    least_lambda: Annotated[
+        float | None, typer.Option(help="Smallest branch factor to try. Default 0.05.")
+    ] = None,
     rows: Annotated[int | None, typer.Option(help="Images in one pass. Default 32.")] = None,
     seed: Seed = None,
 ) -> None:
@@ -220,11 +233,21 @@ def ia_search(
 
     \b
     gauntlet surrogates ia-search job.yaml --surrogate resnet20 --out ia.json
+    gauntlet surrogates ia-search job.yaml --surrogate r --out r.json --least-lambda 0.6
 
     Exit code: 0; 2 when the job or an option is wrong, or nothing keeps the accuracy.
     """
     from jobs import commands, surrogates_commands
 
-    given = {"trials": trials, "probes": probes, "drop": drop, "rows": rows, "seed": seed}
+    given = {
+        "trials": trials,
+        "probes": probes,
+        "drop": drop,
+        "least_beta": least_beta,
+        "most_beta": most_beta,
+        "least_lambda": least_lambda,
+        "rows": rows,
+        "seed": seed,
+    }
     request = surrogates_commands.Request(job, surrogate, out, changes or [], images, limit)
     commands.end(surrogates_commands.search_surrogate, request, given)

@@ -55,8 +55,8 @@ def fold_batch_norm(
     if isinstance(model, Model) and isinstance(model.network, MeanLogits):
         members = [fold_batch_norm(member) for member in model.network.members]
         mean = MeanLogits([member.model for member in members])
-        folded = all(member.folded for member in members)
-        return Folded(frozen_copy(model, replace={model.network: mean}), folded)
+        every = all(member.folded for member in members)
+        return Folded(frozen_copy(model, replace={model.network: mean}), every)
     if isinstance(model, Model):
         size = model.input_size
         with torch.no_grad():

@@ -242,12 +242,13 @@ class Pass:
         variants = len(images) // self.rows
         if len(self.chosen) == 1:
             return self._view(images, self.chosen[0], variants)
-        apart = images.unflatten(0, (variants, len(self.chosen), self._points))
+        size = tuple(images.shape[1:])
+        apart = images.reshape(variants, len(self.chosen), self._points, *size)
         views = [
             self._view(apart[:, index].flatten(0, 1), copy, variants)
             for index, copy in enumerate(self.chosen)
         ]
-        together = torch.stack([view.unflatten(0, (variants, self._points)) for view in views], 1)
+        together = torch.stack([view.reshape(variants, self._points, *size) for view in views], 1)
         return together.flatten(0, 2)
 
     def _view(self, images: Tensor, copy: tuple[int, ...], variants: int) -> Tensor:
@@ -292,7 +293,7 @@ def tile(values: Tensor, times: int) -> Tensor:
 
 def _over_copies(values: Tensor, rows: int) -> Tensor:
     """Return the sum over the copies of each row, (rows, ...)."""
-    return values if len(values) == rows else values.unflatten(0, (-1, rows)).sum(0)
+    return values if len(values) == rows else values.reshape(-1, rows, *values.shape[1:]).sum(0)
 
 
 def _same_question(one: Setting, other: Setting) -> bool:

@@ -36,7 +36,6 @@ from pipeline.surrogates.trained_file import provenance, write_trained
 from pipeline.surrogates.unattacked import Unattacked
 
 _ROWS = 64
-_JUDGE_PROBES = 4
 
 
 class AlignSettings(FineTuning):
@@ -51,12 +50,14 @@ class AlignSettings(FineTuning):
     curvature. The weights go back into the original network."""
     probes: int = Field(1, ge=1)
     """Rademacher vectors in each estimate of a trace (Hutchinson), drawn anew for every update."""
-    weight: Quantity = Field(1.0, ge=0)
+    weight: Quantity = Field(0.3, ge=0)
     """w: weight of the criterion, relative to its mean size before the training."""
     drop: float = Field(0.05, ge=0, le=1)
     """How much clean accuracy on the held-out images may be lost."""
     epsilon: Quantity = Field(1 / 255, gt=0)
     """Radius of the linf ball that robust accuracy is reported at, in [0, 1] units."""
+    judge_probes: int = Field(8, ge=1)
+    """Rademacher vectors that the criterion is reported with; the same before and after."""
     judge_steps: int = Field(20, ge=1)
     """Steps of the PGD that robust accuracy is measured with."""
 
@@ -157,7 +158,9 @@ def align(
     smooth = _smooth(network, settings.beta, model.name)
     training, held_out = images.split(settings.validation, settings.seed)
     parameters = list(network.parameters())
-    shared = {name: network.get_parameter(name) for name, _ in smooth.named_parameters()}
+    shared: dict[str, Tensor] = {
+        name: network.get_parameter(name) for name, _ in smooth.named_parameters()
+    }
 
     def plain(points: Tensor) -> Tensor:
         outputs: Tensor = network(model.inputs(points))
@@ -169,14 +172,16 @@ def align(
             outputs: Tensor = functional_call(smooth, shared, (model.inputs(points),))
         return outputs
 
+    def aligned(some: Unattacked, probes: int) -> Tensor:
+        return _alignments(softened, some, probes, settings.seed, parameters[0])
+
     def judged() -> Judged:
         ball = Ball("linf", settings.epsilon)
         found = accuracy(plain, held_out, ball, settings.judge_steps, settings.seed, parameters[0])
-        risen = _alignments(softened, held_out, settings.seed, parameters[0])
-        return Judged(found, float(risen.mean()))
+        return Judged(found, float(aligned(held_out, settings.judge_probes).mean()))
 
     before = judged()
-    scale = float(_alignments(softened, training, settings.seed, parameters[0]).abs().mean()) or 1.0
+    scale = float(aligned(training, settings.probes).abs().mean()) or 1.0
 
     def loss(batch: Batch, draws: Draws) -> Tensor:
         assert batch.labels is not None
@@ -229,13 +234,13 @@ def _probes(draws: Draws, count: int, images: Tensor) -> Tensor:
     return (2 * bits - 1).to(images.dtype).transpose(0, 1)
 
 
-def _alignments(logits: Logits, images: Unattacked, seed: int, like: Tensor) -> Tensor:
+def _alignments(logits: Logits, images: Unattacked, probes: int, seed: int, like: Tensor) -> Tensor:
     """Return the criterion of each image, (n,); the probes depend on seed and image alone."""
     found = []
-    for rows in torch.arange(len(images)).split(_ROWS):
+    for rows in torch.split(torch.arange(len(images)), _ROWS):
         batch = images.batch(rows).to(like.device, like.dtype)
         assert batch.labels is not None
         draws = Draws.keyed(seed, batch.ids, attack="alignment")
-        probes = _probes(draws, _JUDGE_PROBES, batch.images)
-        found.append(alignment(logits, batch.images, batch.labels, probes))
+        vectors = _probes(draws, probes, batch.images)
+        found.append(alignment(logits, batch.images, batch.labels, vectors))
     return torch.cat(found)

@@ -84,7 +84,7 @@ def accuracy(
         like: gives device and floating point type.
     """
     clean = robust = 0
-    for rows in torch.arange(len(images)).split(_ROWS):
+    for rows in torch.split(torch.arange(len(images)), _ROWS):
         batch = images.batch(rows).to(like.device, like.dtype)
         assert batch.labels is not None
         draws = Draws.keyed(seed, batch.ids, attack="robust accuracy")

@@ -107,17 +107,17 @@ _NORMAL = (
     _recipe("s2", "surrogate", "zoo-resnet", 2, head="arcface", images=540_000),
     _recipe("s3", "surrogate", "zoo-mobile", 3, head="cosface", images=420_000),
     _recipe("s4", "surrogate", "zoo-densenet", 4, head="sphereface", margin=1.3),
-    _recipe("s5", "surrogate", "zoo-vit", 5, head="cosface", lr=3e-3),
+    _recipe("s5", "surrogate", "zoo-vit", 5, head="cosface", images=400_000, lr=3e-3),
     _recipe("n1", "target", "zoo-se-resnet", 11, head="arcface", images=540_000),
     _recipe("n2", "target", "zoo-repvgg", 12, head="cosface", images=540_000),
     _recipe("n3", "target", "zoo-iresnet", 13, head="arcface"),
     _recipe("n4", "target", "zoo-resnext", 14, head="sphereface", margin=1.3),
     _recipe("n5", "target", "zoo-inception-resnet", 15, head="cosface"),
     _recipe("n6", "target", "zoo-shufflenet", 16, head="arcface", images=420_000),
-    _recipe("n7", "target", "zoo-nfnet", 17, head="cosface", images=540_000, lr=4e-3),
+    _recipe("n7", "target", "zoo-nfnet", 17, head="cosface", images=540_000),
     _recipe("n8", "target", "zoo-ghostnet", 18, head="cosface", images=420_000),
     _recipe("n9", "target", "zoo-efficientnet", 19, head="arcface", images=420_000),
-    _recipe("n10", "target", "zoo-mixer", 20, head="cosface", lr=3e-3),
+    _recipe("n10", "target", "zoo-mixer", 20, head="cosface", images=400_000, lr=3e-3),
 )
 
 

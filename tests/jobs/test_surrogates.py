@@ -82,7 +82,7 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     asked = request(tmp_path, surrogate="s1")
     assert commands.harden_surrogate(asked, HARD) == 0
     output = capsys.readouterr().out
-    assert "56 images to train on, 24 to judge by" in output
+    assert "161 images to train on, 69 to judge by" in output
     assert output.count("epoch ") == 16
     about = about_trained(asked.out)
     before, after = about["accuracy"]["before"], about["accuracy"]["after"]
@@ -96,7 +96,7 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     images, _ = colours()
     attacked = {f"{value % 2**64:016x}" for value in image_hashes(images[:10]).tolist()}
     seen = about["training"]["contents"] + about["held_out"]["contents"]
-    assert len(seen) == len(set(seen)) == 80
+    assert len(seen) == len(set(seen)) == 230
     assert not attacked & set(seen)
     # What was printed is a model of a job, with these weights.
     use = printed_model(output)
@@ -154,8 +154,8 @@ def test_alignment_and_its_price_are_printed_and_decide(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = request(tmp_path)
-    assert commands.align_surrogate(asked, {**ALIGN, "weight": "3", "rate": "2e-3", "drop": 1,
-                                            "epochs": 8}) == 0  # fmt: skip
+    given = {"weight": "3", "rate": "0.01", "drop": 1, "epochs": 10, "beta": 5, "judge_probes": 16}
+    assert commands.align_surrogate(asked, {**ALIGN, **given}) == 0
     about = about_trained(asked.out)
     assert about["alignment"]["after"] > about["alignment"]["before"]
     assert f"alignment: {about['alignment']['before']:.4g} -> " in capsys.readouterr().out
@@ -177,8 +177,9 @@ def test_ia_search_writes_what_ia_reads(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"options: {{ia: {{search: {asked.out}}}}}" in output
     attack = f"{{base: ia, surrogates: [s0], options: {{ia: {{search: {asked.out}}}}}}}"
     load(write(tmp_path, ("{base: i, epsilon: 8/255, steps: 2}", attack)))
-    with pytest.raises(BadInput, match="s0: none of 3 settings keeps the accuracy"):
-        commands.search_surrogate(asked, {"trials": 3, "probes": 1, "drop": 0})
+    branching = request(tmp_path, ('test_surrogates:trained"}', 'test_fit:by_value"}'))
+    with pytest.raises(BadInput, match="s0: Branching cannot be rewritten"):
+        commands.search_surrogate(branching, {"trials": 1})
 
 
 def test_which_images_are_used(tmp_path: Path) -> None:
@@ -188,13 +189,13 @@ def test_which_images_are_used(tmp_path: Path) -> None:
     about = about_trained(asked.out)
     assert about["training"]["count"] + about["held_out"]["count"] == 30
     # Attacked by an `ids` file: those are left out, the others used.
-    (tmp_path / "chosen.csv").write_text("index\n" + "\n".join(map(str, range(20, 90))) + "\n")
+    (tmp_path / "chosen.csv").write_text("index\n" + "\n".join(map(str, range(20, 240))) + "\n")
     asked = request(tmp_path, (", limit: 10", ", ids: chosen.csv"))
     commands.harden_surrogate(asked, brief)
     about = about_trained(asked.out)
     assert about["training"]["count"] + about["held_out"]["count"] == 20
     # All are attacked: there is nothing to train on, under whatever name.
-    with pytest.raises(BadInput, match="0 of 90 images are not attacked"):
+    with pytest.raises(BadInput, match="0 of 240 images are not attacked"):
         commands.harden_surrogate(request(tmp_path, (", limit: 10", "")), brief)
     other = tmp_path / "other"
     other.mkdir()
@@ -294,7 +295,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     about = about_trained(Path(out))
     assert about["settings"]["flips"] is False
     assert about["settings"]["epsilon"] == 6 / 255
-    assert about["training"]["count"] + about["held_out"]["count"] == 70
+    assert about["training"]["count"] + about["held_out"]["count"] == 220
     wrong = gauntlet("align", job, "--surrogate", "s0", "--out", out, "--optimiser", "adam")
     assert wrong.exit_code == 2
     assert "--optimiser" in wrong.output
@@ -312,9 +313,14 @@ def test_every_setting_has_its_option_and_default() -> None:
     from jobs.surrogates import surrogates
     from pipeline.surrogates.align import AlignSettings
     from pipeline.surrogates.harden import HardenSettings
+    from pipeline.surrogates.ia_search import SearchSettings
 
     group = typer.main.get_command(surrogates)
-    for verb, settings in (("harden", HardenSettings), ("align", AlignSettings)):
+    for verb, settings in (
+        ("harden", HardenSettings),
+        ("align", AlignSettings),
+        ("ia-search", SearchSettings),
+    ):
         options = {o.name: o for o in group.commands[verb].params}  # type: ignore[attr-defined]
         assert set(settings.model_fields) <= set(options)
         for name, field in settings.model_fields.items():

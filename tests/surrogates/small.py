@@ -15,6 +15,7 @@ from pipeline.draws import Draws
 from pipeline.models.adapter import Model, adapt
 from pipeline.surrogates.unattacked import Unattacked, apart
 
+COUNT = 240
 NOBODY = torch.zeros(0, dtype=torch.int64)
 
 
@@ -43,6 +44,8 @@ def network() -> nn.Module:
             if value.ndim > 1:
                 scale = (2 / value[0].numel()) ** 0.5
                 value.copy_(scale * draws.normal(name, value.shape)[0])
+            elif not name.startswith("norm"):
+                value.zero_()
     return made
 
 
@@ -62,20 +65,20 @@ def model(trained: bool = True) -> Model:
 
 
 def _pixels() -> np.ndarray:
-    """(90, 8, 8, 3): class k has a little more of colour k, below strong noise."""
-    noise = Draws.keyed(3, [f"image-{row}" for row in range(90)]).uniform("pixels", (8, 8, 3))
+    """(COUNT, 8, 8, 3): class k has a little more of colour k, below strong noise."""
+    noise = Draws.keyed(3, [f"image-{row}" for row in range(COUNT)]).uniform("pixels", (8, 8, 3))
     pixels = (60 + 120 * noise).numpy()
-    pixels[np.arange(90), :, :, np.arange(90) % 3] += 16
+    pixels[np.arange(COUNT), :, :, np.arange(COUNT) % 3] += 16
     return pixels.round().astype(np.uint8)
 
 
 def colours() -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(_pixels()).permute(0, 3, 1, 2).float() / 255
-    return images, torch.arange(90) % 3
+    return images, torch.arange(COUNT) % 3
 
 
 def examples(folder: Path) -> Examples:
-    np.savez(folder / "images.npz", images=_pixels(), labels=np.arange(90) % 3)
+    np.savez(folder / "images.npz", images=_pixels(), labels=np.arange(COUNT) % 3)
     data = Npz(source="npz", path="images.npz")
     return open_examples(data, Goal.UNTARGETED, root=folder, seed=0)
 

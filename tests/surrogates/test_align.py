@@ -20,7 +20,7 @@ from pipeline.surrogates.trained_file import about_trained
 from tests.surrogates.small import Residual, images, model
 
 BRIEF = AlignSettings(
-    epochs=4, batch=24, rate=0.01, optimiser="adamw", judge_steps=3, probes=2, weight=1
+    epochs=10, batch=24, rate=0.01, weight=3, beta=5, probes=4, judge_probes=16, judge_steps=3
 )
 
 
@@ -106,13 +106,13 @@ def test_alignment_rises_and_accuracy_is_kept(tmp_path: Path) -> None:
     before = weights_fingerprint(net.network)
     done = align(net, data, BRIEF)
     assert weights_fingerprint(net.network) == before
-    assert done.after.alignment > 1.2 * done.before.alignment
+    assert done.after.alignment > 1.3 * done.before.alignment
     assert done.sound(0.2)
     assert not done.sound(done.before.accuracy.clean - done.after.accuracy.clean - 0.01)
-    assert len(done.losses) == 4
+    assert len(done.losses) == 10
     # Without the criterion it does not rise that much: the rise is the criterion's doing.
     plain = align(net, data, BRIEF.model_copy(update={"weight": 0}))
-    assert plain.after.alignment < done.after.alignment
+    assert plain.after.alignment < 0.8 * done.after.alignment
     # The form is the original's, kinks and running statistics included.
     assert isinstance(done.network, Residual)
     assert isinstance(net.network, Residual)
@@ -136,12 +136,12 @@ def test_training_is_keyed_and_every_setting_counts(tmp_path: Path) -> None:
         found.append(weights_fingerprint(align(net, data, brief).network))
         assert torch.equal(before, torch.get_rng_state())
     assert found[0] == found[1]
-    for field, value in {"beta": 5, "probes": 1, "weight": 0.1, "flips": False,
+    for field, value in {"beta": 20, "probes": 1, "weight": 0.1, "flips": False,
                          "seed": 1}.items():  # fmt: skip
         other = align(net, data, brief.model_copy(update={field: value}))
         assert weights_fingerprint(other.network) != found[0], field
     # Judged otherwise, trained alike.
-    for field, value in {"epsilon": 8 / 255, "judge_steps": 5}.items():
+    for field, value in {"epsilon": 8 / 255, "judge_steps": 5, "judge_probes": 3}.items():
         done = align(net, data, brief.model_copy(update={field: value}))
         assert weights_fingerprint(done.network) == found[0]
 
