@@ -31,6 +31,7 @@ from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
 from pipeline.run.local import LocalSurrogates
+from pipeline.run.models import configure
 from pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 8 / 255
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    configure(Resources(), given.threads)
     found = ratios(given.images, given.steps, given.batch, given.rows)
     few = (given.rows // 4, given.rows)
     memory = {token: peaks(token, given.batch, few) for token in ("ir", "ir-closed")}

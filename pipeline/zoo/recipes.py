@@ -26,7 +26,7 @@ class Adversarial(Spec):
     """Inner steps from a random start."""
     step_size: Quantity = Field(6 / 255, gt=0)
     """Size of an inner step, in [0, 1] units."""
-    beta: float = Field(4.0, gt=0)
+    beta: float = Field(6.0, gt=0)
     """trades: weight of the distance."""
 
     @model_validator(mode="after")
@@ -126,7 +126,7 @@ def _adversarial(name: str, twin: str, seed: int, **settings: object) -> Recipe:
     normal = next(recipe for recipe in _NORMAL if recipe.name == twin)
     return _recipe(
         name, "adversarial", normal.architecture, seed,
-        **{"head": normal.head, "margin": normal.margin, "lr": normal.lr / 4, "images": 180_000,
+        **{"head": normal.head, "margin": normal.margin, "lr": normal.lr / 4, "images": 220_000 if settings["method"] == "trades" else 280_000,
            "warm_up": 0.05, "ramp": 0.0, "twin": twin, "adversarial": settings},
     )  # fmt: skip
 
