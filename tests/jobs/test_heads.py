@@ -135,7 +135,7 @@ def test_a_head_that_learned_nothing_is_announced(tmp_path, capsys):
     ("change", "message"),
     [
         (("objective: fd", "objective: logit"), "options for 'fd'"),
-        (('layer: "1"', 'layer: "11"'), "attacks.1.options.fd.layer: s0: unknown layer '11'"),
+        (('layer: "1"', 'layer: "11"'), r"options\.fd\.layer: fd on surrogate 's0': unknown layer"),
         (("goal: targeted", "goal: untargeted"), "'fd' moves towards a wanted class"),
     ],
 )
