@@ -36,6 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "standard_error": 0.0, "total": 1.0, "empty": 0.0, "closed_form": None,
                 "orders": [[]] * N, "order_interactions": [[]] * N,
                 "order_standard_errors": [[]] * N, "l2": 5.0,
+                "neighbours": None, "neighbour_errors": None, "scaled_to": None,
             },
         )  # fmt: skip
     store.write_rows(

@@ -313,7 +313,7 @@ def test_check_wants_models_that_fit_the_task(data_root: Path) -> None:
 
 def test_catalogue_lists_every_source() -> None:
     offers = catalogue()
-    forms = {"timm/NAME", "torchvision/NAME", "facenet/NAME", "file:PATH", "import:MODULE:FACTORY"}
-    assert {offer.form for offer in offers} == forms
+    forms = {"timm/NAME", "torchvision/NAME", "facenet/NAME", "zoo/NAME", "file:PATH"}
+    assert {offer.form for offer in offers} == forms | {"import:MODULE:FACTORY", "mean:logits"}
     names = {name for offer in offers for name in offer.names}
     assert {"resnet50", "squeezenet1_1", "vggface2", "cifar-resnet-56"} <= names
