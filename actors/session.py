@@ -21,6 +21,8 @@ def connect(address: str | None) -> Devices:
     """
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         logging.getLogger("ray").setLevel(logging.WARNING)
         if address is None and "RAY_ADDRESS" not in os.environ:
             # Ray replaces 127.0.0.1 by the machine's own address and then listens on all
