@@ -14,6 +14,7 @@ from torch import Tensor
 from actors.pinned import PinnedOracle, PublishedBatches
 from actors.placement import Layout
 from actors.targets import TargetHandles, gathered
+from actors.turns import Turns
 from actors.wire import WireBatch, WireLook, WireObserved, array
 from actors.workers import PackedWorker, SurrogateActor, TargetWorker
 from pipeline.attacks.recipe import Attack
@@ -140,10 +141,11 @@ class PinnedSurrogates:
         batches = PublishedBatches(keep=layout.lanes + 2)
         self._names = names
         self._free: queue.SimpleQueue[tuple[PinnedOracle, Sequence[Any]]] = queue.SimpleQueue()
+        turns = Turns(layout.calls)
         # Lanes are spread evenly over the replicas; two on each keep it busy.
         for lane in range(layout.lanes):
             actors = self._sets[lane % len(self._sets)]
-            self._free.put((PinnedOracle(names, actors, batches), actors))
+            self._free.put((PinnedOracle(names, actors, batches, turns), actors))
 
     def cards(self) -> dict[str, ModelCard]:
         """Return the surrogates' cards; waits until all are loaded."""

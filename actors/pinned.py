@@ -7,11 +7,13 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import ray
 from torch import Tensor
 
+from actors.turns import Turns
 from actors.wire import WireBatch, array, tensor
 from actors.workers import Errand
 from pipeline.attacks.query import Answer, Known, Question, Setting
@@ -50,10 +52,10 @@ class PinnedOracle:
     """Fans every question out to the actor that holds its model, and gathers the answers."""
 
     def __init__(
-        self, names: Sequence[str], actors: Sequence[Any], batches: PublishedBatches
+        self, names: Sequence[str], actors: Sequence[Any], batches: PublishedBatches, turns: Turns
     ) -> None:
         self._names, self._actors = tuple(names), tuple(actors)
-        self._batches = batches
+        self._batches, self._turns = batches, turns
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -65,22 +67,24 @@ class PinnedOracle:
         errand = self._errand(setting)
         sent = self._published(questions)
         calls = [
-            self._actors[question.model].gradients.remote(errand, points, rows)
+            self._ask(question.model, "gradients", errand, points, rows)
             for question, (points, rows) in zip(questions, sent, strict=True)
         ]
-        return [
-            Answer(tensor(values, question.points.device), tensor(gradient, question.points.device))
-            for question, (values, gradient) in zip(questions, ray.get(calls), strict=True)
-        ]
+        answers = []
+        for question, call in zip(questions, calls, strict=True):
+            values, gradient = call.result()
+            where = question.points.device
+            answers.append(Answer(tensor(values, where), tensor(gradient, where)))
+        return answers
 
     def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
         """Return each model's outputs on all views of its points."""
         errand = self._errand(setting)
         calls = [
-            self._actors[question.model].outputs.remote(errand, points, rows)
+            self._ask(question.model, "outputs", errand, points, rows)
             for question, (points, rows) in zip(questions, self._published(questions), strict=True)
         ]
-        return [tensor(outputs) for outputs in ray.get(calls)]
+        return [tensor(call.result()) for call in calls]
 
     def pullback(
         self, setting: Setting, questions: Sequence[Question], cotangents: Sequence[Tensor]
@@ -88,17 +92,21 @@ class PinnedOracle:
         """Return each model's vector-Jacobian product."""
         errand = self._errand(setting)
         calls = [
-            self._actors[question.model].pullback.remote(errand, points, array(cotangent), rows)
+            self._ask(question.model, "pullback", errand, points, array(cotangent), rows)
             for question, (points, rows), cotangent in zip(
                 questions, self._published(questions), cotangents, strict=True
             )
         ]
-        return [tensor(gradient) for gradient in ray.get(calls)]
+        return [tensor(call.result()) for call in calls]
 
     def known(self, setting: Setting, model: int) -> Known:
         """Return what the query needs to know of the batch for one model."""
-        found = ray.get(self._actors[model].known.remote(self._errand(setting)))
+        found = self._ask(model, "known", self._errand(setting)).result()
         return {name: tensor(values) for name, values in found.items()}
+
+    def _ask(self, model: int, method: str, *arguments: Any) -> Future[Any]:
+        actor = self._actors[model]
+        return self._turns.ask(id(actor), lambda: getattr(actor, method).remote(*arguments))
 
     def _errand(self, setting: Setting) -> Errand:
         key, reference = self._batches.publish(setting.batch)

@@ -37,6 +37,7 @@ class Layout:
         surrogate_gpus: GPU share of each surrogate process.
         target_gpus: GPU share of each target process.
         lanes: units in flight.
+        calls: pinned: most calls to surrogates at a time; None when each has its own device.
         reason: why.
     """
 
@@ -48,6 +49,7 @@ class Layout:
     surrogate_gpus: float
     target_gpus: float
     lanes: int
+    calls: int | None
     reason: str
 
 
@@ -80,21 +82,29 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
     processes = workers + targets
     usual = 2 * wanted.replicas if pinned else workers + 1
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
+    threads = _threads(wanted, max(1, devices.cpus // workers))
     return Layout(
         placement="pinned" if pinned else "packed",
         surrogate_workers=workers,
         target_workers=targets,
-        threads=_threads(wanted, max(1, devices.cpus // workers)),
+        threads=threads,
         cpus=min(1.0, int(100 * devices.cpus / processes) / 100),
         surrogate_gpus=surrogate_gpus,
         target_gpus=target_gpus,
         lanes=max(1, lanes),
+        calls=_calls(workers, threads, devices.cpus) if pinned and not surrogate_gpus else None,
         reason=reason,
     )
 
 
 def _threads(wanted: Resources, default: int) -> int:
     return default if wanted.threads == "auto" else int(wanted.threads)
+
+
+def _calls(workers: int, threads: int, cpus: int) -> int | None:
+    """Return how many workers have a core for each of their threads; None when all have."""
+    room = max(1, cpus // threads)
+    return room if room < workers else None
 
 
 def _share(wanted: float | Literal["auto"], default: float) -> float:
