@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Known, Objective, Surrogate
+from pipeline.attacks.query import Known, Objective, Surrogate, towards
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 
@@ -26,11 +26,6 @@ class ClassObjective(Objective):
         return {"classes": classes}
 
 
-def _towards(goal: Goal) -> float:
-    """Return +1 when the goal is to agree with what is known of an example, -1 to disagree."""
-    return 1.0 if goal in (Goal.TARGETED, Goal.IMPERSONATION) else -1.0
-
-
 @register
 class CrossEntropy(ClassObjective):
     """J = CE(h(x), y) untargeted, -CE(h(x), y_t) targeted."""
@@ -40,7 +35,7 @@ class CrossEntropy(ClassObjective):
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return -_towards(goal) * F.cross_entropy(outputs, known["classes"], reduction="none")
+        return -towards(goal) * F.cross_entropy(outputs, known["classes"], reduction="none")
 
 
 @register
@@ -52,7 +47,7 @@ class Logit(ClassObjective):
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return _towards(goal) * outputs.gather(1, known["classes"][:, None])[:, 0]
+        return towards(goal) * outputs.gather(1, known["classes"][:, None])[:, 0]
 
 
 @register
@@ -66,7 +61,7 @@ class Margin(ClassObjective):
         """Return J of each row, (R,)."""
         own = outputs.gather(1, known["classes"][:, None])[:, 0]
         others = outputs.scatter(1, known["classes"][:, None], -torch.inf).amax(1)
-        return _towards(goal) * (own - others)
+        return towards(goal) * (own - others)
 
 
 @register
@@ -88,4 +83,4 @@ class Cosine(Objective):
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
-        return _towards(goal) * (F.normalize(outputs, dim=1) * known["reference"]).sum(1)
+        return towards(goal) * (F.normalize(outputs, dim=1) * known["reference"]).sum(1)

@@ -181,6 +181,11 @@ class Objective(Part):
         return None
 
 
+def towards(goal: Goal) -> float:
+    """Return +1 when the goal is to agree with what is known of an example, -1 to disagree."""
+    return 1.0 if goal in (Goal.TARGETED, Goal.IMPERSONATION) else -1.0
+
+
 class Penalty(Part):
     """Wraps the objective: what it yields is the whole that the attack raises."""
 

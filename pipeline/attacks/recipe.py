@@ -196,7 +196,7 @@ class Attack(Spec):
         if self.epsilon_unit is not None and self.norm != "l2":
             raise ValueError("epsilon_unit belongs to the l2 norm")
         _ = self.rule
-        if self._update.token == "ni" and self._normalise not in ("sign", "l2rms"):
+        if self._update.token == "ni" and self.normaliser not in ("sign", "l2rms"):
             raise ValueError("ni looks ahead only under `normalise: sign` or `l2rms`")
         if self.epsilon == 0 and self.steps and self.step_size is None:
             raise ValueError("a zero budget needs an explicit step_size")
@@ -258,7 +258,8 @@ class Attack(Spec):
         return None if self.objective is None else self._part(self.objective, Objective)
 
     @property
-    def _normalise(self) -> Normaliser:
+    def normaliser(self) -> Normaliser:
+        """What stands before alpha: what was written, or else the ball's or the rule's default."""
         if self.normalise is not None:
             return self.normalise
         return "l2rms" if self.norm == "l2" else self.rule.normalise
@@ -268,7 +269,7 @@ class Attack(Spec):
         """The step size as a number."""
         if self.step_size is not None:
             return number(self.step_size, eps=self.epsilon, epsilon=self.epsilon)
-        reach = _SIGN_STEPS if self._normalise == "sign" else _NORM_STEPS
+        reach = _SIGN_STEPS if self.normaliser == "sign" else _NORM_STEPS
         return reach * self.epsilon / max(self.steps, 1)
 
     @cached_property
@@ -328,7 +329,7 @@ class Attack(Spec):
             ball=Ball(self.norm, self.epsilon * scale),
             steps=self.steps,
             step_size=self.alpha,
-            normalise=self._normalise,
+            normalise=self.normaliser,
         )
 
     def summary(self) -> dict[str, str | float | int]:
@@ -342,7 +343,7 @@ class Attack(Spec):
             "epsilon_unit": (self.epsilon_unit or "rms") if self.norm == "l2" else "abs",
             "steps": self.steps,
             "step_size": self.alpha,
-            "normalise": self._normalise,
+            "normalise": self.normaliser,
             "objective": self.objective or "default",
             "random_start": bool(self._of_kind(RandomStart)),
             "surrogates": "+".join(self.surrogates or ()) or "all",

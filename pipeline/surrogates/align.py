@@ -29,10 +29,10 @@ from pipeline.models.adapter import Model
 from pipeline.models.graph import residuals, trace
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Quantity
-from pipeline.surrogates.fine_tuning import Done, FineTuning, fine_tune, trainable
+from pipeline.surrogates.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
 from pipeline.surrogates.ia_search import alignment
 from pipeline.surrogates.robustness import Accuracy, Logits, accuracy
-from pipeline.surrogates.trained_file import provenance, write_trained
+from pipeline.surrogates.trained_file import write_fine_tuned
 from pipeline.surrogates.unattacked import Unattacked
 
 _ROWS = 64
@@ -75,25 +75,17 @@ class Judged:
     alignment: float
 
 
-@dataclass(frozen=True)
-class Aligned:
+@dataclass(frozen=True, kw_only=True)
+class Aligned(FineTuned):
     """An aligned network, and what it was judged by.
 
     Attributes:
-        network: with the names of the original's weights, in eval mode.
         before: the original on the held-out images.
         after: the aligned network on them.
-        losses: mean loss in each epoch.
-        training: images that were trained on.
-        held_out: images that were judged by.
     """
 
-    network: nn.Module
     before: Judged
     after: Judged
-    losses: tuple[float, ...]
-    training: Unattacked
-    held_out: Unattacked
 
     def sound(self, drop: float) -> bool:
         """Whether the alignment rose, at a loss of at most ``drop`` of clean accuracy."""
@@ -192,7 +184,14 @@ def align(
         return entropy - settings.weight / scale * risen
 
     losses = fine_tune(parameters, training, settings, loss, model=model.name, done=done)
-    return Aligned(network, before, judged(), tuple(losses), training, held_out)
+    return Aligned(
+        network=network,
+        before=before,
+        after=judged(),
+        losses=tuple(losses),
+        training=training,
+        held_out=held_out,
+    )
 
 
 def write_aligned(path: Path, aligned: Aligned, model: Model, settings: AlignSettings) -> None:
@@ -204,15 +203,12 @@ def write_aligned(path: Path, aligned: Aligned, model: Model, settings: AlignSet
         model: the original.
         settings: of the training.
     """
-    about = provenance(model, settings, aligned.training, aligned.held_out)
     before, after = aligned.before, aligned.after
-    about |= {
-        "method": "align",
+    judged = {
         "accuracy": {"before": asdict(before.accuracy), "after": asdict(after.accuracy)},
         "alignment": {"before": before.alignment, "after": after.alignment},
-        "losses": list(aligned.losses),
     }
-    write_trained(path, aligned.network, about)
+    write_fine_tuned(path, aligned, model, settings, "align", judged)
 
 
 def _smooth(network: nn.Module, beta: float, name: str) -> nn.Module:

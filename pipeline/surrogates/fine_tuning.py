@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -46,6 +47,23 @@ class FineTuning(Spec):
     """Share of the images that are only judged by."""
     seed: int = 0
     """Keys the held-out images, batches, flips and every other draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned:
+    """A fine-tuned network, and the images that it was made with.
+
+    Attributes:
+        network: with the names of the original's weights, in eval mode.
+        losses: mean of the training's loss in each epoch.
+        training: images that were trained on.
+        held_out: images that were judged by.
+    """
+
+    network: nn.Module
+    losses: tuple[float, ...]
+    training: Unattacked
+    held_out: Unattacked
 
 
 def refuse_untrainable(model: Model) -> None:

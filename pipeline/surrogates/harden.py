@@ -22,9 +22,9 @@ from pipeline.batch import Batch
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.spec import Quantity
-from pipeline.surrogates.fine_tuning import Done, FineTuning, fine_tune, trainable
+from pipeline.surrogates.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
 from pipeline.surrogates.robustness import Accuracy, accuracy, climb
-from pipeline.surrogates.trained_file import provenance, write_trained
+from pipeline.surrogates.trained_file import write_fine_tuned
 from pipeline.surrogates.unattacked import Unattacked
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -48,25 +48,17 @@ class HardenSettings(FineTuning):
     """Steps of the PGD that robust accuracy is measured with."""
 
 
-@dataclass(frozen=True)
-class Hardened:
-    """A hardened network, and what it was judged by.
+@dataclass(frozen=True, kw_only=True)
+class Hardened(FineTuned):
+    """A hardened network, and what it was judged by; its losses are the adversarial ones.
 
     Attributes:
-        network: with the names of the original's weights, in eval mode.
         before: the original's accuracy on the held-out images.
         after: the hardened network's.
-        losses: mean of the adversarial loss in each epoch.
-        training: images that were trained on.
-        held_out: images that were judged by.
     """
 
-    network: nn.Module
     before: Accuracy
     after: Accuracy
-    losses: tuple[float, ...]
-    training: Unattacked
-    held_out: Unattacked
 
     @property
     def sound(self) -> bool:
@@ -115,7 +107,14 @@ def harden(
     parameters = list(network.parameters())
     before = judged()
     losses = fine_tune(parameters, training, settings, loss, model=model.name, done=done)
-    return Hardened(network, before, judged(), tuple(losses), training, held_out)
+    return Hardened(
+        network=network,
+        before=before,
+        after=judged(),
+        losses=tuple(losses),
+        training=training,
+        held_out=held_out,
+    )
 
 
 def write_hardened(path: Path, hardened: Hardened, model: Model, settings: HardenSettings) -> None:
@@ -127,10 +126,8 @@ def write_hardened(path: Path, hardened: Hardened, model: Model, settings: Harde
         model: the original.
         settings: of the training.
     """
-    about = provenance(model, settings, hardened.training, hardened.held_out)
     accuracies = {"before": asdict(hardened.before), "after": asdict(hardened.after)}
-    about |= {"method": "harden", "accuracy": accuracies, "losses": list(hardened.losses)}
-    write_trained(path, hardened.network, about)
+    write_fine_tuned(path, hardened, model, settings, "harden", {"accuracy": accuracies})
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch import nn
 from pipeline.models.adapter import Model
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Spec
+from pipeline.surrogates.fine_tuning import FineTuned, FineTuning
 from pipeline.surrogates.unattacked import Unattacked
 
 
@@ -40,6 +41,32 @@ def provenance(
         "training": training.about(),
         "held_out": held_out.about(),
     }
+
+
+def write_fine_tuned(
+    path: Path,
+    tuned: FineTuned,
+    model: Model,
+    settings: FineTuning,
+    method: str,
+    judged: dict[str, Any],
+) -> None:
+    """Write a fine-tuned network with its provenance and what it was judged by.
+
+    Args:
+        path: the safetensors file.
+        tuned: the network, its losses and its images.
+        model: the original.
+        settings: of the training.
+        method: name of the way of training.
+        judged: quantities to their values before and after; JSON values.
+
+    Raises:
+        BadInput: when the file cannot be written.
+    """
+    about = provenance(model, settings, tuned.training, tuned.held_out)
+    about |= {"method": method, **judged, "losses": list(tuned.losses)}
+    write_trained(path, tuned.network, about)
 
 
 def write_trained(path: Path, network: nn.Module, about: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective, towards
+from pipeline.attacks.features.objective import FeatureObjective
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.attacks.query import Forward, Known, Surrogate, towards
 from pipeline.attacks.update import RandomStart
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws

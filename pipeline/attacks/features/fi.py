@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective, towards
+from pipeline.attacks.features.objective import FeatureObjective
 from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.attacks.query import Forward, Known, Surrogate, towards
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 from pipeline.spec import Probability

@@ -26,8 +26,3 @@ class FeatureObjective(Objective):
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Raise: the objective is not a function of the outputs."""
         raise TypeError(f"{self.token!r} is an objective on features, not on outputs")
-
-
-def towards(goal: Goal) -> float:
-    """Return +1 when the goal is to agree with what is known of an example, -1 to disagree."""
-    return 1.0 if goal in (Goal.TARGETED, Goal.IMPERSONATION) else -1.0

@@ -50,12 +50,11 @@ class PatchWise(Update):
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Refuse other balls and other steps than those of the accumulator."""
-        normalise = attack.summary()["normalise"]
-        if attack.norm == "linf" and normalise == "sign":
+        if attack.norm == "linf" and attack.normaliser == "sign":
             return None
         return (
             "pi accumulates sign steps: it needs `norm: linf` and `normalise: sign`, "
-            f"got {attack.norm} and {normalise}"
+            f"got {attack.norm} and {attack.normaliser}"
         )
 
     def advance(
