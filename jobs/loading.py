@@ -92,11 +92,10 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     )
     checks.check_model_fields(models, task.kind if task else None, findings)
     if root is not None:
-        if task is not None:
-            for model in models:
-                if model.spec is not None:
-                    found = build.check(model.spec, root, task.kind)
-                    findings.add_nested(model.draft.locate, found)
+        for model in models:
+            if model.spec is not None:
+                found = build.check(model.spec, root, task.kind if task else None)
+                findings.add_nested(model.draft.locate, found)
         checks.check_white_box(models, root, findings)
         if task is not None and "data" in sections:
             seed = sections.get("seed", 0)

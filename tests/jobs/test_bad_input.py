@@ -137,6 +137,13 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     ]
 
 
+def test_a_wrong_task_does_not_hide_a_missing_checkpoint(tmp_path: Path) -> None:
+    entry = '{source: "file:w.safetensors", architecture: cifar-resnet-20}'
+    found = problems(tmp_path, ("kind: classification", "kind: detection"), (TARGET, entry))
+    fields = [message.split(": ")[1] for message in found]
+    assert fields == ["task.kind", "targets[0].source"]
+
+
 def test_fusion_of_class_outputs_for_faces(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
