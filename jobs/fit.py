@@ -1,4 +1,4 @@
-"""Whether the surrogates' networks can take what the attacks do inside them."""
+"""Whether networks can take what the attacks do inside them, and images the grids of cells."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from jobs.draft import Draft
 from jobs.findings import Findings
 from jobs.model_entries import Listed
 from jobs.yaml_source import Where
-from pipeline.attacks.query import Objective, Surgery
+from pipeline.attacks.penalties.interaction import InteractionPenalty
+from pipeline.attacks.penalties.ir_closed import ClosedForm
+from pipeline.attacks.query import Objective, Penalty, Query, Surgery
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal
+from pipeline.data import archive
+from pipeline.data.findings import Found
+from pipeline.data.spec import Cifar10, DataSpec, Folder, ImageNet, Lfw, Npz, Pairs, Rendered
+from pipeline.interactions import InteractionSpec
+from pipeline.interactions.cells import Grid
 from pipeline.models import build
 from pipeline.models.graph import default_layer, truncate
 from pipeline.models.spec import ModelSpec
@@ -25,6 +32,7 @@ from pipeline.run.plan import TaskSpec
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 _ANY_IMAGE = 3 * 32 * 32
 """Entries of an image; what an attack does to networks does not depend on them."""
+_CIFAR_SIZE = (32, 32)
 
 
 @dataclass(frozen=True)
@@ -103,21 +111,78 @@ def check_fit(
                 findings.add(place, f"{misfit.part} on surrogate {model.name!r}: {what}")
 
 
+def check_grids(
+    attacks: Sequence[tuple[Attack, Draft]],
+    interactions: InteractionSpec | None,
+    data: DataSpec,
+    goal: Goal,
+    root: Path,
+    findings: Findings,
+) -> None:
+    """Report grids of cells that are finer than the images, or that leave a rest where none may be.
+
+    Nothing is reported where the images' size is not known before they are decoded.
+
+    Args:
+        attacks: the sound attacks.
+        interactions: what is measured of each perturbation, if anything.
+        data: the job's data.
+        goal: what the attacker wants.
+        root: folder that relative paths start from.
+        findings: collects the problems, each at the grid's line.
+    """
+    size = image_size(data, root)
+    if size is None:
+        return
+    if interactions is not None:
+        # Only single pairs of cells need every pixel in a cell.
+        whole = bool(interactions.orders) or interactions.neighbours is not None
+        if reason := _refusal(interactions.cells, size, whole):
+            findings.add(("evaluate", "interactions", "grid"), reason)
+    for attack, draft in attacks:
+        for query in _queries(attack, goal):
+            penalty = query.penalty
+            grid = None if penalty is None else _grid(penalty)
+            if penalty is None or grid is None:
+                continue
+            if reason := _refusal(grid, size):
+                field = "grid" if "grid" in penalty.model_fields_set else None
+                place = _place(draft, Misfit(penalty.token, reason, field))
+                findings.add(place, f"{penalty.token}: {reason}")
+
+
+def image_size(data: DataSpec, root: Path) -> tuple[int, int] | None:
+    """Return height and width of the images that are attacked, in pixels, without decoding any.
+
+    None where only the image files say it, or where the data are not as the job says.
+
+    Args:
+        data: the job's data.
+        root: folder that relative paths start from.
+    """
+    match data:
+        case Cifar10():
+            return _CIFAR_SIZE
+        case ImageNet() | Rendered():
+            return data.size, data.size
+        case Lfw() | Folder():
+            return data.size
+        case Npz():
+            return _archived_size(root / Path(data.path).expanduser(), data.images)
+        case Pairs():
+            path = root / Path(data.images).expanduser()
+            return data.size if path.is_dir() else _archived_size(path, "images")
+
+
 def demands(attack: Attack, goal: Goal) -> Iterator[Demand]:
     """Yield what an attack wants of its surrogates' networks, its earlier attack's wishes first."""
-    try:
-        query = attack.method(goal, _ANY_IMAGE).query
-    except ValueError:
-        return  # does not exist for the goal, which has been reported
-    guide = query.objective.guide()
-    if guide is not None:
-        yield from demands(attack.guide(guide), goal)
-    surgeries = tuple(sorted(query.surgeries, key=lambda surgery: surgery.order))
-    if _reads_a_layer(query.objective):
-        layer = query.objective.model_dump()["layer"]
-        yield Demand(surgeries, query.objective.token, layer)
-    elif surgeries:
-        yield Demand(surgeries)
+    for query in _queries(attack, goal):
+        surgeries = tuple(sorted(query.surgeries, key=lambda surgery: surgery.order))
+        if _reads_a_layer(query.objective):
+            layer = query.objective.model_dump()["layer"]
+            yield Demand(surgeries, query.objective.token, layer)
+        elif surgeries:
+            yield Demand(surgeries)
 
 
 def misfits(network: nn.Module, demand: Demand) -> list[Misfit]:
@@ -136,6 +201,41 @@ def misfits(network: nn.Module, demand: Demand) -> list[Misfit]:
         except ValueError as error:
             found.append(Misfit(demand.objective, str(error), "layer"))
     return found
+
+
+def _archived_size(path: Path, name: str) -> tuple[int, int] | None:
+    unheard = Found()  # what is wrong with the archive is reported with the data
+    known = archive.headers(path, "data", unheard)
+    shape = archive.check_images(known, name, "data", unheard) if known else None
+    return shape[1:] if shape else None
+
+
+def _refusal(grid: Grid, size: tuple[int, int], whole: bool = False) -> str | None:
+    """Return why a grid does not fit on images, or None; ``whole``: every pixel needs a cell."""
+    try:
+        grid.labels(*size, exact=whole and grid.borders == "floor")
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _queries(attack: Attack, goal: Goal) -> Iterator[Query]:
+    """Yield what an attack asks of its surrogates, the question of its earlier attack first."""
+    try:
+        query = attack.method(goal, _ANY_IMAGE).query
+    except ValueError:
+        return  # does not exist for the goal, which has been reported
+    guide = query.objective.guide()
+    if guide is not None:
+        yield from _queries(attack.guide(guide), goal)
+    yield query
+
+
+def _grid(penalty: Penalty) -> Grid | None:
+    """Return the cells of a penalty that has any."""
+    if isinstance(penalty, InteractionPenalty):
+        return Grid(penalty.grid, penalty.grid, penalty.borders)
+    return penalty.cells if isinstance(penalty, ClosedForm) else None
 
 
 def _reads_a_layer(objective: Objective) -> bool:

@@ -25,12 +25,10 @@ from pipeline.surrogates.heads import (
     LEAST_AUC,
     head_path,
     heads_key,
-    image_hashes,
     missing,
     read_head,
 )
-
-_CHUNK = 64
+from pipeline.surrogates.unattacked import hashes_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
         raise BadInput(Problem("attacks", "no attack has `objective: fd`: no heads are needed"))
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     labels = _wanted(attacked)
-    hashes = _hashes(attacked)
+    hashes = hashes_of(attacked)
     examples = _training_images(plan, images, limit)
     weak = 0
     for need in needs:
@@ -159,13 +157,3 @@ def _training_images(plan: Plan, other: str | None, limit: int) -> Examples:
     examples = open_examples(spec, Goal.UNTARGETED, root=root, seed=plan.seed)
     order = Draws.keyed(plan.seed, examples.ids).bits("heads").argsort()
     return examples.subset(order[:limit].tolist())
-
-
-def _hashes(examples: Examples) -> Tensor:
-    """Return the hashes of all decodable images, int64 (n,)."""
-    found = [torch.zeros(0, dtype=torch.int64)]
-    for first in range(0, len(examples), _CHUNK):
-        batch = examples.load(range(first, min(first + _CHUNK, len(examples)))).batch
-        if batch is not None:
-            found.append(image_hashes(batch.images))
-    return torch.cat(found)

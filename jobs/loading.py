@@ -18,7 +18,7 @@ from jobs.yaml_source import Document, read
 from pipeline.data import examples
 from pipeline.models import build
 from pipeline.problems import BadInput, Problem, suggest
-from pipeline.run.plan import Plan, Resources, Select, TaskSpec
+from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     if task is not None and root is not None:
         resources: Resources = sections.get("resources", Resources())
         fit.check_fit(attacks, models, task, root, resources.fold, findings)
+        if "data" in sections:
+            evaluate: Evaluate = sections.get("evaluate", Evaluate())
+            fit.check_grids(
+                attacks, evaluate.interactions, sections["data"], task.goal, root, findings
+            )
     if "surrogates" in sections and "targets" in sections:
         checks.check_select(sections.get("select", Select()), models, findings)
     findings.raise_if_any()

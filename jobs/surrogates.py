@@ -99,27 +99,10 @@ def harden(
     Exit code: 0; 1 when robust accuracy at the training budget does not exceed the
     original's; 2 when the job or an option is wrong.
     """
+    options = dict(locals())
     from jobs import commands, surrogates_commands
 
-    given = {
-        "norm": norm,
-        "epsilon": epsilon,
-        "steps": steps,
-        "step_size": step_size,
-        "batch_norm": batch_norm,
-        "judge_steps": judge_steps,
-        "epochs": epochs,
-        "batch": batch,
-        "optimiser": optimiser,
-        "rate": rate,
-        "weight_decay": weight_decay,
-        "clip": clip,
-        "flips": flips,
-        "validation": validation,
-        "seed": seed,
-    }
-    request = surrogates_commands.Request(job, surrogate, out, changes or [], images, limit)
-    commands.end(surrogates_commands.harden_surrogate, request, given)
+    commands.end(surrogates_commands.harden_surrogate, *surrogates_commands.asked(options))
 
 
 @surrogates.command()
@@ -176,28 +159,10 @@ def align(
     Exit code: 0; 1 when the criterion on held-out images did not rise, or more clean
     accuracy than --drop was lost; 2 when the job or an option is wrong.
     """
+    options = dict(locals())
     from jobs import commands, surrogates_commands
 
-    given = {
-        "weight": weight,
-        "beta": beta,
-        "probes": probes,
-        "drop": drop,
-        "epsilon": epsilon,
-        "judge_probes": judge_probes,
-        "judge_steps": judge_steps,
-        "epochs": epochs,
-        "batch": batch,
-        "optimiser": optimiser,
-        "rate": rate,
-        "weight_decay": weight_decay,
-        "clip": clip,
-        "flips": flips,
-        "validation": validation,
-        "seed": seed,
-    }
-    request = surrogates_commands.Request(job, surrogate, out, changes or [], images, limit)
-    commands.end(surrogates_commands.align_surrogate, request, given)
+    commands.end(surrogates_commands.align_surrogate, *surrogates_commands.asked(options))
 
 
 @surrogates.command("ia-search")
@@ -237,17 +202,7 @@ def ia_search(
 
     Exit code: 0; 2 when the job or an option is wrong, or nothing keeps the accuracy.
     """
+    options = dict(locals())
     from jobs import commands, surrogates_commands
 
-    given = {
-        "trials": trials,
-        "probes": probes,
-        "drop": drop,
-        "least_beta": least_beta,
-        "most_beta": most_beta,
-        "least_lambda": least_lambda,
-        "rows": rows,
-        "seed": seed,
-    }
-    request = surrogates_commands.Request(job, surrogate, out, changes or [], images, limit)
-    commands.end(surrogates_commands.search_surrogate, request, given)
+    commands.end(surrogates_commands.search_surrogate, *surrogates_commands.asked(options))

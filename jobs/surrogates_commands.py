@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +59,17 @@ class Request:
     changes: Sequence[str]
     images: str | None
     limit: int
+
+
+def asked(options: Mapping[str, Any]) -> tuple[Request, dict[str, Any]]:
+    """Return the request in a command's options, and the settings: the other options, by name.
+
+    Args:
+        options: every option of the command, those that were not given as None.
+    """
+    settings = {**options, "changes": options["changes"] or []}
+    request = Request(**{field.name: settings.pop(field.name) for field in fields(Request)})
+    return request, settings
 
 
 def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:

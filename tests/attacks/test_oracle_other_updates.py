@@ -28,16 +28,11 @@ from tests.attacks.toys import (
     recipe,
     run_float,
     scalar_batch,
+    steps_of,
     vectors,
 )
 
 EPS = 16 / 255
-
-
-def steps_of(attack, batch, modules):
-    seen = []
-    run(attack, batch, oracle(*modules), quantize=False, on_step=lambda t, x: seen.append(x))
-    return seen
 
 
 def relaxed(**options):

@@ -14,23 +14,15 @@ from tests.attacks.toys import (
     images,
     linear,
     names,
-    oracle,
     quadratic,
     recipe,
     run_float,
     scalar_batch,
+    steps_of,
     vectors,
 )
 
 EPS = 8 / 255
-
-
-def steps_of(attack, batch, modules):
-    from pipeline.attacks.loop import run
-
-    seen = []
-    run(attack, batch, oracle(*modules), quantize=False, on_step=lambda t, x: seen.append(x))
-    return seen
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

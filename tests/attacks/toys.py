@@ -100,6 +100,13 @@ def run_float(
     return run(attack, batch, oracle(*modules), seed=seed, quantize=False)
 
 
+def steps_of(attack: Attack, batch: Batch, modules: Sequence[nn.Module]) -> list[Tensor]:
+    """The points after each update, (B, 3, H, W) each, not rounded to 8 bits."""
+    seen: list[Tensor] = []
+    run(attack, batch, oracle(*modules), quantize=False, on_step=lambda t, x: seen.append(x))
+    return seen
+
+
 def recipe(**fields: object) -> Attack:
     """An attack on the scalar objective."""
     return Attack(**{"objective": "logit", **fields})

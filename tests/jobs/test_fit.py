@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from jobs import fit
 from jobs.loading import load
+from pipeline.data.spec import DataSpec
 from tests.jobs.tiny import attacks, problems, write
 
 CALLS: list[str] = []
+RESOURCES = "resources: {placement: in-process, batch: 4}\n"
 RESNET = 'source: "torchvision/resnet18"'
 PLAIN = 'source: "import:tests.jobs.tiny:network", options: {seed: 0}'
 
@@ -146,3 +150,78 @@ def test_a_mean_is_tried_as_a_run_has_it(tmp_path: Path) -> None:
     mean = (PLAIN, f'source: "mean:logits", members: {members}')
     (line,) = problems(tmp_path, mean, attacks("  - {base: linbp, surrogates: [s0]}"))
     assert "attacks[0].base: linbp on surrogate 's0': MeanLogits cannot be rewritten" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("{grid: 9}", "9 x 9 grid on an image of 8 x 8 pixels: cells would be empty"),
+        ("{}", "16 x 16 grid on an image of 8 x 8 pixels: cells would be empty"),
+        ("{grid: [2, 9]}", "2 x 9 grid on an image of 8 x 8 pixels: cells would be empty"),
+        ("{grid: 3, borders: floor, neighbours: 4}", "cells would differ in size"),
+        ("{grid: 3, borders: floor, orders: [0]}", "cells would differ in size"),
+    ],
+)
+def test_a_grid_that_the_images_cannot_take_is_an_error(
+    tmp_path: Path, given: str, reason: str
+) -> None:
+    wanted = (RESOURCES, f"{RESOURCES}evaluate: {{interactions: {given}}}\n")
+    (line,) = problems(tmp_path, wanted)
+    assert line.startswith("job.yaml:12: evaluate.interactions")
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    "given", ["{grid: 8}", "{grid: 3, neighbours: 4}", "{grid: 3, borders: floor}"]
+)
+def test_a_grid_that_the_images_can_take_is_none(tmp_path: Path, given: str) -> None:
+    load(write(tmp_path, (RESOURCES, f"{RESOURCES}evaluate: {{interactions: {given}}}\n")))
+
+
+@pytest.mark.parametrize(
+    ("attack", "place"),
+    [
+        ("{base: mi+ir, options: {ir: {grid: 9}}}", "options.ir.grid: ir: 9 x 9 grid"),
+        ("{base: mi+ir, options: {ir: {sets: 2}}}", "options.ir: ir: 16 x 16 grid"),
+        ("{base: mi+ir-mean}", "base: ir-mean: 16 x 16 grid"),
+        (
+            "{base: i+ir-closed, options: {ir-closed: {self_terms: remove}}}",
+            "options.ir-closed: ir-closed: 16 x 16 grid",
+        ),
+        ("{base: i, objective: il, options: {il: {base: ir}}}", "base: ir: 16 x 16 grid"),
+    ],
+)
+def test_a_penalty_with_cells_smaller_than_a_pixel_is_an_error(
+    tmp_path: Path, attack: str, place: str
+) -> None:
+    (line,) = problems(tmp_path, attacks(f"  - {attack}"))
+    assert line.startswith(f"job.yaml:10: attacks[0].{place} on an image of 8 x 8 pixels")
+
+
+def test_penalties_whose_cells_hold_pixels_are_none(tmp_path: Path) -> None:
+    text = "  - {base: ir, options: {ir: {grid: 3, borders: floor}}}\n  - {base: ir-closed}"
+    load(write(tmp_path, attacks(text)))
+
+
+def test_the_size_of_images_is_known_without_decoding_them(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 6, 7, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=pixels, labels=np.arange(2))
+    here = {"root": str(tmp_path)}
+    csv = {"source": "pairs", "pairs": "pairs.csv"}
+    sizes: list[tuple[dict[str, object], tuple[int, int] | None]] = [
+        ({"source": "rendered", "size": 24}, (24, 24)),
+        ({"source": "cifar10", **here}, (32, 32)),
+        ({"source": "imagenet", "size": 224, **here}, (224, 224)),
+        ({"source": "lfw", "size": [112, 96], **here}, (112, 96)),
+        ({"source": "folder", "size": [9, 5], **here}, (9, 5)),
+        ({"source": "folder", **here}, None),
+        ({"source": "npz", "path": "images.npz"}, (6, 7)),
+        ({"source": "npz", "path": "images.npz", "images": "other"}, None),
+        ({"source": "npz", "path": "absent.npz"}, None),
+        ({"images": "images.npz", **csv}, (6, 7)),
+        ({"images": ".", "size": [4, 3], **csv}, (4, 3)),
+        ({"images": ".", **csv}, None),
+    ]
+    for fields, size in sizes:
+        data: DataSpec = TypeAdapter(DataSpec).validate_python(fields)
+        assert fit.image_size(data, tmp_path) == size, fields

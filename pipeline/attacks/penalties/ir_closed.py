@@ -21,6 +21,8 @@ from pipeline.interactions.cells import Grid
 if TYPE_CHECKING:
     from pipeline.attacks.recipe import Attack
 
+_SIDE = 16
+
 
 @register
 class ClosedForm(Penalty):
@@ -59,6 +61,12 @@ class ClosedForm(Penalty):
         if self.self_terms == "keep" and (self.grid is not None or self.samples is not None):
             raise ValueError("grid and samples have an effect only with `self_terms: remove`")
         return self
+
+    @property
+    def cells(self) -> Grid | None:
+        """The cells whose self terms are removed; None when they are kept."""
+        side = self.grid or _SIDE
+        return Grid(side, side) if self.self_terms == "remove" else None
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
@@ -106,10 +114,10 @@ class ClosedForm(Penalty):
         the self terms as its mean: all terms between two cells average out.
         """
         moves = [(1.0, delta)]
-        if self.self_terms == "remove":
-            side, samples = self.grid or 16, self.samples or 1
-            labels = Grid(side, side).labels(*delta.shape[2:]).to(delta.device)
-            uniform = draws.uniform("interactions/signs", (samples, side**2), device=delta.device)
+        if (grid := self.cells) is not None:
+            samples, count = self.samples or 1, grid.cells
+            labels = grid.labels(*delta.shape[2:]).to(delta.device)
+            uniform = draws.uniform("interactions/signs", (samples, count), device=delta.device)
             signs = torch.where(uniform < 0.5, -1.0, 1.0).to(delta.dtype)
             for sample in range(samples):
                 moves.append((-1 / samples, delta * signs[:, sample][:, labels].unsqueeze(1)))
