@@ -69,7 +69,7 @@ _OTHERS = (
     Row(
         None,
         "adversarially trained surrogate",
-        "an entry of `surrogates` such as `zoo/a1`: another network, with any attack",
+        "an entry of `surrogates`: `zoo/a1`, or any with `adversarial: true`; any attack",
         "",
         "k",
         "a network trained with a small budget",

@@ -53,11 +53,13 @@ attacks:
   - {name: from robust, base: mi, surrogates: [robust]}
 ```
 
-The method wants small training budgets: slightly robust networks transfer best. The run's manifest
-holds the hash of each surrogate; put the training budget into its name. As classifiers serve
-checkpoints of your own (`file:PATH`, `import:MODULE:FACTORY`) or timm's
-`timm/inception_v3.tf_adv_in1k` and `timm/inception_resnet_v2.tf_ens_adv_in1k`. For 48 x 48 faces
-there is the zoo (a network that is a surrogate can be a target only with `white_box: true`):
+The method wants small training budgets: slightly robust networks transfer best. The flag
+`adversarial: true` of a model states the training of checkpoints of your own (`file:PATH`,
+`import:MODULE:FACTORY`). Three sources know it by themselves, with the budget: files of
+`gauntlet surrogates harden`, timm's tags (`timm/inception_v3.tf_adv_in1k`,
+`timm/inception_resnet_v2.tf_ens_adv_in1k`) and the zoo. `gauntlet check` and the run's manifest
+show it, and such a target is reported in the group `adversarial`. For 48 x 48 faces there is the
+zoo (a network that is a surrogate can be a target only with `white_box: true`):
 """
 
 

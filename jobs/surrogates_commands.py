@@ -91,7 +91,7 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     write_hardened(request.out, done, model, settings)
     at = f"{settings.norm} {255 * settings.epsilon:.4g}/255"
     _print_accuracy(console, done.before, done.after, at)
-    _print_use(console, request.out, use)
+    _print_use(console, request.out, use.model_copy(update={"adversarial": True}))
     if not done.sound:
         console.print("robust accuracy did not rise above the original's: train longer or harder")
     return 0 if done.sound else 1

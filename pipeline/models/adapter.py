@@ -34,6 +34,7 @@ class Model(nn.Module):
         randomised: whether two calls on the same image may differ; then `forward` needs draws.
         weights_fingerprint: hash of the weights alone: equal for two specs that share them.
         fingerprint: hash of the weights, the preprocessing, the defence and the network's class.
+        adversarial: how the weights were trained adversarially, in words, or None.
         spec: the spec that it was built from, or None.
     """
 
@@ -48,6 +49,7 @@ class Model(nn.Module):
         task: Task = Task.CLASSIFICATION,
         preprocessing: Preprocessing | None = None,
         defence: TransformDefence | None = None,
+        adversarial: str | None = None,
         spec: ModelSpec | None = None,
     ) -> None:
         """Wrap a network and freeze it, in place (`adapt` leaves the caller's module alone)."""
@@ -59,6 +61,7 @@ class Model(nn.Module):
         self.preprocessing = preprocessing or Preprocessing()
         self.input_size = self.preprocessing.input_size
         self.randomised = defence is not None and defence.randomised
+        self.adversarial = adversarial
         self.spec = spec
         self.weights_fingerprint = weights_fingerprint(network)
         options = sorted(spec.options.items()) if spec else []

@@ -28,6 +28,7 @@ class Description:
         task: what the output is for; None for an `import:` source that leaves it to the job.
         preprocessing: input size, resize, channel order, mean and std, mirror.
         defence: transform in front, or None.
+        adversarial: how the weights were trained adversarially, or None.
     """
 
     name: str
@@ -35,11 +36,13 @@ class Description:
     task: Task | None
     preprocessing: Preprocessing
     defence: str | None
+    adversarial: str | None
 
     def __str__(self) -> str:
         task = f"{self.task.value}; " if self.task else ""
         defence = f"; behind {self.defence}" if self.defence else ""
-        return f"{self.name}: {self.source}; {task}{self.preprocessing}{defence}"
+        training = f"; adversarially trained ({self.adversarial})" if self.adversarial else ""
+        return f"{self.name}: {self.source}; {task}{self.preprocessing}{defence}{training}"
 
 
 def build(
@@ -74,6 +77,7 @@ def build(
         task=convention.task or spec.task or task or Task.CLASSIFICATION,
         preprocessing=_preprocessing(spec, convention),
         defence=make_defence(spec.defence),
+        adversarial=_training(spec, convention),
         spec=spec,
     )
     # The adapter's own numbers, for a network that has none to take the type from.
@@ -107,7 +111,8 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
     wrong = source.problems(rest, spec, root)
     if wrong:
         return [*found, *wrong]
-    native = source.convention(rest, spec, root).task
+    convention = source.convention(rest, spec, root)
+    native = convention.task
     if native is not None and spec.task not in (None, native):
         found.append(Problem("task", f"{spec.source} is a {native.value} model"))
     does = native or spec.task or task
@@ -116,6 +121,8 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
         if spec.source.startswith("timm/") and task is Task.VERIFICATION:
             what += "; 'options: {num_classes: 0}' makes it give embeddings"
         found.append(Problem("source", what))
+    if known := _contradiction(spec, convention):
+        found.append(Problem("adversarial", known))
     if spec.mirror and does is Task.CLASSIFICATION:
         found.append(Problem("mirror", "only embeddings of a verification model can be added"))
     return found
@@ -138,6 +145,7 @@ def describe(spec: ModelSpec, root: Path) -> Description:
         task=convention.task or spec.task,
         preprocessing=_preprocessing(spec, convention),
         defence=None if defence is None else str(defence),
+        adversarial=_training(spec, convention),
     )
 
 
@@ -158,6 +166,20 @@ def _preprocessing(spec: ModelSpec, convention: Convention) -> Preprocessing:
         resize=spec.resize or own.resize,
         mirror=spec.mirror,
     )
+
+
+def _training(spec: ModelSpec, convention: Convention) -> str | None:
+    """Return how the weights were trained adversarially, or None."""
+    return convention.adversarial or ("as the job states" if spec.adversarial else None)
+
+
+def _contradiction(spec: ModelSpec, convention: Convention) -> str | None:
+    """Return what the source knows of the weights' training and the spec denies, or None."""
+    if spec.adversarial is False and convention.adversarial:
+        return f"{spec.source} was trained adversarially ({convention.adversarial})"
+    if spec.adversarial and convention.adversarial is False:
+        return f"{spec.source} was not trained adversarially"
+    return None
 
 
 def _field_problems(spec: ModelSpec) -> list[Problem]:

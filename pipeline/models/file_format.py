@@ -7,7 +7,7 @@ import json
 import math
 import zipfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.problems import BadInput, Problem
 
@@ -102,6 +102,22 @@ def read_header(path: Path) -> Shapes:
             f"{size:,}; fetch it again",
         )
     return shapes
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Return what a sound checkpoint's metadata says, values in JSON decoded; {} when nothing."""
+    if identify(path) != "safetensors":
+        return {}
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return {name: _decoded(text) for name, text in header.get("__metadata__", {}).items()}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def count(shapes: Shapes) -> int:

@@ -53,10 +53,15 @@ class ModelSpec(Spec):
     """Verification: add the embedding of the mirrored image."""
     defence: Defence | None = None
     """Input transform in front of the model."""
+    adversarial: bool | None = None
+    """States that the weights were trained on adversarial images: a surrogate of the family of
+    slightly robust ones, or a target of the group `adversarial`. `zoo/NAME`, timm's tags and files
+    of `gauntlet surrogates harden` say it themselves; to contradict them is an error."""
     repeats: int | None = Field(None, ge=1)
     """Evaluations of a randomised target per image (default 5 when randomised, 1 otherwise)."""
     group: str | None = None
-    """Target group of the report; `normal`, or `transform` behind a defence, by default."""
+    """Target group of the report. By default `transform` behind a defence, `adversarial` for a
+    model trained adversarially, else `normal`."""
     white_box: bool = False
     """States that a target is known to be one of the surrogates."""
     threshold: float | None = Field(None, ge=-1, le=1)

@@ -30,6 +30,7 @@ class ModelCard:
         randomised: whether two evaluations of one image differ.
         folded: whether batch norm was folded.
         device: where it runs.
+        adversarial: how the weights were trained adversarially, or None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelCard:
     randomised: bool
     folded: bool
     device: str
+    adversarial: str | None
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,10 @@ class Judges:
             return target.group
         if self.white_box(attack, target):
             return "white-box"
-        return "transform" if target.defence is not None else "normal"
+        if target.defence is not None:
+            return "transform"
+        card = self._engine.cards[f"target/{target.name}"]
+        return "adversarial" if card.adversarial else "normal"
 
     def _outputs(
         self, names: tuple[str, ...], images: Tensor, ids: tuple[str, ...], attack: str

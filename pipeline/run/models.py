@@ -58,6 +58,7 @@ def _built(spec: ModelSpec, plan: Plan, dtype: str, fold: bool) -> tuple[Model, 
         randomised=model.randomised,
         folded=folded,
         device=str(device()),
+        adversarial=model.adversarial,
     )
 
 

@@ -29,6 +29,10 @@ class Adversarial(Spec):
     beta: float = Field(6.0, gt=0)
     """trades: weight of the distance."""
 
+    def __str__(self) -> str:
+        name = {"pgd-at": "PGD-AT", "trades": "TRADES"}[self.method]
+        return f"{name}, l_inf {self.epsilon * 255:g}/255"
+
     @model_validator(mode="after")
     def _sound(self) -> Adversarial:
         if self.method == "trades" and self.inner != "distance":

@@ -101,6 +101,8 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     # What was printed is a model of a job, with these weights.
     use = printed_model(output)
     assert use.name == "s1-hardened"
+    assert use.adversarial
+    assert load(asked.job).surrogates[1].adversarial is None
     original = build(load(asked.job).surrogates[1])
     again = build(use)
     assert again.weights_fingerprint != original.weights_fingerprint

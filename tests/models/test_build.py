@@ -317,3 +317,33 @@ def test_catalogue_lists_every_source() -> None:
     assert {offer.form for offer in offers} == forms | {"import:MODULE:FACTORY", "mean:logits"}
     names = {name for offer in offers for name in offer.names}
     assert {"resnet50", "squeezenet1_1", "vggface2", "cifar-resnet-56"} <= names
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("zoo/a1", "PGD-AT, l_inf 8/255"),
+        ("timm/inception_v3.tf_adv_in1k", "timm's tf_adv_in1k"),
+        ("timm/inception_resnet_v2.tf_ens_adv_in1k", "timm's tf_ens_adv_in1k"),
+    ],
+)
+def test_sources_know_adversarial_training(source: str, words: str) -> None:
+    found = describe(spec(source), HERE)
+    assert found.adversarial == words
+    assert str(found).endswith(f"; adversarially trained ({words})")
+    wrong = check(spec(source, adversarial=False), HERE)
+    assert [(p.where, p.what) for p in wrong] == [
+        ("adversarial", f"{source} was trained adversarially ({words})")
+    ]
+
+
+def test_a_spec_states_adversarial_training_where_the_source_cannot_know() -> None:
+    random = {"options": {"pretrained": False}}
+    assert describe(spec("timm/inception_v3.tf_adv_in1k", **random), HERE).adversarial is None
+    own = spec("timm/resnet18", adversarial=True, **random)
+    assert describe(own, HERE).adversarial == "as the job states"
+    assert build(own).adversarial == "as the job states"
+    wrong = check(spec("zoo/n1", adversarial=True), HERE)
+    assert [(p.where, p.what) for p in wrong] == [
+        ("adversarial", "zoo/n1 was not trained adversarially")
+    ]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pipeline import results
-from tests.run.small import KEYS, carry_out, job, verdicts
+from tests.run.small import KEYS, carry_out, job, network, verdicts
 
 ROWS = 24 * 2 * 2
 EXACT = ["success", "clean_correct", "prediction", "linf", "threshold", "repeats", "white_box"]
@@ -198,3 +198,19 @@ def test_a_local_session_listens_on_loopback_only():
     assert len(listening) >= 3
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     assert set(listening) <= loopback
+
+
+def test_a_flag_tells_that_a_target_was_trained_adversarially(tmp_path):
+    robust = network("patches", adversarial=True)
+    defended = {"like": "patches", "defence": {"kind": "bit-reduction"}, "name": "both"}
+    named = network("residual", adversarial=True, group="mine")
+    targets = [network("wide"), robust, defended, named]
+    outcome = carry_out(tmp_path, "in-process", targets=targets, select={"limit": 4})
+    assert outcome.units_failed == 0
+    frame = verdicts(tmp_path / "run").drop_duplicates("target").set_index("target")
+    assert frame["group"].to_dict() == {
+        "wide": "normal", "patches": "adversarial", "both": "transform", "residual": "mine",
+    }  # fmt: skip
+    cards = results.manifest(str(tmp_path / "run"))["models"]
+    assert cards["target/patches"]["adversarial"] == "as the job states"
+    assert cards["target/wide"]["adversarial"] is None

@@ -17,7 +17,7 @@ from pipeline.data.spec import Npz
 from pipeline.draws import Draws
 from pipeline.models import architectures
 from pipeline.models.adapter import Model, adapt
-from pipeline.models.build import build
+from pipeline.models.build import build, check
 from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.defences import make_defence
 from pipeline.models.sources.mean_source import MeanLogits
@@ -204,6 +204,9 @@ def test_the_file_is_loaded_strictly_by_a_file_source(
     batch, _ = colours()
     with torch.no_grad():
         torch.testing.assert_close(again(batch), done.network(batch), rtol=0, atol=0)
+    assert again.adversarial == "PGD-AT, l_inf 6/255"
+    wrong = check(spec.model_copy(update={"adversarial": False}), tmp_path)
+    assert [problem.where for problem in wrong] == ["adversarial"]
     about = about_trained(path)
     assert about["method"] == "harden"
     assert about["original"]["weights"] == net.weights_fingerprint

@@ -9,12 +9,15 @@ from torch import nn
 
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.checkpoint import inspect_checkpoint, load_checkpoint
-from pipeline.models.file_format import Shapes
+from pipeline.models.file_format import Shapes, provenance
 from pipeline.models.matching import better_architecture, compare, explain, on_meta
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem, suggest
+
+_HARDENED = "harden"
+"""What `pipeline.surrogates.harden` writes as the method of its files."""
 
 
 class FileSource:
@@ -61,6 +64,7 @@ class FileSource:
                 channels=architecture.channels,
                 resize=architecture.resize,
             ),
+            _adversarial(root / rest),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
@@ -76,3 +80,14 @@ class FileSource:
             Offer("file:PATH", f"architecture {name}: {architecture.summary}", (name,))
             for name, architecture in ARCHITECTURES.items()
         ]
+
+
+def _adversarial(path: Path) -> str | None:
+    """Return how a file says that its weights were trained adversarially, if it does."""
+    about = provenance(path)
+    settings = about.get("settings")
+    if about.get("method") != _HARDENED or not isinstance(settings, dict):
+        return None
+    ball = {"linf": "l_inf", "l2": "l2"}.get(str(settings.get("norm")), "")
+    budget = float(settings.get("epsilon", 0))
+    return f"PGD-AT, {ball} " + (f"{budget * 255:.3g}/255" if ball == "l_inf" else f"{budget:.3g}")

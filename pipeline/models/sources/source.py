@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import nn
 
@@ -21,10 +21,13 @@ class Convention:
     Attributes:
         task: what the output is for; None when the source cannot know.
         preprocessing: how a canonical image becomes the network's input.
+        adversarial: how the weights were trained adversarially, in words; False when they are known
+            not to be, None when the source cannot know.
     """
 
     task: Task | None
     preprocessing: Preprocessing
+    adversarial: str | Literal[False] | None = None
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class TimmSource:
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return timm's data configuration of these weights."""
         config = _config(rest)
-        _, others = constructor_options(spec)
+        pretrained, others = constructor_options(spec)
         size = int(others["img_size"]) if "img_size" in others else None
         height, width = (size, size) if size else config.input_size[1:]
         return Convention(
@@ -75,6 +75,7 @@ class TimmSource:
                 std=cast(Triple, tuple(config.std)),
                 resize="bicubic" if config.interpolation == "bicubic" else "bilinear",
             ),
+            _adversarial(config, pretrained),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
@@ -126,6 +127,12 @@ def _config(name: str) -> Any:
     if config is None:
         raise BadInput(Problem("source", f"timm describes no input convention for {name!r}"))
     return config
+
+
+def _adversarial(config: Any, pretrained: bool) -> str | None:
+    """Return timm's tag of weights, such as ``tf_ens_adv_in1k``, if it names such a training."""
+    tag = str(config.tag or "")
+    return f"timm's {tag}" if pretrained and "adv" in tag.split("_") else None
 
 
 def _make(name: str, **arguments: Any) -> nn.Module:

@@ -38,12 +38,14 @@ class ZooSource:
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return 48 x 48, (x - 0.5) / 0.5, as all of the zoo is trained."""
-        architecture = ARCHITECTURES[RECIPES[rest].architecture]
+        recipe = RECIPES[rest]
+        architecture = ARCHITECTURES[recipe.architecture]
         return Convention(
             architecture.task,
             Preprocessing(
                 input_size=architecture.input_size, mean=architecture.mean, std=architecture.std
             ),
+            str(recipe.adversarial) if recipe.adversarial else False,
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
