@@ -236,6 +236,33 @@ def report(
 
 
 @app.command()
+def pictures(
+    folder: RunFolder,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="The file to draw: .png, .svg or .pdf.")
+    ],
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ATTACK", help="Label of one. Repeatable; default: the first 8."),
+    ] = None,
+    examples: Annotated[int, typer.Option(min=1, max=100, help="How many examples.")] = 4,
+) -> None:
+    """Draw adversarial images of a run beside the clean ones, and what was changed.
+
+    Grey is no change; black and white are the budget of linf attacks, and the
+    largest change of the picture for others. The job must keep its images
+    (`evaluate: {images: true}`, the default), and its data must still be there.
+
+    \b
+    gauntlet pictures runs/demo-20260131-120000 --out look.png
+    gauntlet pictures runs/demo-20260131-120000 --out look.png --attack i/ens/linf-8
+    """
+    from jobs import commands
+
+    commands.end(commands.pictures, folder, out, attack or [], examples)
+
+
+@app.command()
 def schema() -> None:
     """Print the reference page of the job file, as Markdown.
 

@@ -181,6 +181,22 @@ def report(
     return OK
 
 
+def pictures(folder: str, out: Path, attacks: Sequence[str], examples: int) -> int:
+    """Draw what a run's attacks changed."""
+    from jobs.pictures import write_pictures
+
+    try:
+        write_pictures(folder, out, attacks, examples)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(Problem("", str(error))) from None
+    except OSError as error:
+        raise BadInput(Problem(str(out), error.strerror or str(error))) from None
+    _console(stderr=True).print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
+    return OK
+
+
 def _refuse_with_several(**options: object) -> None:
     given = [f"--{name}" for name, value in options.items() if value]
     if given:

@@ -8,7 +8,7 @@ In a notebook::
 
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal, Task
-from pipeline.library import attack
+from pipeline.library import attack, gradient_cosines
 from pipeline.models.adapter import Model, adapt
 
-__all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack"]
+__all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack", "gradient_cosines"]

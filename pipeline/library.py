@@ -1,13 +1,16 @@
-"""Attacking a batch with your own models, in one call."""
+"""Attacking a batch with your own models, or comparing their gradients, in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from pipeline.attacks.ask import Ask, Lost
+from pipeline.attacks.combine.rule import gram, unit_rows
 from pipeline.attacks.loop import run
+from pipeline.attacks.query import Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal
 from pipeline.models.adapter import Model, adapt
@@ -53,7 +56,72 @@ def attack(
         ValueError: when the shapes or the goal do not fit, when images are outside [0, 1], or when
             a surrogate's answer for an example is not finite (the example is named).
     """
-    goal = Goal(goal)
+    batch, surrogates = _posed(models, images, labels, Goal(goal), ids)
+    oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
+    with torch.enable_grad():
+        result = run(
+            recipe or Attack(), batch, oracle, seed=seed, quantize=quantize, on_step=on_step
+        )
+    _refuse_lost(result.lost, len(batch))
+    return result.images
+
+
+def gradient_cosines(
+    models: Sequence[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    recipe: Attack | None = None,
+    *,
+    goal: Goal | str = Goal.UNTARGETED,
+    ids: Sequence[str] | None = None,
+    seed: int = 0,
+    rows_per_pass: int = 256,
+) -> Tensor:
+    """Return how far the models' gradients agree on each image (RGEA paper, Figure 2).
+
+    A small cosine is what separates combination rules: where the gradients agree they all coincide.
+
+    Args:
+        models: as in `attack`, and left as they are.
+        images: (B, 3, H, W), floating point in [0, 1], where the gradients are taken.
+        labels: as in `attack`.
+        recipe: its objective is differentiated, with its views and surgery as in the first update;
+            cross-entropy or cosine by default.
+        goal: as in `attack`.
+        ids: as in `attack`.
+        seed: as in `attack`.
+        rows_per_pass: as in `attack`.
+
+    Returns:
+        (B, k, k) in float64: cosines of the gradients of k models; NaN beside a gradient of zeros.
+
+    Raises:
+        ValueError: as `attack` does, and when the objective needs a base attack first.
+    """
+    batch, surrogates = _posed(models, images, labels, Goal(goal), ids)
+    oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
+    method = (recipe or Attack()).method(batch.goal, images[0].numel() if len(batch) else 1)
+    if method.query.objective.guide() is not None:
+        raise ValueError(f"objective {recipe and recipe.objective!r} goes on from another attack")
+    ask = Ask(oracle, range(len(surrogates)), Setting(batch, method.query, seed, method.label, 0))
+    with torch.enable_grad():
+        answers = ask(images)
+    _refuse_lost(ask.lost, len(batch))
+    rows = unit_rows(answers.gradients.flatten(2))
+    found = gram(rows)
+    silent = (rows == 0).all(2).T
+    found[silent[:, :, None] | silent[:, None, :]] = torch.nan
+    return found
+
+
+def _posed(
+    models: Sequence[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    goal: Goal,
+    ids: Sequence[str] | None,
+) -> tuple[Batch, list[Model]]:
+    """Return the batch and the models, as a run has them."""
     if images.numel() and not (float(images.min()) >= 0 and float(images.max()) <= 1):
         raise ValueError(
             f"images must be in [0, 1], got [{float(images.min()):g}, {float(images.max()):g}]; "
@@ -66,15 +134,13 @@ def attack(
         model if isinstance(model, Model) else adapt(model, name=f"model-{index}", task=goal.task)
         for index, model in enumerate(models)
     ]
-    oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
-    with torch.enable_grad():
-        result = run(
-            recipe or Attack(), batch, oracle, seed=seed, quantize=quantize, on_step=on_step
-        )
-    if result.lost:
-        lost = next(iter(result.lost.values()))
+    return batch, surrogates
+
+
+def _refuse_lost(lost: Mapping[int, Lost], examples: int) -> None:
+    if lost:
+        first = next(iter(lost.values()))
         raise ValueError(
-            f"{len(result.lost)} of {len(batch)} examples cannot be attacked; the first is "
-            f"{lost.example!r}, step {lost.step}, surrogate {lost.model!r}: {lost.reason}"
+            f"{len(lost)} of {examples} examples cannot be attacked; the first is "
+            f"{first.example!r}, step {first.step}, surrogate {first.model!r}: {first.reason}"
         )
-    return result.images

@@ -129,7 +129,7 @@ def _adversarial(name: str, twin: str, seed: int, **settings: object) -> Recipe:
     """Return the recipe of a twin's architecture and head with adversarial training."""
     normal = next(recipe for recipe in _NORMAL if recipe.name == twin)
     # An update of TRADES costs half as much again.
-    images = 220_000 if settings["method"] == "trades" else 280_000
+    images = 180_000 if settings["method"] == "trades" else 280_000
     return _recipe(
         name,
         "adversarial",
@@ -137,7 +137,7 @@ def _adversarial(name: str, twin: str, seed: int, **settings: object) -> Recipe:
         seed,
         head=normal.head,
         margin=normal.margin,
-        lr=normal.lr / 4,
+        lr=normal.lr / 2,
         warm_up=0.05,
         ramp=0.0,
         images=images,
@@ -151,12 +151,12 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         *_NORMAL,
         _adversarial("a1", "n1", 21, method="pgd-at"),
-        _adversarial("a2", "n2", 22, method="trades"),
-        _adversarial("a3", "n3", 23, method="pgd-at"),
-        _adversarial("a4", "n4", 24, method="trades"),
-        _adversarial("a5", "n5", 25, method="pgd-at", inner="loss"),
-        _adversarial("a6", "n6", 26, method="trades"),
-        _adversarial("a7", "n7", 27, method="pgd-at"),
+        _adversarial("a2", "n2", 22, method="trades", beta=16),
+        _adversarial("a3", "n3", 23, method="trades", beta=16),
+        _adversarial("a4", "n4", 24, method="trades", beta=16),
+        _adversarial("a5", "n5", 25, method="trades", beta=16),
+        _adversarial("a6", "n6", 26, method="trades", beta=16),
+        _adversarial("a7", "n7", 27, method="trades", beta=16),
     )
 }
 """Every network of the zoo by name, in the order of training."""
