@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/gauntlet run quickstart
+	$(BIN)/gauntlet run demo
 
 test: install
 	$(BIN)/python -m pytest

@@ -54,7 +54,7 @@ def gauntlet() -> None:
 
     \b
     gauntlet check quickstart    what a job would do, or what is wrong with it
-    gauntlet run quickstart      do it
+    gauntlet run quickstart      do it (half a minute; `demo`: a few)
     gauntlet report runs/NAME    how often each attack fooled each target
     gauntlet schema              every field of a job file
     """
