@@ -125,11 +125,9 @@ _NORMAL = (
 )
 
 
-def _adversarial(name: str, twin: str, seed: int, **settings: object) -> Recipe:
+def _adversarial(name: str, twin: str, seed: int, images: int, **settings: object) -> Recipe:
     """Return the recipe of a twin's architecture and head with adversarial training."""
     normal = next(recipe for recipe in _NORMAL if recipe.name == twin)
-    # An update of TRADES costs half as much again.
-    images = 180_000 if settings["method"] == "trades" else 280_000
     return _recipe(
         name,
         "adversarial",
@@ -150,13 +148,13 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *_NORMAL,
-        _adversarial("a1", "n1", 21, method="pgd-at"),
-        _adversarial("a2", "n2", 22, method="trades", beta=16),
-        _adversarial("a3", "n3", 23, method="trades", beta=16),
-        _adversarial("a4", "n4", 24, method="trades", beta=16),
-        _adversarial("a5", "n5", 25, method="trades", beta=16),
-        _adversarial("a6", "n6", 26, method="trades", beta=16),
-        _adversarial("a7", "n7", 27, method="trades", beta=16),
+        _adversarial("a1", "n1", 21, 140_000, method="trades", beta=16),
+        _adversarial("a2", "n2", 22, 180_000, method="trades", beta=16),
+        _adversarial("a3", "n3", 23, 140_000, method="trades", beta=16),
+        _adversarial("a4", "n4", 24, 140_000, method="trades", beta=16),
+        _adversarial("a5", "n5", 25, 140_000, method="trades", beta=16),
+        _adversarial("a6", "n6", 26, 140_000, method="trades", beta=16),
+        _adversarial("a7", "n7", 27, 140_000, method="trades", beta=16),
     )
 }
 """Every network of the zoo by name, in the order of training."""

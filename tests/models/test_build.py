@@ -322,7 +322,7 @@ def test_catalogue_lists_every_source() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("zoo/a1", "PGD-AT, l_inf 8/255"),
+        ("zoo/a1", "TRADES, l_inf 8/255"),
         ("timm/inception_v3.tf_adv_in1k", "timm's tf_adv_in1k"),
         ("timm/inception_resnet_v2.tf_ens_adv_in1k", "timm's tf_ens_adv_in1k"),
     ],

@@ -34,7 +34,12 @@ def _one_thread():
 
 @pytest.mark.parametrize(
     ("name", "changes"),
-    [("s1", {}), ("n7", {"optimiser": "sgd"}), ("a1", {}), ("a2", {})],
+    [
+        ("s1", {}),
+        ("n7", {"optimiser": "sgd"}),
+        ("a1", {"adversarial": {"method": "pgd-at"}}),
+        ("a2", {}),
+    ],
 )
 def test_interrupted_and_resumed_is_uninterrupted(
     tmp_path: Path, name: str, changes: dict[str, object]
