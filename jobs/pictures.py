@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib as mpl
 import numpy as np
@@ -28,9 +29,10 @@ _COLUMNS = ("example", "attack", "norm", "epsilon", "height", "width", "dtype", 
 def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> None:
     """Draw the perturbations of a run (RGEA paper, Figure 4) into a PNG, SVG or PDF file.
 
-    Two rows an example: the clean and the adversarial images, and below them the perturbations,
-    grey where nothing changed; black and white are the budget of l_inf attacks, and the largest
-    change of the picture for others.
+    Two rows an example: the clean and the adversarial images, and below them the second image of a
+    pair (or the one of the wanted class, if the data gives one) and the perturbations, grey where
+    nothing changed; black and white are the budget of l_inf attacks, and the largest change of the
+    picture for others.
 
     Args:
         run: the run's folder; its data must still be where its job says.
@@ -62,7 +64,9 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
     if batch is None:
         raise BadInput(Problem(run, "its images can no longer be decoded"))
     clean = {name: pixels(image) for name, image in zip(batch.ids, batch.images, strict=True)}
-    figure = draw(clean, made[made["example"].isin(wanted)], chosen)
+    others = batch.references if batch.references is not None else ()
+    beside = {name: pixels(image) for name, image in zip(batch.ids, others, strict=False)}
+    figure = draw(clean, made[made["example"].isin(wanted)], chosen, beside)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 
@@ -86,13 +90,19 @@ def perturbation(clean: Pixels, row: pd.Series) -> tuple[Pixels, Pixels]:
     return hard, np.clip(0.5 + 0.5 * change / (whole or 1.0), 0, 1)
 
 
-def draw(clean: dict[str, Pixels], made: pd.DataFrame, attacks: Sequence[str]) -> Figure:
+def draw(
+    clean: dict[str, Pixels],
+    made: pd.DataFrame,
+    attacks: Sequence[str],
+    beside: Mapping[str, Pixels] = MappingProxyType({}),
+) -> Figure:
     """Return the drawing.
 
     Args:
         clean: images by example.
         made: rows of the `examples` table.
         attacks: labels, a column each.
+        beside: what the attacker compares with or wants, by example; may be empty.
     """
     rows = {(row["example"], row["attack"]): row for _, row in made.iterrows()}
     with mpl.rc_context({"font.size": 7}):
@@ -104,6 +114,8 @@ def draw(clean: dict[str, Pixels], made: pd.DataFrame, attacks: Sequence[str]) -
         for place, (name, image) in enumerate(clean.items()):
             grid[2 * place, 0].imshow(image)
             grid[2 * place, 0].set_title(plain(name) if place else f"clean\n{plain(name)}")
+            if name in beside:
+                grid[2 * place + 1, 0].imshow(beside[name])
             for column, label in enumerate(attacks, 1):
                 hard, change = perturbation(image, rows[name, label])
                 grid[2 * place, column].imshow(hard)

@@ -125,8 +125,16 @@ _NORMAL = (
 )
 
 
-def _adversarial(name: str, twin: str, seed: int, images: int, **settings: object) -> Recipe:
-    """Return the recipe of a twin's architecture and head with adversarial training."""
+def _adversarial(name: str, twin: str, seed: int, rate: float, beta: float) -> Recipe:
+    """Return the recipe of a twin's architecture and head with TRADES.
+
+    Args:
+        name: the network's.
+        twin: where it starts.
+        seed: keys all draws.
+        rate: peak learning rate as a share of the twin's.
+        beta: weight of the distance.
+    """
     normal = next(recipe for recipe in _NORMAL if recipe.name == twin)
     return _recipe(
         name,
@@ -135,12 +143,12 @@ def _adversarial(name: str, twin: str, seed: int, images: int, **settings: objec
         seed,
         head=normal.head,
         margin=normal.margin,
-        lr=normal.lr / 2,
+        lr=normal.lr * rate,
         warm_up=0.05,
         ramp=0.0,
-        images=images,
+        images=180_000,
         twin=twin,
-        adversarial=settings,
+        adversarial={"method": "trades", "beta": beta},
     )
 
 
@@ -148,13 +156,13 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *_NORMAL,
-        _adversarial("a1", "n1", 21, 140_000, method="trades", beta=16),
-        _adversarial("a2", "n2", 22, 180_000, method="trades", beta=16),
-        _adversarial("a3", "n3", 23, 140_000, method="trades", beta=16),
-        _adversarial("a4", "n4", 24, 140_000, method="trades", beta=16),
-        _adversarial("a5", "n5", 25, 140_000, method="trades", beta=16),
-        _adversarial("a6", "n6", 26, 140_000, method="trades", beta=16),
-        _adversarial("a7", "n7", 27, 140_000, method="trades", beta=16),
+        _adversarial("a1", "n1", 21, rate=1.0, beta=16),
+        _adversarial("a2", "n2", 22, rate=0.5, beta=16),
+        _adversarial("a3", "n3", 23, rate=1.0, beta=16),
+        _adversarial("a4", "n4", 24, rate=1.0, beta=16),
+        _adversarial("a5", "n5", 25, rate=1.0, beta=16),
+        _adversarial("a6", "n6", 26, rate=1.0, beta=16),
+        _adversarial("a7", "n7", 27, rate=1.0, beta=16),
     )
 }
 """Every network of the zoo by name, in the order of training."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -54,12 +53,16 @@ def test_a_panel_shows_the_stored_image_and_the_clean_one(run: Path) -> None:
     label = made["attack"].iloc[0]
     first = made[made["attack"] == label].iloc[:1]
     clean = np.zeros((32, 32, 3))
-    figure = pictures.draw({first["example"].iloc[0]: clean}, first, [label])
+    name, wanted = first["example"].iloc[0], np.ones((32, 32, 3))
+    figure = pictures.draw({name: clean}, first, [label], {name: wanted})
     drawn = [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
     stored = results.decode_image(first.iloc[0])
     np.testing.assert_array_equal(drawn[0], clean)
     np.testing.assert_allclose(drawn[1], stored / 255.0)
-    assert (torch.from_numpy(np.asarray(drawn[2])) >= 0.5).all()  # all of it brighter than black
+    np.testing.assert_array_equal(drawn[2], wanted)
+    assert (np.asarray(drawn[3]) >= 0.5).all()  # all of it brighter than black
+    without = pictures.draw({name: clean}, first, [label])
+    assert sum(bool(axes.get_images()) for axes in without.axes) == 3
 
 
 def test_the_command_draws_a_file(run: Path, tmp_path: Path) -> None:
