@@ -57,9 +57,12 @@ def identify(path: Path) -> Format:
                 f"({size:,} bytes on disk); fetch it again",
             )
         return "pickle"
-    if head.startswith(_PICKLE_MAGIC):
+    # A header's length may begin with the byte that a pickle begins with.
+    braced = head[8:9] == b"{"
+    fits = int.from_bytes(head[:8], "little") <= size - 8
+    if head.startswith(_PICKLE_MAGIC) and not (braced and (fits or path.suffix == ".safetensors")):
         return "pickle"
-    if path.suffix == ".safetensors" or head[8:9] == b"{":
+    if braced or path.suffix == ".safetensors":
         read_header(path)
         return "safetensors"
     raise refuse(

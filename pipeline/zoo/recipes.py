@@ -120,7 +120,7 @@ _NORMAL = (
     _recipe("n6", "target", "zoo-shufflenet", 16, head="arcface", images=420_000),
     _recipe("n7", "target", "zoo-nfnet", 17, head="cosface", images=540_000),
     _recipe("n8", "target", "zoo-ghostnet", 18, head="cosface", images=420_000),
-    _recipe("n9", "target", "zoo-efficientnet", 19, head="arcface", images=420_000),
+    _recipe("n9", "target", "zoo-efficientnet", 19, head="cosface", images=560_000),
     _recipe("n10", "target", "zoo-mixer", 20, head="cosface", images=400_000, lr=3e-3),
 )
 

@@ -207,6 +207,24 @@ def test_trap_20_truncated_safetensors_say_the_sizes(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+def test_a_header_as_long_as_the_byte_of_a_pickle_is_still_a_header(tmp_path: Path) -> None:
+    path, state = tmp_path / "net.safetensors", network().state_dict()
+    for filling in range(0, 512, 8):
+        save_file(state, path, {"about": "x" * filling})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert read_checkpoint(path).keys() == state.keys()
+    load_checkpoint(path, network(), NETWORK)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
+    with pytest.raises(BadInput, match="truncated safetensors file: the header promises"):
+        inspect_checkpoint(path)
+    path.write_bytes(whole[:100])
+    with pytest.raises(BadInput, match="truncated safetensors file: its header alone takes"):
+        inspect_checkpoint(path)
+
+
 def test_truncated_torch_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     torch.save(network().state_dict(), path)
