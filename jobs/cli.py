@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -45,8 +46,19 @@ app.add_typer(heads)
 app.add_typer(surrogates)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gauntlet {metadata.version('gauntlet')}")
+        raise typer.Exit
+
+
 @app.callback()
-def gauntlet() -> None:
+def gauntlet(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print it.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
     """Transferable adversarial attacks at scale.
 
     A job file names surrogates, targets, data and attacks. A run attacks every

@@ -13,6 +13,7 @@ from actors.launch import launch, read_plan
 from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
 from jobs.folders import find_job, new_run_folder
+from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
 from pipeline.problems import BadInput, Problem
@@ -58,7 +59,7 @@ def run(
     if placement is not None:
         overrides.append(Override(("resources", "placement"), placement, "--placement"))
     loaded = loading.open_job(find_job(job), overrides)
-    _refuse_without_heads(loaded.plan)
+    _refuse_without_heads(loaded)
     folder = new_run_folder(loaded.plan.name, loaded.output, out)
     return _carry_out(loaded.plan, folder, address, again=False)
 
@@ -101,16 +102,16 @@ def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int
 def check(job: str, changes: Sequence[str]) -> int:
     """Print what a job comes to."""
     loaded = loading.open_job(find_job(job), list(changes))
-    _refuse_without_heads(loaded.plan)
+    _refuse_without_heads(loaded)
     resolved.print_plan(loaded.plan, _console())
     return OK
 
 
-def _refuse_without_heads(plan: Plan) -> None:
+def _refuse_without_heads(loaded: LoadedJob) -> None:
     # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
     from jobs import heads_commands
 
-    if problems := heads_commands.check(plan):
+    if problems := heads_commands.check(loaded):
         raise BadInput(problems)
 
 

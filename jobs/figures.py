@@ -37,6 +37,13 @@ class Figures:
         return bool(self.verdicts.empty)
 
     @property
+    def why_empty(self) -> str:
+        """A sentence that says why nothing was judged yet."""
+        if results.read(self.run, "failures").empty:
+            return "No verdicts yet: no unit of work has finished."
+        return "No verdicts: nothing that was attacked so far could be judged; see the failures."
+
+    @property
     def several_steps(self) -> bool:
         """Whether an attack was judged at several steps."""
         counts = self.verdicts.groupby("attack")["step"].nunique()

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from jobs.folders import find_job
-from jobs.loading import open_job
+from jobs.loading import LoadedJob, open_job
 from pipeline.attacks.features.fd import TRAIN, FeatureDistribution
 from pipeline.batch import Goal
 from pipeline.data.examples import Examples, open_examples
@@ -99,8 +99,9 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
     return 1 if weak else 0
 
 
-def check(plan: Plan) -> list[Problem]:
-    """Return which heads of a plan's attacks are not there, without building a model."""
+def check(loaded: LoadedJob) -> list[Problem]:
+    """Return which heads of a job's attacks are not there, without building a model."""
+    plan = loaded.plan
     needs = list(needed(plan))
     if not needs:
         return []
@@ -112,7 +113,7 @@ def check(plan: Plan) -> list[Problem]:
         if absent:
             classes = ", ".join(map(str, absent[:8])) + (", ..." if len(absent) > 8 else "")
             what = f"{need.spec.name!r} has no heads in {objective.folder} for class {classes}"
-            problems.append(Problem(f"attacks.{need.attack}.options.fd.heads", f"{what}; {TRAIN}"))
+            problems.append(Problem(loaded.objectives[need.attack], f"{what}; {TRAIN}"))
     return problems
 
 

@@ -52,7 +52,7 @@ def page(run: str) -> str:
     name = str(record.get("name", run))
     body = [f"<h1>{escape(name)}</h1>", _facts(run, record)]
     if figures.empty:
-        body.append("<p>No verdicts yet: no unit of work has finished.</p>")
+        body.append(f"<p>{escape(figures.why_empty)}</p>")
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]

@@ -28,10 +28,12 @@ class LoadedJob:
     Attributes:
         plan: what to run.
         output: folder, or address of an object store, for run folders.
+        objectives: where the job says what each attack's objective is: file, line and field.
     """
 
     plan: Plan
     output: str
+    objectives: tuple[str, ...]
 
 
 def load(path: str | Path, overrides: Sequence[str | Override] = ()) -> Plan:
@@ -132,7 +134,8 @@ def expand(document: Document, folder: Path) -> LoadedJob:
         resources=job.resources,
         seed=job.seed,
     )
-    return LoadedJob(plan, job.output)
+    places = (document.describe(draft.locate(("objective",))) for _, draft in attacks)
+    return LoadedJob(plan, job.output, tuple(places))
 
 
 def _sections(data: Mapping[str, Any], findings: Findings) -> dict[str, Any]:

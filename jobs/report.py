@@ -50,7 +50,7 @@ def print_report(run: str, console: Console, targets: bool = False, steps: bool 
     """
     figures = Figures(run)
     if figures.empty:
-        console.print("no verdicts yet: no unit of work has finished")
+        console.print(figures.why_empty)
     else:
         groups = figures.groups()
         console.print(_table(groups, "group", "attack x target group"))

@@ -113,9 +113,10 @@ class Ask:
         Args:
             points: (B, 3, H, W).
             chosen: position of the surrogate, 0..k-1, int64 (B,) on the CPU.
-            draw: names a separate random draw of this step; the step's own when empty.
+            draw: names a random draw apart from that of `__call__`; the same one when empty.
         """
-        setting = replace(self.setting, draw=draw)
+        names = [name for name in (self.setting.draw, draw) if name]
+        setting = replace(self.setting, draw="/".join(names))
         parts = [
             (position, rows)
             for position in range(self.models)

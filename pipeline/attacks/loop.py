@@ -82,13 +82,16 @@ def run(
     """
     clean = batch.images
     method = attack.method(batch.goal, clean[0].numel() if len(batch) else 1)
+    models = _positions(attack, oracle.models)
+    if not len(batch):
+        return Attacked(clean, _blank(method.steps, 0, len(models)), {})
     stride = Stride(method.ball, clean, method.step_size, method.normalise)
     lost: dict[int, Lost] = {}
     if (fields := method.query.objective.guide()) is not None:
         guiding = run(attack.guide(fields), batch, oracle, seed=seed, quantize=False)
         batch, lost = replace(batch, guide=guiding.images), guiding.lost
     setting = Setting(batch, method.query, seed, method.label, step=0)
-    ask = Ask(oracle, _positions(attack, oracle.models), setting)
+    ask = Ask(oracle, models, setting)
     ask.lost.update(lost)
     points = _start(method, batch, seed)
     memory: Tensor | None = None
@@ -158,6 +161,12 @@ def _verify(points: Tensor, batch: Batch, method: Method, quantized: bool) -> No
         )
 
 
+def _blank(steps: int, examples: int, models: int) -> Trace:
+    """Return the trace of no step, or of no example."""
+    of_models, of_all = torch.zeros(steps, examples, models), torch.zeros(steps, examples)
+    return Trace(of_models, of_models, of_all, of_all, of_all > 0)
+
+
 class _Recorder:
     def __init__(self, clean: Tensor, models: int) -> None:
         self._clean, self._models = clean, models
@@ -167,16 +176,12 @@ class _Recorder:
         self, values: Tensor, weights: Tensor, fallback: Tensor | None, points: Tensor
     ) -> None:
         delta = points - self._clean
-        rms = (
-            l2(delta) / max(1, self._clean[0].numel()) ** 0.5 if len(delta) else delta.new_zeros(0)
-        )
+        rms = l2(delta) / delta[0].numel() ** 0.5
         none = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-        size = linf(delta) if len(delta) else delta.new_zeros(0)
-        self._rows.append((values, weights, size, rms, none if fallback is None else fallback))
+        fell = none if fallback is None else fallback
+        self._rows.append((values, weights, linf(delta), rms, fell))
 
     def trace(self) -> Trace:
         if not self._rows:
-            size, k = len(self._clean), self._models
-            empty = torch.zeros(0, size)
-            return Trace(torch.zeros(0, size, k), torch.zeros(0, size, k), empty, empty, empty > 0)
+            return _blank(0, len(self._clean), self._models)
         return Trace(*(torch.stack(column).cpu() for column in zip(*self._rows, strict=True)))

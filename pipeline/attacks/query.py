@@ -127,6 +127,11 @@ class Surgery(Part):
         """Whether two forward passes of one image differ; see `pipeline.models.streams`."""
         return False
 
+    @property
+    def linear(self) -> bool:
+        """Whether what goes back is linear in the derivative of the outputs, as the chain rule."""
+        return True
+
     @abstractmethod
     def rewrite(self, network: nn.Module) -> nn.Module:
         """Return a new network that shares the parameters; the argument stays as it is.

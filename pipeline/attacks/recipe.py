@@ -365,9 +365,12 @@ class Attack(Spec):
         """
         shared = ("combine", "norm", "epsilon", "epsilon_unit", "surrogates")
         rule = self.combine.partition("/")[0]
+        # Without a budget there is no step size to derive from it.
+        step = {"step_size": self.step_size} if self.epsilon == 0 else {}
         return Attack.model_validate(
             {
                 "name": f"{self.label}/guide",
+                **step,
                 **{name: getattr(self, name) for name in shared},
                 "options": {rule: self.options[rule]} if rule in self.options else {},
                 **fields,

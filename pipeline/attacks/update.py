@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -11,6 +11,10 @@ from torch import Tensor
 from pipeline.attacks.ball import Ball
 from pipeline.attacks.norms import Normaliser, divide, l2, mabs, normalise
 from pipeline.attacks.part import Part, Place, register
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
+    from pipeline.batch import Goal
 
 
 @dataclass(frozen=True)
@@ -124,3 +128,9 @@ class RandomStart(Part):
     """`ball`: uniform in the linf ball; l2: a Gaussian direction of uniform radius. `box`, l2 only:
     a uniform image scaled to the sphere (official IR code). `sign`: all entries of equal size and
     random sign; with `steps: 0` the sign-noise floor of the tables."""
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Refuse a start that the attack's norm does not have."""
+        if self.start == "box" and attack.norm != "l2":
+            return f"pgd: start 'box' is for the norm l2, not {attack.norm}"
+        return None

@@ -43,7 +43,8 @@ class Responder:
         gathered: dict[str, Tensor] = {}
         for part in parts:
             key = (id(batch), f"{part.token} {part!r} {query.surgeries!r}")
-            if not (query.deterministic and not getattr(part, "drawn", True)):
+            drawn = self._model.randomised or not query.deterministic
+            if drawn or getattr(part, "drawn", True):
                 key = (key[0], f"{key[1]} {setting.seed} {setting.attack}")
             if key not in self._known:
                 draws = Draws.keyed(

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.surgery.ia import IntrinsicAttack
@@ -193,7 +194,8 @@ def _judge(
             "ia/probes", 0, 2, (settings.probes, *some.shape[1:]), device=some.device
         )
         probes = (2 * bits - 1).to(some.dtype).transpose(0, 1)
-        criteria.append(alignment(model, some, classes, probes))
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            criteria.append(alignment(model, some, classes, probes))
         with torch.no_grad():
             right += int((model(some).argmax(1) == classes).sum())
     return float(torch.cat(criteria).mean()), right / len(images)

@@ -434,6 +434,21 @@ def test_fi_of_faces_differentiates_the_cosine(goal):
 # -- all -----------------------------------------------------------------------------------------
 
 
+def test_a_base_attack_without_a_budget_has_the_attack_s_step_size():
+    given = {"epsilon": 0, "step_size": "1/255", "steps": 2}
+    attack = with_options("il", attack=given, layer="features")
+    assert attack.guide(attack.objective_for(Goal.TARGETED).guide()).alpha == 1 / 255
+    clean = images(2)
+    assert torch.equal(attacked(attack, targeted(clean), Nonlinear()).images, clean)
+
+
+def test_faces_have_no_probability():
+    attack = with_options("fi", layer="features", of="probability")
+    with pytest.raises(ValueError, match="faces have no 'probability'"):
+        attack.method(Goal.DODGING, 192)
+    attack.method(Goal.UNTARGETED, 192)
+
+
 def every_option(folder):
     """Every field of every objective, with a value that is not its default."""
     return {

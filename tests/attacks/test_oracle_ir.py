@@ -731,6 +731,7 @@ def test_trap_18_every_option_of_every_penalty_changes_something():
         ({"base": "ir-closed", "objective": "fi"}, "ir-closed needs an objective on the outputs"),
         ({"base": "ir-closed", "objective": "margin"}, "'margin' has no curvature"),
         ({"base": "ir-closed", "options": {"ir-closed": {"samples": 2}}}, "only with `self_terms"),
+        ({"base": "linbp+ir-closed"}, "no linear map: set options.linbp.renormalise: false"),
         ({"base": "ir-mean", "options": {"ir-mean": {"samples": 256}}}, "below the grid's 256"),
         ({"base": "ir", "options": {"ir": {"lambda": 1}}}, "Extra inputs"),
     ],
@@ -738,6 +739,22 @@ def test_trap_18_every_option_of_every_penalty_changes_something():
 def test_trap_18_a_wrong_penalty_is_refused_by_name(fields, message):
     with pytest.raises(ValidationError, match=message):
         Attack(**fields)
+
+
+def test_ir_closed_follows_a_linear_backward_pass():
+    options = {"linbp": {"renormalise": False, "start": 0}}
+    given = {"base": "mi+linbp+ir-closed", "options": options, "steps": 2}
+    at = images(2, shape=(3, 32, 32))
+    found = run_float(Attack(**given), class_batch(at), [CifarResNet(2).double().eval()])
+    assert not found.lost
+
+
+def test_an_objective_that_nothing_asks_for_is_refused():
+    loss = {"interaction-only": {"utility": "loss"}}
+    fields = {"base": "pgd+interaction-only", "objective": "logit"}
+    with pytest.raises(ValueError, match="objective 'logit' has no effect, the utility is the mar"):
+        Attack(**fields).method(Goal.UNTARGETED, 192)
+    assert Attack(**fields, options=loss).method(Goal.UNTARGETED, 192).query.penalty is not None
 
 
 def test_faces_refuse_a_margin():

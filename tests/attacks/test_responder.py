@@ -1,11 +1,28 @@
 """What a responder may keep between questions, and what not."""
 
+import pytest
 import torch
+from torch import nn
 
-from pipeline import Batch, Goal
+from pipeline import Batch, Goal, Model
+from pipeline.attacks.loop import run
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
+from pipeline.batch import Task
+from pipeline.models.defences import ResizePad
+from pipeline.oracle import InProcessOracle
 from tests.attacks.toys import SmallNet, class_batch, images, names, oracle
+
+
+class Embedder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 6, 3)
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, images):
+        return self.last(self.first(images).relu().mean((2, 3)))
 
 
 def setting(batch, attack, step=0):
@@ -24,6 +41,27 @@ def test_equal_ids_with_other_labels_are_another_batch():
     fresh = oracle(SmallNet(0)).gradients(setting(second, Attack()), asked)[0].gradient
     assert not torch.equal(a, b)
     assert torch.equal(b, fresh)
+
+
+@pytest.mark.parametrize("objective", ["cosine", "fi"])
+def test_a_randomised_surrogate_forgets_another_attack_and_another_seed(objective):
+    batch = Batch(names(2), images(2), Goal.DODGING, references=images(2, seed=3))
+    options = {"fi": {"layer": "first"}} if objective == "fi" else {}
+    attacks = [Attack(name=n, base="mi", steps=3, objective=objective, options=options)
+               for n in "ab"]  # fmt: skip
+
+    def randomised():
+        return InProcessOracle(
+            [Model(Embedder().double(), name="m", task=Task.VERIFICATION, defence=ResizePad(0.7))]
+        )
+
+    used = randomised()
+    run(attacks[0], batch, used, seed=1)
+    run(attacks[1], batch, used, seed=2)
+    after = run(attacks[1], batch, used, seed=1, quantize=False)
+    alone = run(attacks[1], batch, randomised(), seed=1, quantize=False)
+    assert torch.equal(after.images, alone.images)
+    assert torch.equal(after.trace.values, alone.trace.values)
 
 
 def test_a_held_graph_serves_its_own_question_only():

@@ -188,6 +188,26 @@ def test_trap_11_only_pgd_starts_at_random():
         assert not torch.equal(moved.images, batch.images)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base": "vr-mi+ir", "options": {"ir": {"grid": 4}}, "combine": "svre"},
+        {"base": "pi-rap-ghost", "options": {"ghost": {"p": 0.1}}},
+        {"base": "mi", "options": {"mi": {"norm": "l1"}}, "combine": "rgea"},
+        {"base": "ir-closed"},
+        {"base": "i", "objective": "fi", "options": {"fi": {"layer": "0"}}},
+        {"base": "i", "objective": "il", "options": {"il": {"layer": "0"}}},
+    ],
+    ids=lambda given: "-".join(map(str, list(given.values())[:1])) + str(given.get("objective")),
+)
+def test_an_empty_batch_comes_back_empty(given):
+    nobody = class_batch(images(2)).rows(torch.tensor([], dtype=torch.int64))
+    done = run_float(Attack(steps=3, **given), nobody, [SmallNet(0)])
+    assert len(done.images) == 0
+    assert done.trace.values.shape == (3, 0, 1)
+    assert not done.lost
+
+
 @pytest.mark.parametrize("combine", ["ens", "svre", "ens-logits"])
 def test_trap_13_models_are_left_as_they_were(combine):
     nets = [SmallNet(0), SmallNet(1)]
@@ -327,6 +347,15 @@ def test_trap_18_every_field_of_an_attack_changes_something():
         ({"combine": "rgae"}, "unknown combination rule 'rgae'; did you mean 'rgea'"),
         ({"combine": "ens/logits"}, "other rules without a slash"),
         ({"objective": "crossentropy"}, "did you mean 'cross-entropy'"),
+        ({"base": "pgd", "options": {"pgd": {"start": "box"}}}, "'box' is for the norm l2, not li"),
+        (
+            {"base": "ghost", "options": {"ghost": {"p": 0.1, "per_channel": False}}},
+            "per_channel has an effect only on skips",
+        ),
+        (
+            {"objective": "il", "options": {"il": {"coefficient": 2}}},
+            "coefficient has an effect only with `form: flexible`",
+        ),
         ({"epsilon_unit": "rms"}, "epsilon_unit belongs to the l2 norm"),
         ({"epsilon": "8/225x"}, "expected a number such as"),
         ({"step_size": "eps/0"}, "division by zero"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,10 @@ def test_help_teaches(command: tuple[str, ...], words: list[str]) -> None:
     assert result.exit_code == 0
     for word in words:
         assert word in result.output
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert gauntlet("--version").output == f"gauntlet {metadata.version('gauntlet')}\n"
 
 
 def test_help_does_not_wait_for_torch() -> None:

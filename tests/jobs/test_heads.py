@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from actors.launch import launch
 from jobs import heads_commands as heads
 from jobs.heads import heads as app
-from jobs.loading import load
+from jobs.loading import load, open_job
 from pipeline import results
 from pipeline.problems import BadInput
 from pipeline.surrogates.heads import image_hashes, read_head
@@ -61,12 +61,13 @@ def files(folder: Path) -> list[Path]:
 def test_a_job_gets_the_heads_that_its_attack_needs(tmp_path, capsys):
     job = write(tmp_path)
     plan = load(job)
-    before = heads.check(plan)
-    assert [problem.where for problem in before] == ["attacks.1.options.fd.heads"] * 2
+    line = 1 + Path(job).read_text().splitlines().index("    objective: fd")
+    before = heads.check(open_job(job))
+    assert [problem.where for problem in before] == [f"{job}:{line}: attacks[1].objective"] * 2
     assert "'s0' has no heads in" in str(before[0])
     assert "for class 0, 1, 2; train them with: gauntlet heads train JOB" in str(before[0])
     assert heads.train(job, [], None, 5000) == 0
-    assert heads.check(plan) == []
+    assert heads.check(open_job(job)) == []
     assert len(files(tmp_path)) == 6  # two surrogates, three wanted classes
     assert "s0, 1: 0 heads are there, 3 to train" in capsys.readouterr().out
     # The attacked images have trained no head.
@@ -107,7 +108,7 @@ def test_other_settings_and_other_weights_need_other_heads(tmp_path):
         "attacks.1.options.fd.layer='0'",
         "attacks.1.options.fd.training.hidden=9",
     ):
-        assert heads.check(load(job, [change])), change
+        assert heads.check(open_job(job, [change])), change
 
 
 def test_images_of_another_job_and_fewer_of_them(tmp_path):
@@ -148,7 +149,7 @@ def test_a_job_without_fd_needs_no_heads(tmp_path):
     start = JOB.index("  - base: mi")
     job = write(tmp_path, (JOB[start : JOB.index("resources")].replace(
         "HEADS", str(tmp_path / "heads")), ""))  # fmt: skip
-    assert heads.check(load(job)) == []
+    assert heads.check(open_job(job)) == []
     with pytest.raises(BadInput, match="no attack has `objective: fd`"):
         heads.train(job, [], None, 5000)
 

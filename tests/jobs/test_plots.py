@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -111,6 +112,16 @@ def test_nothing_to_draw_yet(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "nothing to draw" in result.stderr
     assert "No verdicts yet" in page(str(folder))
+
+
+def test_a_run_whose_examples_all_failed_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", attacks=())
+    failed = {"example": ["a"], "stage": ["attack"], "reason": ["not finite"]}
+    (folder / "failures").mkdir(exist_ok=True)
+    pd.DataFrame(failed).to_parquet(folder / "failures" / "u.parquet")
+    for told in (gauntlet("report", str(folder)).output, page(str(folder))):
+        assert "nothing that was attacked so far could be judged" in told
+        assert "not finite" in told
 
 
 def test_a_drawing_starts_with_its_element(run: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -179,6 +180,54 @@ class Depends(nn.Module):
         if values.sum() > 0:  # what cannot be traced
             return values
         return -values
+
+
+class Overwriting(nn.Module):
+    """Overwrites a value (a view of it) and reads it afterwards."""
+
+    def __init__(self, how: Callable[[Tensor], Tensor], kept: bool = False) -> None:
+        super().__init__()
+        self.conv, self.how, self.kept = nn.Conv2d(3, 4, 3, padding=1), how, kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        y = self.how(x)
+        return y.flatten(1).sum(1) if self.kept else x.flatten(1).sum(1) + y.flatten(1).sum(1)
+
+
+@pytest.mark.parametrize(
+    "overwrite",
+    [
+        lambda x: F.leaky_relu_(x, 0.1),
+        lambda x: F.elu_(x),
+        lambda x: F.hardtanh_(x, 0, 1),
+        lambda x: torch.clamp_(x, min=0),
+        lambda x: x.mul_(2),
+    ],
+    ids=["leaky_relu_", "elu_", "hardtanh_", "clamp_", "mul_"],
+)
+def test_functions_that_overwrite_have_a_pure_form(overwrite: Callable[[Tensor], Tensor]) -> None:
+    made, at = Overwriting(overwrite).eval(), torch.rand(2, 3, 8, 8)
+    graph = trace(made)
+    assert torch.equal(graph(at), made(at))
+    names = [getattr(n.target, "__name__", str(n.target)) for n in graph.graph.nodes]
+    assert not [name for name in names if name.endswith("_") and not name.endswith("__")]
+
+
+def test_an_overwritten_view_of_what_is_read_later_is_refused() -> None:
+    def halves(x: Tensor) -> Tensor:
+        one, other = x.chunk(2, 1)
+        return F.relu(one, inplace=True) + other
+
+    def flat(x: Tensor) -> Tensor:
+        return F.relu(x.flatten(2), inplace=True)
+
+    at = torch.rand(2, 3, 8, 8)
+    with pytest.raises(ValueError, match="'relu' overwrites 'flatten', which shares its memory wi"):
+        trace(Overwriting(flat).eval())
+    for made in (Overwriting(flat, kept=True).eval(), Overwriting(halves, kept=True).eval()):
+        with torch.no_grad():  # autograd does not let a part be overwritten
+            assert torch.equal(trace(made)(at), made(at))
 
 
 def test_an_untraceable_network_is_named_with_the_line_at_fault() -> None:

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import Attack, Batch, Goal
+from pipeline.attacks.ask import Ask
 from pipeline.attacks.loop import run
 from pipeline.attacks.query import Question, Setting, Surgery
 from pipeline.attacks.surgery.ghost import GhostNetwork
 from pipeline.attacks.surgery.ia import IntrinsicAttack
 from pipeline.attacks.surgery.linbp import LinearBackpropagation
 from pipeline.attacks.surgery.sgm import SkipGradient
+from pipeline.attacks.update import Stride
 from pipeline.models.adapter import adapt
 from pipeline.models.architectures.cifar_resnet import CifarResNet
 from pipeline.models.graph import residuals, trace
@@ -133,3 +135,22 @@ def test_both_copies_of_a_renormalised_branch_are_the_same_ghost() -> None:
         n for n in graph.graph.nodes if getattr(n.target, "__name__", "") == "erode_features"
     ]
     assert len({n.args[2] for n in erosions}) < len(erosions)
+
+
+@pytest.mark.parametrize("draw", ["", "rap/0"])
+def test_svre_s_control_variate_is_the_ghost_that_the_ensemble_asked(draw: str) -> None:
+    given = batch(2)
+    of = Attack(
+        base="i-ghost",
+        combine="svre",
+        options={"svre": {"inner": 1, "normalised": False}, "ghost": {"p": 0.1}},
+    )
+    method = of.method(given.goal, given.images[0].numel())
+    stride = Stride(method.ball, given.images, method.step_size, method.normalise)
+    oracle = InProcessOracle([adapt(small(), name="a"), adapt(small(), name="b")])
+    asked = Ask(oracle, [0, 1], Setting(given, method.query, 0, of.label, 0))
+    asked = asked.with_query(method.query, draw)
+    # With one inner step the variate and what it corrects are the same gradient.
+    found = method.rule.direction(given.images, asked, stride).direction
+    wanted = asked(given.images).gradients.mean(0)
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-12 * float(wanted.abs().max()))

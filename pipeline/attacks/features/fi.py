@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from pipeline.attacks.query import Forward, Known, Surrogate, towards
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 from pipeline.spec import Probability
+
+if TYPE_CHECKING:
+    from pipeline.attacks.recipe import Attack
 
 _ROWS = 128
 """Most masked images in one pass, unless the batch itself is larger: bounds memory."""
@@ -45,6 +48,12 @@ class FeatureImportance(FeatureObjective):
     of: Literal["logit", "probability"] = "logit"
     """Classification: what is differentiated; the softmax probability has vanishing gradients on
     images that the surrogate is sure of."""
+
+    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+        """Refuse a probability where there are no classes."""
+        if goal is not None and goal.task is Task.VERIFICATION and self.of == "probability":
+            return "fi: faces have no 'probability'; what is differentiated is the cosine"
+        return None
 
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
         """Return ``weights``, Delta, (B, F)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from pipeline.attacks.features.objective import FeatureObjective
@@ -18,6 +18,9 @@ from pipeline.draws import Draws
 
 if TYPE_CHECKING:
     from pipeline.attacks.recipe import Attack
+
+
+_COEFFICIENT = 0.8
 
 
 @register
@@ -41,8 +44,15 @@ class IntermediateLevel(FeatureObjective):
     """Updates of the base attack."""
     form: Literal["projection", "flexible"] = "projection"
     """What is raised."""
-    coefficient: float = Field(0.8, ge=0)
-    """flexible: weight of the length; the official code has 0.8 for ImageNet, 5 for CIFAR-10."""
+    coefficient: float | None = Field(None, ge=0)
+    """Weight of the length, 0.8 by default; only with `form: flexible`. The official code has 0.8
+    for ImageNet, 5 for CIFAR-10."""
+
+    @model_validator(mode="after")
+    def _used(self) -> IntermediateLevel:
+        if self.form == "projection" and self.coefficient is not None:
+            raise ValueError("coefficient has an effect only with `form: flexible`")
+        return self
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Refuse a base attack that does not exist."""
@@ -78,4 +88,5 @@ class IntermediateLevel(FeatureObjective):
         length = torch.linalg.vector_norm(moved, dim=1)
         unit = divide(reference, l2(reference))
         angle = (moved * unit).sum(1) / torch.where(length > 0, length, 1.0)
-        yield angle + self.coefficient * divide(length, l2(reference))
+        weight = _COEFFICIENT if self.coefficient is None else self.coefficient
+        yield angle + weight * divide(length, l2(reference))

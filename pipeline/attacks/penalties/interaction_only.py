@@ -13,7 +13,7 @@ from pipeline.attacks.part import Place, register
 from pipeline.attacks.penalties.coalitions import unions
 from pipeline.attacks.penalties.interaction import CLEAN, InteractionPenalty, outputs_of_clean
 from pipeline.attacks.query import Forward, Known, Objective
-from pipeline.batch import Goal
+from pipeline.batch import Goal, Task
 from pipeline.draws import Draws
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ class InteractionOnly(InteractionPenalty):
             )
         if starts and (self.official_start or not self.guard):
             return "interaction-only: official_start and guard have no effect on a random start"
+        if attack.objective is not None and goal is not None:
+            default = "margin" if goal.task is Task.CLASSIFICATION else "loss"
+            if (chosen := self.utility or default) != "loss":
+                return (
+                    f"interaction-only: objective {attack.objective!r} has no effect, the utility "
+                    f"is the {chosen}; leave it out, or set options.interaction-only.utility: loss"
+                )
         return super().objection(attack, goal)
 
     def coalitions(self, draws: Draws, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pipeline.attacks.part import register
 from pipeline.attacks.penalties.expansion import Expansion
 from pipeline.attacks.penalties.interaction import CLEAN, no_outputs
-from pipeline.attacks.query import Forward, Known, Objective, Penalty, Surrogate
+from pipeline.attacks.query import Forward, Known, Objective, Penalty, Surgery, Surrogate
 from pipeline.batch import Batch, Goal
 from pipeline.draws import Draws
 from pipeline.interactions.cells import Grid
@@ -36,7 +36,7 @@ class ClosedForm(Penalty):
     lambda_sum = 0.104 (32 of 256 cells) with the self terms removed.
 
     W^T delta is found by differentiating the backward pass, which is linear in its cotangent: this
-    needs no forward-mode rule, and follows a surgery's backward pass.
+    needs no forward-mode rule, and follows a surgery's backward pass, if that is linear, too.
     """
 
     token = "ir-closed"
@@ -72,6 +72,13 @@ class ClosedForm(Penalty):
         """Return why the penalty cannot take part in an attack, or None."""
         if attack.objective in ("logit", "margin"):
             return f"ir-closed: {attack.objective!r} has no curvature in the outputs, use 'ir'"
+        for part in attack.parts:
+            if isinstance(part, Surgery) and not part.linear:
+                return (
+                    f"ir-closed differentiates the backward pass, which {part.token}'s "
+                    f"renormalisation makes no linear map: set options.{part.token}.renormalise: "
+                    "false"
+                )
         return no_outputs(self.token, attack)
 
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, fx, nn
 
 from pipeline.attacks.part import register
@@ -107,6 +107,12 @@ class GhostNetwork(Surgery):
     without residual sums."""
     per_channel: bool = True
     """Whether each channel draws its own eta (official code), not each layer one (paper)."""
+
+    @model_validator(mode="after")
+    def _used(self) -> GhostNetwork:
+        if not self.per_channel and self.p is not None and not self.tau:
+            raise ValueError("per_channel has an effect only on skips: give tau, too")
+        return self
 
     @property
     def randomised(self) -> bool:

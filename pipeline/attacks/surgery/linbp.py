@@ -137,6 +137,11 @@ class LinearBackpropagation(Surgery):
     renormalise: bool = True
     """Whether each branch's gradient gets the norm of the normal one, per example."""
 
+    @property
+    def linear(self) -> bool:
+        """Whether no gradient is brought to another's norm."""
+        return not self.renormalise
+
     def rewrite(self, network: nn.Module) -> nn.Module:
         """Return the network with linearised activations; the outputs are the same bits."""
         graph = trace(network)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.graph.operations import function_name, is_constant, keeps_value
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -21,8 +22,20 @@ _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
     operator.isub: operator.sub,
     operator.imul: operator.mul,
     operator.itruediv: operator.truediv,
-    torch.relu_: torch.relu,
+    operator.ipow: operator.pow,
 }
+# Operations whose result is memory of their input, or can be.
+# fmt: off
+_VIEWS = frozenset(
+    {
+        "view", "view_as", "reshape", "flatten", "unflatten", "transpose", "permute", "movedim",
+        "squeeze", "unsqueeze", "expand", "narrow", "select", "getitem", "chunk", "split",
+        "unbind", "detach", "contiguous", "t", "swapaxes",
+    }
+)
+# fmt: on
+_VIEW_LAYERS = (nn.Flatten, nn.Unflatten)
+_SPLITS = frozenset({"chunk", "split", "unbind"})
 
 
 def trace(network: nn.Module) -> fx.GraphModule:
@@ -37,7 +50,8 @@ def trace(network: nn.Module) -> fx.GraphModule:
             it is; the graph shares the parameters' memory and has its own buffers.
 
     Raises:
-        ValueError: when the forward pass depends on values; it names the line at fault.
+        ValueError: when the forward pass depends on values, or overwrites a view of what it reads
+            later; it names the line or the operations at fault.
     """
     twin = frozen_copy(network)
     if isinstance(twin, fx.GraphModule):
@@ -152,15 +166,40 @@ def _keep_inputs(graph: fx.GraphModule) -> None:
     for node in overwriting:
         overwritten = node.args[0]
         if isinstance(overwritten, fx.Node):
+            _refuse_shared(graph, overwritten, node, order)
             for reader in list(overwritten.users):
                 if order[reader] > order[node]:
                     reader.replace_input_with(overwritten, node)
 
 
+def _refuse_shared(
+    graph: fx.GraphModule, overwritten: fx.Node, node: fx.Node, order: dict[fx.Node, int]
+) -> None:
+    """Refuse an overwritten view if what it is a view of, or another view, is read later."""
+    view = overwritten
+    while _is_view(graph, view) and isinstance(base := view.args[0], fx.Node):
+        for other in base.users:
+            parts = function_name(base) in _SPLITS and other.args[1:] != view.args[1:]
+            if other in (view, node) or parts or is_constant(other):
+                continue
+            readers = [other, *other.users] if _is_view(graph, other) else [other]
+            if any(order[reader] > order[node] for reader in readers):
+                raise ValueError(
+                    f"{node.name!r} overwrites {overwritten.name!r}, which shares its memory with "
+                    f"{base.name!r}, and {other.name!r} reads that: leave out its `inplace`"
+                )
+        view = base
+
+
+def _is_view(graph: fx.GraphModule, node: fx.Node) -> bool:
+    layer = isinstance(_module(graph, node), _VIEW_LAYERS)
+    return layer or function_name(node) in _VIEWS or keeps_value(graph, node)
+
+
 def _make_pure(node: fx.Node) -> bool:
     """Make a function leave its input alone; return whether it did not do so before."""
-    if node.op == "call_function" and node.target in _IN_PLACE:
-        node.target = _IN_PLACE[node.target]
+    if node.op == "call_function" and (function := _pure_function(node.target)) is not None:
+        node.target = function
         return True
     if node.op == "call_method":
         name = str(node.target)
@@ -169,6 +208,17 @@ def _make_pure(node: fx.Node) -> bool:
             node.target = pure
             return True
     return node.op == "call_function" and _drop_flag(node)
+
+
+def _pure_function(target: Any) -> Callable[..., Any] | None:
+    """Return the function that leaves its input alone, for one of torch's that does not."""
+    if target in _IN_PLACE:
+        return _IN_PLACE[target]
+    name = getattr(target, "__name__", "")
+    if not name.endswith("_") or name.endswith("__"):
+        return None
+    found = getattr(nn.functional, name[:-1], None) or getattr(torch, name[:-1], None)
+    return found if callable(found) else None
 
 
 def _drop_flag(node: fx.Node) -> bool:
