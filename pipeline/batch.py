@@ -58,6 +58,9 @@ class Batch:
 
     def __post_init__(self) -> None:
         size = len(self.ids)
+        if not isinstance(self.images, Tensor):
+            found = type(self.images).__name__
+            raise TypeError(f"images must be a tensor ({size}, 3, H, W), got {found}")
         if self.images.ndim != 4 or self.images.shape[:2] != (size, 3):
             raise ValueError(
                 f"images must have shape ({size}, 3, H, W), got {tuple(self.images.shape)}"
@@ -77,6 +80,17 @@ class Batch:
             raise ValueError(f"goal {self.goal.value!r} needs {need}")
         if len(given) != size:
             raise ValueError(f"{need} has {len(given)} rows for {size} examples")
+        for field in ("labels", "wanted"):
+            classes = getattr(self, field)
+            if classes is None:
+                continue
+            kind = classes.dtype if isinstance(classes, Tensor) else type(classes).__name__
+            if kind != torch.int64 or classes.ndim != 1:
+                raise TypeError(f"{field} must be an int64 tensor ({size},), got {kind}")
+        if self.references is not None and (
+            not isinstance(self.references, Tensor) or self.references.ndim != 4
+        ):
+            raise TypeError(f"references must be a tensor of images ({size}, 3, H, W)")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -55,7 +55,9 @@ def attack(
     Raises:
         ValueError: when the shapes or the goal do not fit, when images are outside [0, 1], or when
             a surrogate's answer for an example is not finite (the example is named).
+        TypeError: when an argument is of another type than above.
     """
+    _refuse_other_than_attack(recipe)
     batch, surrogates = _posed(models, images, labels, Goal(goal), ids)
     oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
     with torch.enable_grad():
@@ -97,7 +99,9 @@ def gradient_cosines(
 
     Raises:
         ValueError: as `attack` does, and when the objective needs a base attack first.
+        TypeError: as `attack` does.
     """
+    _refuse_other_than_attack(recipe)
     batch, surrogates = _posed(models, images, labels, Goal(goal), ids)
     oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
     method = (recipe or Attack()).method(batch.goal, images[0].numel() if len(batch) else 1)
@@ -122,6 +126,10 @@ def _posed(
     ids: Sequence[str] | None,
 ) -> tuple[Batch, list[Model]]:
     """Return the batch and the models, as a run has them."""
+    if isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList):
+        raise TypeError(f"models must be a list, got one {type(models).__name__}: write [net]")
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
     if images.numel() and not (float(images.min()) >= 0 and float(images.max()) <= 1):
         raise ValueError(
             f"images must be in [0, 1], got [{float(images.min()):g}, {float(images.max()):g}]; "
@@ -135,6 +143,11 @@ def _posed(
         for index, model in enumerate(models)
     ]
     return batch, surrogates
+
+
+def _refuse_other_than_attack(recipe: Attack | None) -> None:
+    if recipe is not None and not isinstance(recipe, Attack):
+        raise TypeError(f"recipe must be an Attack, got {recipe!r}: write Attack(base='di-ti-mi')")
 
 
 def _refuse_lost(lost: Mapping[int, Lost], examples: int) -> None:

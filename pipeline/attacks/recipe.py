@@ -196,6 +196,16 @@ class Attack(Spec):
         if self.epsilon_unit is not None and self.norm != "l2":
             raise ValueError("epsilon_unit belongs to the l2 norm")
         _ = self.rule
+        if self.epsilon > 1 and not (self.norm == "l2" and self.epsilon_unit == "abs"):
+            raise ValueError(
+                f"epsilon is in [0, 1] units: {self.epsilon:g} is more than the range "
+                f"of a pixel; is {self.epsilon:g}/255 meant?"
+            )
+        if self.alpha > 1 and self.normaliser in ("sign", "l2rms") and self.step_size is not None:
+            raise ValueError(
+                f"step_size is in [0, 1] units: {self.alpha:g} is more than the range "
+                f"of a pixel; is {self.alpha:g}/255 meant?"
+            )
         if self._update.token == "ni" and self.normaliser not in ("sign", "l2rms"):
             raise ValueError("ni looks ahead only under `normalise: sign` or `l2rms`")
         if self.epsilon == 0 and self.steps and self.step_size is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -132,8 +133,8 @@ def adapt(
     *,
     name: str = "model",
     task: Task = Task.CLASSIFICATION,
-    mean: Triple | None = None,
-    std: Triple | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     input_size: tuple[int, int] | None = None,
     channels: Literal["rgb", "bgr"] = "rgb",
 ) -> Model:
@@ -147,15 +148,29 @@ def adapt(
         module: takes (B, 3, H, W), returns logits (B, C) or embeddings (B, D).
         name: what results call it.
         task: what the output is for.
-        mean: per channel, in [0, 1] units and the module's channel order.
-        std: per channel, in [0, 1] units.
+        mean: per channel, in [0, 1] units and the module's channel order; 0 by default.
+        std: per channel, in [0, 1] units; 1 by default.
         input_size: height and width to resize to (bilinear); any size by default.
         channels: channel order that the module wants.
+
+    Raises:
+        ValueError: when mean or std is not three numbers.
     """
     preprocessing = Preprocessing(
         input_size=None if input_size is None else (input_size[0], input_size[1]),
-        mean=None if mean is None else (mean[0], mean[1], mean[2]),
-        std=None if std is None else (std[0], std[1], std[2]),
+        mean=_triple("mean", mean),
+        std=_triple("std", std),
         channels=channels,
     )
     return Model(frozen_copy(module), name=name, task=task, preprocessing=preprocessing)
+
+
+def _triple(field: str, values: Sequence[float] | None) -> Triple | None:
+    if values is None:
+        return None
+    try:
+        red, green, blue = map(float, values)
+    except (TypeError, ValueError):
+        what = f"{field} must be three numbers, one a channel, got {values!r}"
+        raise ValueError(what) from None
+    return red, green, blue

@@ -8,6 +8,7 @@ interrupted is done again and replaces its own files, so that every row is there
 from __future__ import annotations
 
 import json
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,38 @@ class RunFolder:
         """Return whether a file of the run is there."""
         found = self._fs.get_file_info(self._path(name)).type
         return bool(found != fs.FileType.NotFound)
+
+    def obstacle(self) -> str | None:
+        """Return why nothing can be written here, if that is so; leave nothing behind.
+
+        Object stores are not asked.
+        """
+        if not self._local:
+            return None
+        root = Path(self._root)
+        missing: list[Path] = []
+        try:
+            there = root
+            while not there.exists():
+                missing.append(there)
+                there = there.parent
+            if not there.is_dir():
+                return f"{there} is a file; expected a folder"
+            made: list[Path] = []
+            try:
+                # Tried, because permissions do not tell: a file system may refuse even root.
+                for folder in reversed(missing):
+                    folder.mkdir()
+                    made.append(folder)
+                with tempfile.TemporaryFile(dir=root):
+                    pass
+            finally:
+                for folder in reversed(made):
+                    folder.rmdir()
+        except OSError as error:
+            verb = "created" if missing else "written to"
+            return f"{self.location} cannot be {verb}: {error.strerror or error}"
+        return None
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that it is there whole or not at all."""

@@ -356,6 +356,10 @@ def test_trap_18_every_field_of_an_attack_changes_something():
             {"objective": "il", "options": {"il": {"coefficient": 2}}},
             "coefficient has an effect only with `form: flexible`",
         ),
+        ({"epsilon": 8}, r"epsilon is in \[0, 1\] units: 8 .* is 8/255 meant"),
+        ({"norm": "l2", "epsilon": 2}, "epsilon is in"),
+        ({"step_size": 2}, r"step_size is in \[0, 1\] units"),
+        ({"base": "rap", "options": {"rap": {"epsilon_n": 16}}}, "less than or equal to 1"),
         ({"epsilon_unit": "rms"}, "epsilon_unit belongs to the l2 norm"),
         ({"epsilon": "8/225x"}, "expected a number such as"),
         ({"step_size": "eps/0"}, "division by zero"),
@@ -388,6 +392,15 @@ def test_library_use_in_five_lines_on_float_images():
         attack(nets, clean * 255, labels)
     with pytest.raises(ValueError, match="labels has 3 rows"):
         attack(nets, clean, labels[:3])
+    for wrong, message in (
+        ((nets[0], clean, labels), "models must be a list, got one SmallNet"),
+        ((nets, clean.numpy(), labels), "images must be a tensor"),
+        ((nets, clean, [0, 1, 2, 3]), "labels must be an int64 tensor"),
+        ((nets, clean, labels.float()), "labels must be an int64 tensor"),
+        ((nets, clean, labels, "di-ti-mi"), "recipe must be an Attack, got 'di-ti-mi'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            attack(*wrong)
     broken = linear(vectors(1)[0] * torch.inf)
     with pytest.raises(ValueError, match="first is '0', step 0, surrogate 'model-0'"):
         attack([broken], images(2), torch.zeros(2, dtype=torch.int64))

@@ -167,3 +167,13 @@ def test_fingerprints_tell_weights_from_what_is_around_them() -> None:
     assert plain.fingerprint != scaled.fingerprint
     assert plain.fingerprint == adapt(module, name="other").fingerprint
     assert adapt(Stateful()).weights_fingerprint != plain.weights_fingerprint
+
+
+@pytest.mark.parametrize("mean", [0.5, (0.5,), "abc"])
+def test_a_mean_that_is_not_three_numbers_is_refused(mean):
+    with pytest.raises(ValueError, match="mean must be three numbers, one a channel"):
+        adapt(Echo(), mean=mean)
+
+
+def test_a_mean_may_be_a_tensor():
+    assert adapt(Echo(), mean=torch.tensor(MEAN)).mean.flatten().tolist() == pytest.approx(MEAN)

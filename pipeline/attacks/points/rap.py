@@ -26,7 +26,7 @@ class ReversePerturbation(QueryPoint):
     token = "rap"
     paper = "Qin 2022"
     cost = "(inner + 1) k = 9k; k before the late start"
-    epsilon_n: Annotated[Quantity, Field(ge=0)] = 16 / 255
+    epsilon_n: Annotated[Quantity, Field(ge=0, le=1)] = 16 / 255
     """Radius of the inner ball in [0, 1] units; 0 switches RAP off."""
     inner: int = Field(8, ge=0)
     """Inner steps."""
