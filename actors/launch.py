@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import ray
@@ -36,6 +37,18 @@ def read_plan(folder: str) -> Plan:
     return Plan.model_validate_json(store.read("plan.json"))
 
 
+def units_of_complete(folder: str) -> int | None:
+    """Return how many units a run has if they are all finished, None if some work is left."""
+    store = RunFolder(folder)
+    if not store.exists("manifest.json"):
+        return None
+    record = json.loads(store.read("manifest.json"))
+    units = record.get("units", {"done": 0, "failed": 0})
+    if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
+        return None
+    return int(units["done"])
+
+
 def launch(
     plan: Plan,
     folder: str,
@@ -54,7 +67,7 @@ def launch(
         resume: go on with the run in the folder instead of starting one.
 
     Raises:
-        BadInput: when the folder holds a run already, or holds none to resume.
+        BadInput: when the folder holds a run already, holds none to resume, or cannot be written.
     """
     progress = progress or Silent()
     store = RunFolder(folder)
@@ -64,6 +77,8 @@ def launch(
         raise BadInput(
             Problem(folder, f"holds a run already; go on with `gauntlet resume {folder}`")
         )
+    if obstacle := store.obstacle():
+        raise BadInput(Problem(folder, obstacle))
     engine = _engine(plan, address, progress)
     try:
         if not resume:

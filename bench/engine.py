@@ -30,7 +30,7 @@ from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
 from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import configure
+from pipeline.run.models import configure, device
 from pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 4 / 255
@@ -71,7 +71,7 @@ def bare_loop(
             rms = d.square().mean((1, 2, 3), keepdim=True).sqrt()
             x = x + alpha * d / rms
         x = torch.minimum(torch.maximum(x, clean - EPSILON), clean + EPSILON).clamp(0, 1)
-    return (x * 255).round() / 255
+    return ((x * 255).round() / 255).cpu()
 
 
 def seconds(task: Callable[[], object]) -> float:
@@ -102,6 +102,7 @@ def engine_against_bare(
     median over the batches, so that a burst of other load on the machine spoils one of them only.
     """
     configure(plan.resources, 2)
+    work = [batch.to(device()) for batch in work]
     surrogates = LocalSurrogates(plan)
     models = list(surrogates.models.values())
     found = {}

@@ -31,7 +31,7 @@ from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
 from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import configure
+from pipeline.run.models import configure, device
 from pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 8 / 255
@@ -74,7 +74,7 @@ def _alone(model: Model, clean: Tensor, label: Tensor, given: Attack) -> Tensor:
         loss = F.cross_entropy(model(leaf), label, reduction="sum")
         drawn = torch.randint(GRID**2, (SETS, CELLS), generator=generator)
         cells = torch.zeros(SETS, GRID**2).scatter(1, drawn, 1.0).reshape(SETS, 1, GRID, GRID)
-        inside = cells.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        inside = cells.to(clean).repeat_interleave(side, 2).repeat_interleave(side, 3)
         delta = leaf - clean
         outputs = [
             model(clean + delta),
@@ -105,6 +105,8 @@ def bare_passes(model: Model, clean: Tensor, labels: Tensor, steps: int, rows: i
 def seconds(task: Callable[[], object]) -> float:
     started = time.perf_counter()
     task()
+    if device().type == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
@@ -122,7 +124,7 @@ def ratios(count: int, steps: int, size: int, rows: int) -> dict[str, float]:
     folded = next(iter(engine.models.values()))
     unfolded = next(iter(plain.models.values()))
     found: dict[str, list[float]] = {"loop": [], "bare": [], "closed": []}
-    work = list(batches(count, size))
+    work = [batch.to(device()) for batch in batches(count, size)]
     for warm in (True, False):
         for index, batch in enumerate(work[:1] if warm else work):
             t = 1 if warm else steps
@@ -151,10 +153,17 @@ def status(field: str) -> float:
 def peak(token: str, size: int, rows: int) -> None:
     """Run one step in a process of its own; print how far its peak lies above its start, in MiB.
 
-    Reads what Linux keeps of a process; `ru_maxrss` would begin at the size of the parent.
+    On a GPU that is the memory of its tensors. On a CPU it reads what Linux keeps of a process;
+    `ru_maxrss` would begin at the size of the parent.
     """
     engine, batch = surrogates(rows), next(batches(size, size))
     engine.attack(attack(token, 1), next(batches(1, 1)))  # libraries set up their own buffers
+    if device().type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        engine.attack(attack(token, 1), batch)
+        print((torch.cuda.max_memory_allocated() - held) / 2**20)
+        return
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     before = status("VmRSS")
     engine.attack(attack(token, 1), batch)
@@ -184,12 +193,15 @@ def main() -> None:
     found = ratios(given.images, given.steps, given.batch, given.rows)
     few = (given.rows // 4, given.rows)
     memory = {token: peaks(token, given.batch, few) for token in ("ir", "ir-closed")}
+    on_gpu = device().type == "cuda"
+    where = torch.cuda.get_device_name() if on_gpu else f"{given.threads} threads"
     title = (
         f"ResNet-20, {given.images} images, {given.steps} steps, batch {given.batch}, "
-        f"{given.rows} rows a pass, {given.threads} threads; demanded in brackets"
+        f"{given.rows} rows a pass, {where}; demanded in brackets"
     )
     table = Table("what", "measured", title=title)
-    table.add_row("one-by-one loop / ir (at least 1.3)", f"{found['loop']:.2f}")
+    least = "10" if on_gpu else "1.3"
+    table.add_row(f"one-by-one loop / ir (at least {least})", f"{found['loop']:.2f}")
     table.add_row("ir / bare passes (at most 1.1)", f"{found['bare']:.2f}")
     table.add_row("ir / ir-closed, whole step (at least 10)", f"{found['closed']:.1f}")
     for token, (small, large) in memory.items():

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -9,9 +12,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
+from actors.session import connect
 from jobs.cli import app
 from jobs.folders import bundled_jobs, find_job, new_run_folder
 from pipeline.problems import BadInput
+from pipeline.results import RunFolder
 from tests.jobs.tiny import write
 
 
@@ -154,7 +159,8 @@ def test_no_cluster_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise ConnectionError("nobody answers")
 
     monkeypatch.setattr("jobs.commands.launch", refused)
-    result = gauntlet("run", str(write(tmp_path)), "--address", "h:1", "--out", str(tmp_path / "r"))
+    job = str(write(tmp_path, ("in-process", "packed")))
+    result = gauntlet("run", job, "--address", "h:1", "--out", str(tmp_path / "r"))
     assert result.exit_code == 2
     assert "--address: no Ray cluster at h:1: nobody answers" in result.stderr
 
@@ -189,3 +195,129 @@ def test_run_folders_are_named_by_job_and_time(tmp_path: Path) -> None:
     (Path(folder) / "plan.json").write_text("{}")
     with pytest.raises(BadInput, match="holds a run already"):
         new_run_folder("name", str(tmp_path), folder)
+
+
+def _closed_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+    return port
+
+
+def _no_ray(*_: object, **__: object) -> None:
+    pytest.fail("Ray was started")
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_nothing_answers_is_refused_before_ray(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.init", _no_ray)
+    job, place = str(write(tmp_path, ("in-process", "packed"))), f"127.0.0.1:{_closed_port()}"
+    result = gauntlet("run", job, "--address", scheme + place, "--out", str(tmp_path / "r"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"--address: no Ray cluster answers at {place}; start one with `ray start --head`, "
+        "or leave --address out to use this machine"
+    )
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("address", [None, "auto"])
+def test_the_variable_s_address_is_probed_too(
+    address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray.init", _no_ray)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{_closed_port()}")
+    with pytest.raises(BadInput, match=r"RAY_ADDRESS: no Ray cluster answers at .* or unset it"):
+        connect(address)
+
+
+def test_an_address_without_a_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", _no_ray)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(BadInput, match="--address: expected HOST:PORT, auto or local, got 'head'"):
+        connect("head")
+
+
+def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined: list[object] = []
+    monkeypatch.setattr("ray.init", lambda **options: joined.append(options["address"]))
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 3.0})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert connect(address).cpus == 3
+    assert joined == [address]
+
+
+def test_a_place_that_cannot_hold_a_run_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.launch._engine", _no_ray)
+    job, file = str(write(tmp_path)), tmp_path / "file"
+    file.write_text("")
+    for out in (file, file / "run"):
+        result = gauntlet("run", job, "--out", str(out))
+        assert result.exit_code == 2
+        assert result.stderr == f"--out: {file} is a file; expected a folder\n"
+    result = gauntlet("run", job, "--set", f"output={file}")
+    assert result.stderr == f"output: {file} is a file; expected a folder\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_place_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    result = gauntlet("run", str(write(tmp_path)), "--set", "output=/proc/x")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("output: /proc/x/tiny-")
+    assert line.endswith(" cannot be created: No such file or directory")
+
+
+def test_asking_whether_a_place_can_hold_a_run_leaves_nothing(tmp_path: Path) -> None:
+    assert RunFolder(str(tmp_path / "a" / "b")).obstacle() is None
+    assert RunFolder(str(tmp_path)).obstacle() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_of_a_complete_run_says_so(finished: tuple[Path, Result]) -> None:
+    folder, run = finished
+    result = gauntlet("resume", str(folder))
+    assert result.exit_code == 0
+    assert result.stderr == "nothing left to do: all 2 units are finished\n"
+    assert result.stdout == run.stdout
+
+
+def test_resume_of_an_incomplete_run_goes_on(finished: tuple[Path, Result], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    next((folder / "ledger").iterdir()).unlink()
+    result = gauntlet("resume", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "attack and evaluate: 8/8 examples" in result.stderr
+    assert len(list((folder / "ledger").iterdir())) == 2
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for change in ({"finished": None}, {"units": {"done": 1, "failed": 1}}):
+        left = {key: value for key, value in (manifest | change).items() if value is not None}
+        (folder / "manifest.json").write_text(json.dumps(left))
+        result = gauntlet("resume", str(folder))
+        assert result.exit_code == 0
+        assert "attack and evaluate" in result.stderr
+
+
+def test_an_address_is_refused_where_ray_is_not_used(
+    finished: tuple[Path, Result], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    expected = (
+        "--address: placement in-process works without Ray; choose auto, packed or pinned, "
+        "or leave --address out\n"
+    )
+    job = str(write(tmp_path))
+    for command in (("run", job, "--out", str(out)), ("resume", str(finished[0]))):
+        result = gauntlet(*command, "--address", "auto")
+        assert result.exit_code == 2
+        assert result.stderr == expected
+    assert not out.exists()
