@@ -62,14 +62,21 @@ def print_methods(console: Console) -> None:
 def print_method(name: str, console: Console) -> None:
     """Print one part, its options and an attack with it; or how a job writes a known attack.
 
+    Args:
+        name: of either, in any case; what follows a ``/``, as in ``torchjd/upgrad``, is not read.
+        console: where to print.
+
     Raises:
         BadInput: when there is no such part or attack.
     """
-    found = [part for part in catalogue() if part.token == name.lower()]
+    token = name.lower().partition("/")[0]
+    found = [part for part in catalogue() if part.token == token]
     named = find_named(name)
     if not found and named is None:
         known = sorted({part.token for part in catalogue()} | {n for k in NAMES for n in k.names})
-        raise BadInput(Problem("", suggest(name, known, "method")))
+        # After a near name, the hundred others would only hide it.
+        words, near, _ = suggest(name, known, "method").partition("? known: ")
+        raise BadInput(Problem("", f"{words}? `gauntlet methods` lists all" if near else words))
     for part in found:
         _print_part(part, console)
     if named is not None:

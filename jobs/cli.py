@@ -32,7 +32,8 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="KEY.PATH=VALUE",
-        help="Change the job: [b]resources.batch=16[/b], [b]attacks.0.steps=5[/b]. Repeatable.",
+        help="Change the job: [b]resources.batch=16[/b], [b]attacks.0.steps=5[/b] "
+        "([b]attacks.steps=5[/b] where attacks is one mapping). Repeatable.",
     ),
 ]
 Address = Annotated[
@@ -178,7 +179,7 @@ def inspect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A source: torchvision/resnet18.")],
     surgery: Annotated[str, typer.Option(help="Surgeries, by commas: sgm,linbp.")] = "",
     layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
-    size: Annotated[int | None, typer.Option("--input", help="Side of the input.")] = None,
+    size: Annotated[int | None, typer.Option("--input", min=1, help="Side of the input.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
 ) -> None:
     """Show a model's residual branches, what surgeries would touch, and its layers.
@@ -224,7 +225,8 @@ def report(
     """Print how often each attack fooled each group of targets.
 
     Also of a run that is still going on: of what is finished. Of several runs of
-    one job with other seeds: mean and standard deviation.
+    one job with other seeds: mean and standard deviation; --steps, --against,
+    --plots and --html are for one run only.
 
     \b
     gauntlet report runs/quickstart-20260131-120000 --targets

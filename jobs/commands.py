@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
 
-from actors.launch import launch, read_plan
+from actors.launch import launch, read_plan, units_of_complete
 from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
-from jobs.folders import find_job, new_run_folder
+from jobs.folders import check_run, find_job, make_room, new_run_folder
 from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
 from pipeline.problems import BadInput, Problem
+from pipeline.results import RunFolder
 from pipeline.run.plan import Plan
 
 OK, FAILED_UNITS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -60,13 +62,35 @@ def run(
         overrides.append(Override(("resources", "placement"), placement, "--placement"))
     loaded = loading.open_job(find_job(job), overrides)
     _refuse_without_heads(loaded)
+    _refuse_address_in_process(loaded.plan, address)
     folder = new_run_folder(loaded.plan.name, loaded.output, out)
+    if obstacle := RunFolder(folder).obstacle():
+        raise BadInput(Problem("output" if out is None else "--out", obstacle))
     return _carry_out(loaded.plan, folder, address, again=False)
 
 
 def resume(folder: str, address: str | None) -> int:
     """Go on with the run in a folder."""
-    return _carry_out(read_plan(folder), folder, address, again=True)
+    check_run(folder)
+    plan = read_plan(folder)
+    _refuse_address_in_process(plan, address)
+    units = units_of_complete(folder)
+    if units is None:
+        return _carry_out(plan, folder, address, again=True)
+    _console(stderr=True).print(
+        f"nothing left to do: all {units} units are finished", markup=False, highlight=False
+    )
+    reports.print_report(folder, _console())
+    return OK
+
+
+def _refuse_address_in_process(plan: Plan, address: str | None) -> None:
+    if address is not None and plan.resources.placement == "in-process":
+        what = (
+            "placement in-process works without Ray; choose auto, packed or pinned, "
+            "or leave --address out"
+        )
+        raise BadInput(Problem("--address", what))
 
 
 def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int:
@@ -165,8 +189,15 @@ def report(
 ) -> int:
     """Print a run's summary, or that of several runs, and write it."""
     try:
+        for folder in folders:
+            check_run(folder)
         if len(folders) > 1:
             _refuse_with_several(steps=steps, against=against, plots=plots, html=html)
+        elif against is not None:
+            reports.check_against(folders[0], against)
+        # All that can be known to be wrong is said before the tables, which may be long.
+        make_room({"--csv": csv, "--html": html}, {"--plots": plots})
+        if len(folders) > 1:
             written = _report_several(folders, csv, targets)
         else:
             written = _report_one(folders[0], csv, targets, steps, against, plots, html)
@@ -201,14 +232,26 @@ def pictures(folder: str, out: Path, attacks: Sequence[str], examples: int) -> i
 def _refuse_with_several(**options: object) -> None:
     given = [f"--{name}" for name, value in options.items() if value]
     if given:
-        raise BadInput(Problem(", ".join(given), "is for one run; several runs were given"))
+        verb = "is" if len(given) == 1 else "are"
+        raise BadInput(Problem(", ".join(given), f"{verb} for one run; several runs were given"))
+
+
+@contextmanager
+def _written_by(option: str) -> Iterator[None]:
+    """Name the option when what it asks for cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise BadInput(Problem(option, f"{place}{error.strerror or error}")) from None
 
 
 def _report_several(folders: Sequence[str], csv: Path | None, targets: bool) -> list[Path]:
     seeds.print_over_runs(folders, _console(), targets)
     if csv is None:
         return []
-    seeds.write_csv_over_runs(folders, csv)
+    with _written_by("--csv"):
+        seeds.write_csv_over_runs(folders, csv)
     return [csv]
 
 
@@ -226,16 +269,19 @@ def _report_one(
         reports.print_comparison(folder, against, _console())
     written = []
     if csv is not None:
-        reports.write_csv(folder, csv, steps)
+        with _written_by("--csv"):
+            reports.write_csv(folder, csv, steps)
         written.append(csv)
     if plots is not None:
         from jobs.plots import write_plots
 
-        written += write_plots(folder, plots)
+        with _written_by("--plots"):
+            written += write_plots(folder, plots)
     if html is not None:
         from jobs.html_report import write_html
 
-        write_html(folder, html)
+        with _written_by("--html"):
+            write_html(folder, html)
         written.append(html)
     return written
 

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.statistics import Comparison, compare
 from pipeline.evaluation.summary import last_step
 from pipeline.problems import BadInput, Problem, suggest
+
+
+def check_reference(labels: Sequence[str], reference: str) -> None:
+    """Check that attacks can be compared with one of them.
+
+    Args:
+        labels: of the attacks that were judged.
+        reference: label of the attack to compare with.
+
+    Raises:
+        BadInput: when it is none of them, or the only one.
+    """
+    if not labels:
+        raise BadInput(Problem("--against", "no attack was judged yet"))
+    if reference not in labels:
+        raise BadInput(Problem("--against", suggest(reference, labels, "attack")))
+    if len(labels) == 1:
+        what = f"only {reference!r} was judged; no other attack to compare with"
+        raise BadInput(Problem("--against", what))
 
 
 def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comparison]]:
@@ -24,12 +45,11 @@ def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comp
         (group, attack, comparison) in the order of groups and attacks.
 
     Raises:
-        BadInput: when the run has no such attack.
+        BadInput: as `check_reference`.
     """
     frame = last_step(verdicts)
     labels = list(dict.fromkeys(frame["attack"]))
-    if reference not in labels:
-        raise BadInput(Problem("--against", suggest(reference, labels, "attack")))
+    check_reference(labels, reference)
     right = frame["clean_correct"].astype("boolean").fillna(False)
     frame = frame.assign(success=frame["success"].where(right))
     found = []

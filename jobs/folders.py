@@ -1,14 +1,18 @@
-"""Finding job files, and naming run folders."""
+"""Finding job files and runs, naming run folders, and making room for what is written."""
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.results.folder import RunFolder
 
 _BUNDLED = Path(__file__).parent
+SHOWN_RUNS = 5
+"""Runs that a message about a folder of runs names."""
 
 
 def bundled_jobs() -> list[str]:
@@ -33,6 +37,63 @@ def find_job(name: str) -> Path:
     if path.suffix in (".yaml", ".yml") or path.name != name:
         raise BadInput(Problem(name, "no such job file"))
     raise BadInput(Problem(name, suggest(name, bundled_jobs(), "job, and no file of that name:")))
+
+
+def check_run(folder: str) -> None:
+    """Check that a folder holds a run.
+
+    Raises:
+        BadInput: when it does not, with what is there instead.
+    """
+    path = Path(folder)
+    if "://" not in folder:
+        if not path.exists():
+            raise BadInput(Problem(folder, "no run here: no such folder"))
+        if not path.is_dir():
+            raise BadInput(Problem(folder, "no run here: is a file; expected the run's folder"))
+    if RunFolder(folder).exists():
+        return
+    what = "no run here: plan.json is missing"
+    plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))
+    if plans:
+        # The names of runs end with their times: the newest are the last.
+        found = [str(plan.parent) for plan in plans[-SHOWN_RUNS:]]
+        more = "..., " if len(plans) > SHOWN_RUNS else ""
+        what += f"; runs here: {more}{', '.join(found)}"
+    raise BadInput(Problem(folder, what))
+
+
+def make_room(files: Mapping[str, Path | None], folders: Mapping[str, Path | None]) -> None:
+    """Make the folders that outputs go to, once all of the outputs can be.
+
+    Args:
+        files: the file that each option asks for, if any.
+        folders: the folder that each option asks for, if any.
+
+    Raises:
+        BadInput: with every option whose file or folder cannot be written.
+    """
+    problems: list[Problem] = []
+    needed: dict[str, Path] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            problems.append(Problem(option, f"{path} is a folder; expected a file"))
+        elif path.exists() and not os.access(path, os.W_OK):
+            problems.append(Problem(option, f"{path} must not be written"))
+        needed[option] = path.parent
+    needed |= {option: path for option, path in folders.items() if path is not None}
+    for option, folder in needed.items():
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not there.is_dir():
+            problems.append(Problem(option, f"{there} is a file; expected a folder"))
+        elif not os.access(there, os.W_OK | os.X_OK):
+            problems.append(Problem(option, f"folder {there} must not be written"))
+    if problems:
+        raise BadInput(problems)
+    for folder in needed.values():
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def new_run_folder(name: str, output: str, out: str | None) -> str:

@@ -19,7 +19,7 @@ from pipeline.attacks.query import Surgery
 from pipeline.models.graph import default_layer, layers, residuals, trace
 from pipeline.models.graph.stack import modules_around
 from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources import find_source
+from pipeline.models.sources import SOURCES, find_source
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
@@ -91,6 +91,9 @@ def bare_network(
     Raises:
         BadInput: when the source names nothing known, or its weights are needed and cannot be had.
     """
+    if near := _of_libraries(source):
+        choices = " or ".join(map(repr, near))
+        raise BadInput(Problem("source", f"{source!r} has no source; did you mean {choices}?"))
     kind, rest = find_source(source)
     loaded = ModelSpec(name="inspected", source=source, architecture=architecture)
     random = loaded.model_copy(update={"options": {"pretrained": False}})
@@ -99,6 +102,18 @@ def bare_network(
         raise BadInput(found)
     network = kind.network(rest, spec, root).eval().requires_grad_(False)
     return network, kind.convention(rest, spec, root).preprocessing
+
+
+def _of_libraries(name: str) -> list[str]:
+    """Return the sources of the libraries that know a bare name, such as ``resnet18``."""
+    if not name or "/" in name or ":" in name:
+        return []
+    known = {"torchvision/": name, "timm/": name.partition(".")[0]}  # timm offers no tags
+    return [
+        f"{scheme}{name}"
+        for scheme, wanted in known.items()
+        if any(wanted in offer.names for offer in SOURCES[scheme].offers())
+    ]
 
 
 def surgeries(text: str) -> list[Surgery]:

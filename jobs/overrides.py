@@ -92,20 +92,24 @@ def _set(data: Any, override: Override) -> str | None:
     *way, last = override.where
     here = data
     for depth, key in enumerate(way):
-        if what := _unreachable(here, key, override.where[:depth]):
+        if what := _unreachable(here, override.where, depth):
             return what
         if isinstance(here, dict) and here.get(str(key)) is None:
             here[str(key)] = {}
         here = here[key if isinstance(here, list) else str(key)]
-    if what := _unreachable(here, last, tuple(way)):
+    if what := _unreachable(here, override.where, len(way)):
         return what
     here[last if isinstance(here, list) else str(last)] = override.value
     return None
 
 
-def _unreachable(holder: Any, key: str | int, where: Where) -> str | None:
+def _unreachable(holder: Any, place: Where, depth: int) -> str | None:
+    """Return why a key of a place, the one at that depth, cannot be one of its holder's."""
+    where, key = place[:depth], place[depth]
     name = dotted(where) or "the job"
     if isinstance(holder, dict):
+        if where == ("attacks",) and isinstance(key, int) and holder:
+            return f"attacks is one mapping; write {dotted((*where, *place[depth + 1 :]))}=..."
         return None
     if not isinstance(holder, list):
         return f"{name} is {holder!r}, which has no fields to set"

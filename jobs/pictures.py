@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from actors.launch import read_plan
+from jobs.folders import check_run
 from jobs.plots import plain
 from pipeline import results
 from pipeline.data.examples import open_examples
@@ -23,6 +24,7 @@ Pixels = npt.NDArray[np.float64]
 """(H, W, 3) in [0, 1]."""
 
 MOST_ATTACKS = 8
+_FORMATS = (".png", ".svg", ".pdf")
 _COLUMNS = ("example", "attack", "norm", "epsilon", "height", "width", "dtype", "image")
 
 
@@ -41,10 +43,13 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
         count: number of examples, the first in the order of the data that all attacks have.
 
     Raises:
-        BadInput: when an attack is unknown, the run stores no images, or no example has all.
-        ValueError: when there is no run in the folder, or the format is unknown.
+        BadInput: when there is no run in the folder, an attack or the format is unknown, the run
+            stores no images, or no example has all.
         OSError: when the file cannot be written.
     """
+    if path.suffix.lower() not in _FORMATS:
+        raise BadInput(Problem("--out", f"{path}: expected a .png, .svg or .pdf file"))
+    check_run(run)
     made = results.read(run, "examples", _COLUMNS)
     known = [attack["attack"] for attack in results.manifest(run)["attacks"]]
     if unknown := [label for label in attacks if label not in known]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jobs.comparison import against
+from jobs.comparison import against, check_reference
 from jobs.figures import Figures
 from pipeline import results
 
@@ -85,11 +85,21 @@ def has(table: pd.DataFrame, column: str) -> bool:
     return column in table and bool(table[column].notna().any())
 
 
+def check_against(run: str, reference: str) -> None:
+    """Check that a run's attacks can be compared with one of them.
+
+    Raises:
+        BadInput: when the run has no such attack, or no other one.
+    """
+    judged = results.read(run, "verdicts", ("attack",))["attack"]
+    check_reference([str(label) for label in judged.unique()], reference)
+
+
 def print_comparison(run: str, reference: str, console: Console) -> None:
     """Print how every attack of a run compares with one of them, on the same examples.
 
     Raises:
-        BadInput: when the run has no such attack.
+        BadInput: as `check_against`.
     """
     table = Table(
         title=f"against {escape(reference)}, on the same examples",

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.figures import Figures
+from jobs.folders import check_run
 from jobs.report import LOO, has, judge_words
 from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from pipeline.problems import BadInput, Problem
@@ -131,7 +132,5 @@ def _check_alike(runs: Sequence[str]) -> None:
 
 
 def _plan(run: str) -> Plan:
-    folder = RunFolder(run)
-    if not folder.exists():
-        raise BadInput(Problem(run, "no run here: plan.json is missing"))
-    return Plan.model_validate_json(folder.read("plan.json"))
+    check_run(run)
+    return Plan.model_validate_json(RunFolder(run).read("plan.json"))

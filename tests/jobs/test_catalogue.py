@@ -216,6 +216,19 @@ def test_a_name_is_explained_with_its_entry() -> None:
         printed("hybrid-ir")
 
 
+def test_a_solver_s_name_is_its_part_s() -> None:
+    assert printed("torchjd/upgrad") == printed("torchjd")
+
+
+def test_an_unknown_method_lists_all_only_without_a_near_one() -> None:
+    with pytest.raises(BadInput) as near:
+        printed("rega")
+    assert str(near.value).endswith("? `gauntlet methods` lists all")
+    assert "known:" not in str(near.value)
+    with pytest.raises(BadInput, match=r"known: .*svre"):
+        printed("zzzzzzzz")
+
+
 def test_the_pages_examples_can_be_run() -> None:
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", markdown(), re.S)]
     attacks = [Attack.model_validate(entry) for block in blocks for entry in block["attacks"]]

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.loading import load, open_job
 from pipeline.problems import BadInput
-from tests.jobs.tiny import write
+from tests.jobs.tiny import attacks, write
 
 
 def messages(path: Path, *changes: str) -> list[str]:
@@ -72,6 +72,20 @@ def test_wrong_changes(tmp_path: Path, change: str, expected: str) -> None:
     found = messages(write(tmp_path), change)
     assert len(found) == 1, found
     assert found[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("attacks.0.steps=5", "attacks is one mapping; write attacks.steps=..."),
+        ("attacks[0].grid.base=[i]", "attacks is one mapping; write attacks.grid.base=..."),
+        ("attacks.0={base: i}", "attacks is one mapping; write attacks=..."),
+    ],
+)
+def test_a_lone_mapping_has_no_positions(tmp_path: Path, change: str, what: str) -> None:
+    path = write(tmp_path, attacks("  base: i\n  steps: 2"))
+    assert messages(path, change) == [f"--set {change.partition('=')[0]}: {what}"]
+    assert load(path, ["attacks.steps=5"]).attacks[0].steps == 5
 
 
 def test_all_wrong_changes_are_reported_together(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_the_command_draws_a_file(run: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("--out", "x.png", "--attack", "mi/ens/linf8"), "unknown attack 'mi/ens/linf8'"),
-        (("--out", "x.nothing"), "nothing"),
+        (("--out", "x.bmp"), "--out: x.bmp: expected a .png, .svg or .pdf file"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(run: Path, arguments: tuple[str, ...], words: str) -> None:

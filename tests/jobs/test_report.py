@@ -177,10 +177,79 @@ def test_runs_that_cannot_be_averaged(tmp_path: Path) -> None:
         over_runs([str(one)])
     result = gauntlet("report", str(one), str(other), "--steps", "--html", "x.html")
     assert result.exit_code == 2
-    assert "--steps, --html: is for one run" in result.stderr
+    assert "--steps, --html: are for one run" in result.stderr
+    result = gauntlet("report", str(one), str(other), "--steps")
+    assert "--steps: is for one run" in result.stderr
+    assert "are for one run only" in gauntlet("report", "--help").stdout
     missing = gauntlet("report", str(one), str(tmp_path / "nothing"))
     assert missing.exit_code == 2
     assert "no run here" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        ("--against", "ii", "--against: unknown attack 'ii'"),
+        ("--csv", "{tmp}", "--csv: {tmp} is a folder; expected a file"),
+        ("--html", "{tmp}", "--html: {tmp} is a folder; expected a file"),
+        ("--html", "{tmp}/file/x.html", "--html: {tmp}/file is a file; expected a folder"),
+        ("--plots", "{tmp}/file", "--plots: {tmp}/file is a file; expected a folder"),
+    ],
+)
+def test_wrong_options_are_named_before_the_table(
+    run: Path, tmp_path: Path, option: str, value: str, what: str
+) -> None:
+    (tmp_path / "file").touch()
+    new = tmp_path / "new" / "rates.csv"
+    others = () if option == "--csv" else ("--csv", str(new))
+    result = gauntlet("report", str(run), *others, option, value.format(tmp=tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(what.format(tmp=tmp_path))
+    assert result.stdout == ""
+    assert not new.parent.exists()
+
+
+def test_a_write_that_fails_names_its_option(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jobs.report.write_csv", full)
+    result = gauntlet("report", str(run), "--csv", "rates.csv")
+    assert result.exit_code == 2
+    assert result.stderr == "--csv: No space left on device\n"
+
+
+def test_folders_of_outputs_are_made(once: Path, tmp_path: Path) -> None:
+    outputs = {"--csv": "a/b/r.csv", "--html": "c/r.html", "--plots": "d/e"}
+    asked = [word for name, path in outputs.items() for word in (name, str(tmp_path / path))]
+    result = gauntlet("report", str(once), *asked)
+    assert result.exit_code == 0, result.output
+    assert all((tmp_path / path).exists() for path in outputs.values())
+
+
+def test_one_attack_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    alone = write_run(tmp_path / "alone", steps=1, attacks=("i",))
+    result = gauntlet("report", str(alone), "--against", "i")
+    assert result.exit_code == 2
+    assert result.stderr == "--against: only 'i' was judged; no other attack to compare with\n"
+
+
+@pytest.mark.parametrize("verb", ["report", "pictures"])
+def test_what_is_there_instead_of_a_run_is_said(tmp_path: Path, verb: str) -> None:
+    def told(place: Path) -> str:
+        result = gauntlet(verb, str(place), *(("--out", "x.png") if verb == "pictures" else ()))
+        assert result.exit_code == 2
+        return result.stderr.removeprefix(f"{place}: no run here: ").rstrip()
+
+    assert told(tmp_path / "nothing") == "no such folder"
+    (tmp_path / "file").touch()
+    assert told(tmp_path / "file") == "is a file; expected the run's folder"
+    assert told(tmp_path) == "plan.json is missing"
+    for number in range(6):
+        (tmp_path / f"run-{number}").mkdir()
+        (tmp_path / f"run-{number}" / "plan.json").touch()
+    newest = ", ".join(f"{tmp_path}/run-{number}" for number in range(1, 6))
+    assert told(tmp_path) == f"plan.json is missing; runs here: ..., {newest}"
 
 
 def test_only_the_columns_that_are_asked_for_are_read(run: Path) -> None:

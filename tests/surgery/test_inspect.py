@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from jobs.cli import app
 from jobs.inspect import bare_network, inspect, surgeries, touched
 from pipeline.problems import BadInput
 
@@ -46,6 +48,8 @@ def test_a_network_without_branches_says_so() -> None:
     [
         ("torchvision/resnet99", "", "unknown torchvision model"),
         ("torchvision/resnet18", "sgn", "did you mean 'sgm'"),
+        ("resnet18", "", "did you mean 'torchvision/resnet18' or 'timm/resnet18'"),
+        ("resnet50.a1_in1k", "", r"did you mean 'timm/resnet50\.a1_in1k'\?"),
         ("torchvision/vgg11", "sgm", "no residual sums"),
         ("file:nowhere.pth", "", "nowhere.pth"),
     ],
@@ -53,3 +57,10 @@ def test_a_network_without_branches_says_so() -> None:
 def test_what_cannot_be_inspected_is_said(source: str, surgery: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         printed(source, surgery=surgery)
+
+
+def test_the_input_has_a_side() -> None:
+    arguments = ["models", "inspect", "torchvision/resnet18", "--layers", "--input", "0"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "--input" in result.stderr
