@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -88,12 +89,46 @@ class Batch:
             if kind != torch.int64 or classes.ndim != 1:
                 raise TypeError(f"{field} must be an int64 tensor ({size},), got {kind}")
         if self.references is not None and (
-            not isinstance(self.references, Tensor) or self.references.ndim != 4
+            not isinstance(self.references, Tensor)
+            or self.references.ndim != 4
+            or self.references.shape[1] != 3
+            or not self.references.is_floating_point()
         ):
-            raise TypeError(f"references must be a tensor of images ({size}, 3, H, W)")
+            raise TypeError(f"references must be floating point images ({size}, 3, H, W)")
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def _class_range(self) -> tuple[int, int]:
+        """The least and the greatest class that is named; looked at once, not at every pass."""
+        given = [values for values in (self.labels, self.wanted) if values is not None]
+        least, greatest = torch.cat(given).aminmax()
+        return int(least), int(greatest)
+
+    def check_classes(self, classes: int, model: str) -> None:
+        """Refuse classes that a model does not have, which would end a process that uses a GPU.
+
+        Args:
+            classes: number of the model's outputs.
+            model: its name.
+
+        Raises:
+            ValueError: when an example's true or wanted class is outside 0..classes - 1.
+        """
+        if self.goal.task is not Task.CLASSIFICATION:
+            return
+        least, greatest = self._class_range
+        if least >= 0 and greatest < classes:
+            return
+        for values in (self.labels, self.wanted):
+            if values is not None:
+                bad = ((values < 0) | (values >= classes)).nonzero()[:, 0].tolist()
+                for row in bad[:1]:
+                    raise ValueError(
+                        f"example {self.ids[row]!r} has class {int(values[row])}; model {model!r} "
+                        f"has {classes}, from 0"
+                    )
 
     def rows(self, index: Tensor) -> Batch:
         """Return the examples in ``index`` (int64 positions)."""

@@ -130,14 +130,18 @@ def _posed(
         raise TypeError(f"models must be a list, got one {type(models).__name__}: write [net]")
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
-    if images.numel() and not (float(images.min()) >= 0 and float(images.max()) <= 1):
-        raise ValueError(
-            f"images must be in [0, 1], got [{float(images.min()):g}, {float(images.max()):g}]; "
-            "put the normalisation into the model: pipeline.adapt(net, mean=..., std=...)"
-        )
     field = {Goal.UNTARGETED: "labels", Goal.TARGETED: "wanted"}.get(goal, "references")
     names = tuple(ids) if ids is not None else tuple(map(str, range(len(images))))
     batch = Batch(names, images, goal, **{field: labels})
+    for kind, values in (("images", batch.images), ("references", batch.references)):
+        if values is None or not values.numel():
+            continue
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"{kind} must be in [0, 1], got [{low:g}, {high:g}]; put the normalisation into "
+                "the model: pipeline.adapt(net, mean=..., std=...)"
+            )
     surrogates = [
         model if isinstance(model, Model) else adapt(model, name=f"model-{index}", task=goal.task)
         for index, model in enumerate(models)

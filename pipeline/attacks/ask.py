@@ -146,9 +146,18 @@ class Ask:
         Args:
             points: (B, 3, H, W).
             fuse: maps the outputs of all models (k, R, C) to one model's (R, C).
+
+        Raises:
+            ValueError: when the models have different numbers of outputs.
         """
         questions = [Question(model, points) for model in self._models]
-        outputs = torch.stack(self._oracle.outputs(self.setting, questions)).requires_grad_()
+        found = self._oracle.outputs(self.setting, questions)
+        sizes = [output.shape[1] for output in found]
+        if len(set(sizes)) > 1:
+            names = [self._oracle.models[model] for model in self._models]
+            each = ", ".join(f"{n!r} has {s}" for n, s in zip(names, sizes, strict=True))
+            raise ValueError(f"outputs can be fused only of models with the same classes: {each}")
+        outputs = torch.stack(found).requires_grad_()
         copies = outputs.shape[1] // len(points)
         known = self._oracle.known(self.setting, self._models[0])
         known = {

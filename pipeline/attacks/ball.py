@@ -73,10 +73,11 @@ class Ball:
 
         Rounds to nearest. A pixel whose nearest level lies outside the linf ball takes the nearest
         level inside; an example whose nearest levels leave the l2 ball is rounded towards its clean
-        image. A pixel with no level inside the ball (a clean value off the 8-bit grid and a budget
-        below half a level) takes the level nearest to the clean value.
+        image. A pixel with no such level (a clean value off the 8-bit grid and a budget below half
+        a level, or a pixel that stays between two levels) takes the level nearest to its clean
+        value.
         """
-        slack = 1e-3  # of one level: float32 noise in 255 * x
+        slack = 1e-4  # of one level: float32 noise in 255 * x, and less than `run` lets pass
         levels, origin = points.double() * 255.0, clean.double() * 255.0
         nearest = levels.round()
         if self.norm == "linf":
@@ -88,6 +89,10 @@ class Ball:
             towards = torch.where(
                 levels >= origin, (levels + slack).floor(), (levels - slack).ceil()
             )
+            # Off the 8-bit grid the level towards the clean value may lie beyond it.
+            low, high = torch.minimum(origin, levels), torch.maximum(origin, levels)
+            between = (towards >= low - slack) & (towards <= high + slack)
+            towards = torch.where(between, towards, origin.round())
             outside = l2(nearest - origin) > 255.0 * self.epsilon * (1 + 1e-6)
             rounded = torch.where(per_row(outside, nearest), towards, nearest)
         return (rounded.clamp(0.0, 255.0) / 255.0).to(points.dtype)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +17,11 @@ import numpy.typing as npt
 from pipeline.data.findings import Found
 from pipeline.problems import BadInput, Problem
 
-_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError)
+# What numpy and zipfile raise on damaged files; RuntimeError where a member is encrypted.
+_BROKEN = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, TypeError),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,14 @@ def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
-                        result[member.removesuffix(".npy")] = _header(file)
+                        header = _header(file)
+                        room = archive.getinfo(member).file_size - file.tell()
+                    if (promised := math.prod(header.shape) * header.dtype.itemsize) > room:
+                        raise ValueError(
+                            f"the header of {member} promises {promised:,} bytes of values, "
+                            f"the archive has {room:,}"
+                        )
+                    result[member.removesuffix(".npy")] = header
     except _BROKEN as error:
         found.add(field, f"{path.name} is not a whole .npz archive: {error}")
         return None

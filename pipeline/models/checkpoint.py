@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -47,7 +48,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         BadInput: when the file is absent, not a checkpoint, damaged, or needs code to be run.
     """
     if identify(path) == "safetensors":
-        state = load_file(path)
+        read_header(path)
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise refuse(path, f"damaged safetensors file: {error}; fetch it again") from None
         return {_bare(name, state): value for name, value in state.items()}
     return _unpickle(path, "cpu")
 
@@ -119,7 +124,7 @@ def _unpickle(path: Path, device: str) -> dict[str, Tensor]:
             "run any code on your machine; ask for the bare state dict, "
             "torch.save(network.state_dict(), ...), or for a safetensors file",
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged pickle can fail in any way
         reason = str(error).strip().split("\n")[0]
         raise refuse(path, f"damaged or unsupported PyTorch checkpoint: {reason}") from None
     while isinstance(content, Mapping):

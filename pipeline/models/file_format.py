@@ -94,6 +94,8 @@ def read_header(path: Path) -> Shapes:
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in entries.items()}
+        if untyped := [name for name, entry in entries.items() if "dtype" not in entry]:
+            raise ValueError(f"{untyped[0]!r} has no dtype")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise refuse(path, f"damaged safetensors header ({error}); fetch the file again") from None
     promised = 8 + length + end

@@ -50,7 +50,7 @@ class Responder:
                 draws = Draws.keyed(
                     setting.seed, batch.ids, attack=setting.attack, step=-1, model=self.name
                 )
-                surrogate = _Prepared(self._surrogate(query), draws)
+                surrogate = _Prepared(self._surrogate(query), draws, batch)
                 self._known[key] = (batch, part.prepare(surrogate, batch, draws))
                 while len(self._known) > self._remember:
                     self._known.popitem(last=False)
@@ -166,6 +166,11 @@ class Streams:
         self._made: dict[str, Draws] = {}
 
     @property
+    def batch(self) -> Batch:
+        """What is asked about."""
+        return self._setting.batch
+
+    @property
     def own(self) -> Draws:
         """Streams of this model."""
         return self._of(self._model)
@@ -217,7 +222,7 @@ class Pass:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the outputs on V variants of each row, (V * rows, C)."""
-        return self._surrogate(self._viewed(images), self._for(images))
+        return self._fitting(self._surrogate(self._viewed(images), self._for(images)))
 
     def features(self, images: Tensor, layer: str | None) -> Tensor:
         """Return a layer's activation on V variants of each row, (V * rows, F)."""
@@ -226,10 +231,13 @@ class Pass:
     def bare(self, images: Tensor) -> Tensor:
         """Return the outputs on V variants of each asked point, without the views."""
         if not self._drawing:
-            return self._surrogate(images)
-        return self._surrogate(
-            images, Draws(tile(self._streams.own.keys, len(images) // self._points))
-        )
+            return self._fitting(self._surrogate(images))
+        draws = Draws(tile(self._streams.own.keys, len(images) // self._points))
+        return self._fitting(self._surrogate(images, draws))
+
+    def _fitting(self, outputs: Tensor) -> Tensor:
+        self._streams.batch.check_classes(outputs.shape[1], self._surrogate.name)
+        return outputs
 
     def _for(self, images: Tensor) -> Draws | None:
         """Return the streams of a randomised surrogate, the same for all variants of a row."""
@@ -263,8 +271,8 @@ class Pass:
 class _Prepared:
     """A surrogate as `Objective.prepare` asks it: any number of images, all examples in turn."""
 
-    def __init__(self, surrogate: Operated, draws: Draws) -> None:
-        self._surrogate, self._draws = surrogate, draws
+    def __init__(self, surrogate: Operated, draws: Draws, batch: Batch) -> None:
+        self._surrogate, self._draws, self._batch = surrogate, draws, batch
 
     @property
     def name(self) -> str:
@@ -275,13 +283,17 @@ class _Prepared:
         return self._surrogate.model.fingerprint
 
     def __call__(self, images: Tensor) -> Tensor:
-        return self._surrogate(images, self._for(images))
+        outputs = self._surrogate(images, self._for(images))
+        self._batch.check_classes(outputs.shape[1], self.name)
+        return outputs
 
     def features(self, images: Tensor, layer: str | None) -> Tensor:
         return self._surrogate.features(images, layer, self._for(images))
 
     def tapped(self, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
-        return self._surrogate.tapped(images, layer, self._for(images))
+        features, outputs = self._surrogate.tapped(images, layer, self._for(images))
+        self._batch.check_classes(outputs.shape[1], self.name)
+        return features, outputs
 
     def _for(self, images: Tensor) -> Draws:
         return Draws(tile(self._draws.keys, max(1, len(images) // max(1, len(self._draws)))))

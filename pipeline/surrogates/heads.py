@@ -170,21 +170,33 @@ def about_head(path: Path) -> dict[str, Any]:
         with safe_open(path, "pt") as file:
             return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
     except (SafetensorError, OSError, ValueError) as error:
-        what = f"not a readable file of a head ({error}); delete it and train again"
-        raise BadInput(Problem(str(path), what)) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    what = f"not a readable file of a head ({error}); delete it and train again"
+    return BadInput(Problem(str(path), what))
 
 
 @lru_cache(maxsize=_LOADED)
 def read_head(path: Path, device: torch.device, dtype: torch.dtype) -> Head:
-    """Return a head from its file; the last ones that were read are kept in memory."""
-    about, tensors = about_head(path), load_file(path)
-    return Head(
-        **{name: tensors[name].to(device, dtype) for name in _TENSORS},
-        shape=tuple(about["shape"]),
-        pool=about["pool"],
-        auc=about["auc"],
-        trained_on=tensors["trained_on"],
-    )
+    """Return a head from its file; the last ones that were read are kept in memory.
+
+    Raises:
+        BadInput: as `about_head`.
+    """
+    about = about_head(path)
+    try:
+        tensors = load_file(path)
+        return Head(
+            **{name: tensors[name].to(device, dtype) for name in _TENSORS},
+            shape=tuple(about["shape"]),
+            pool=about["pool"],
+            auc=about["auc"],
+            trained_on=tensors["trained_on"],
+        )
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _unreadable(path, error) from None
 
 
 def identity(spec: ModelSpec) -> str:

@@ -402,6 +402,22 @@ def test_rgea_pitfalls_near_duplicates_opposites_and_zero_rows():
     assert torch.allclose(d, Rgea().combine(base)[0], atol=1e-12)
 
 
+@pytest.mark.parametrize("k", [2, 9], ids=["enumerated", "wolfe"])
+def test_a_zero_gradient_has_no_weight_in_mgda_and_stops_nobody(k):
+    base = unit_rows(rows(k, 2, 50))
+    zero = torch.cat([base[:1], torch.zeros_like(base[:1]), base[1:]])
+    zero[1, 1] = base[0, 1]  # only the first example has a zero gradient
+    d, weights, _ = Mgda().combine(zero)
+    alone, among, _ = Mgda().combine(base)
+    assert weights[0, 1] == 0
+    assert torch.allclose(d[0], alone[0], atol=1e-12)
+    assert torch.allclose(weights[0, [0, *range(2, k + 1)]], among[0], atol=1e-12)
+    assert torch.allclose(d[1], alone[1], atol=1e-9)
+    nothing, weights, _ = Mgda().combine(torch.zeros_like(base))
+    assert not nothing.any()
+    assert not weights.any()
+
+
 def test_rgea_falls_back_to_ens_l2_and_the_trace_says_so():
     weights = vectors(1)[0]
     nets = [linear(weights), linear(-2 * weights)]

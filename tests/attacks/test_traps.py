@@ -148,6 +148,48 @@ def test_trap_04_stored_images_are_8_bit_and_inside_the_ball(norm):
     assert (size > 2).all()
 
 
+@pytest.mark.parametrize("epsilon", [0.00392, 0.00784, 0.03137, 0.05882, "0.3/255", "2.5/255"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_trap_04_any_budget_holds_on_and_off_the_8_bit_grid(epsilon, norm, on_grid):
+    clean = images(3) if on_grid else images(3) + 0.4 * vectors(3).tanh() / 255
+    labels = torch.zeros(3, dtype=torch.int64)
+    # The engine raises `BudgetViolation` on a result outside its ball.
+    given = Attack(norm=norm, epsilon=epsilon, steps=3, step_size="eps")
+    assert not torch.equal(attack([SmallNet(0)], clean, labels, given, quantize=False), clean)
+    levels = attack([SmallNet(0)], clean, labels, given) * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-9)
+
+
+@pytest.mark.parametrize("objective", ["cross-entropy", "logit", "margin", "fi"])
+@pytest.mark.parametrize("wrong", [4, -1, -100])
+def test_a_class_that_the_model_lacks_is_named(objective, wrong):
+    labels = torch.tensor([0, wrong, 1])
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).double()
+    options = {"fi": {"layer": "0"}} if objective == "fi" else {}
+    with pytest.raises(ValueError, match=f"example '1' has class {wrong}; model 'model-0' has 4"):
+        attack([net], images(3), labels, Attack(objective=objective, options=options))
+
+
+def test_outputs_of_different_size_are_not_fused():
+    nets = [SmallNet(0), SmallNet(1, classes=5)]
+    given = (images(2), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(ValueError, match="'model-0' has 4, 'model-1' has 5"):
+        attack(nets, *given, Attack(combine="ens-logits"))
+    attack(nets, *given, Attack(combine="ens"))
+
+
+def test_references_are_images_in_the_same_units():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)).double()
+    for wrong, error, message in (
+        (images(2) * 255, ValueError, r"references must be in \[0, 1\]"),
+        (images(2)[:, :1], TypeError, "references must be floating point images"),
+        ((images(2) * 255).to(torch.uint8), TypeError, "references must be floating point images"),
+    ):
+        with pytest.raises(error, match=message):
+            attack([net], images(2), wrong, goal="impersonation")
+
+
 def test_trap_07_momentum_sums_gradients_not_signs():
     # Gradients (3, -1), (-1, -1): their sum has another sign pattern than the sum of their signs.
     clean = torch.full((1, 3, 1, 2), 0.5, dtype=torch.float64)

@@ -287,3 +287,31 @@ def test_fingerprint_is_of_the_content() -> None:
     other = other.float()
     other.bn1.running_mean[0] += 1e-3  # type: ignore[index, operator, union-attr]
     assert weights_fingerprint(first) != weights_fingerprint(other)
+
+
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_trap_20_whatever_bit_is_wrong_the_file_is_named(tmp_path: Path, form: str) -> None:
+    path, state = tmp_path / "net.bin", {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    if form == "torch":
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+    else:
+        save_file(state, path)
+    sound = path.read_bytes()
+    refused = []
+    for position in range(0, min(len(sound), 600)):
+        path.write_bytes(sound[:position] + bytes([sound[position] ^ 4]) + sound[position + 1 :])
+        for read in (inspect_checkpoint, read_checkpoint):
+            try:
+                read(path)
+            except BadInput as error:
+                refused.append(str(error))
+    assert len(refused) > 100
+    assert all(str(path) in message for message in refused)
+
+
+def test_trap_20_a_header_without_types_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file({"weight": torch.ones(2, 3)}, path)
+    path.write_bytes(path.read_bytes().replace(b'"dtype"', b'"dtypo"'))
+    with pytest.raises(BadInput, match="'weight' has no dtype"):
+        inspect_checkpoint(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from pipeline.problems import BadInput
 from pipeline.surrogates.head_training import Seen, _check, _held_out, auc, train_head
@@ -125,6 +126,14 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "class-1.safetensors"
     path.write_bytes(b"no tensors")
     with pytest.raises(BadInput, match=r"class-1.safetensors: not a readable file of a head"):
+        read_head(path, torch.device("cpu"), torch.float32)
+
+
+def test_a_file_that_lacks_a_part_of_the_head_is_named(tmp_path):
+    path = tmp_path / "class-0.safetensors"
+    about = {"shape": "[1]", "pool": "1", "auc": "1.0"}
+    save_file({"weights": torch.ones(2)}, path, about)
+    with pytest.raises(BadInput, match="not a readable file of a head"):
         read_head(path, torch.device("cpu"), torch.float32)
 
 

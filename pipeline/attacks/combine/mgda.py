@@ -104,6 +104,7 @@ class Mgda(GradientRule):
     """d = sum_i c_i u_i with c = argmin over the simplex of |sum_i c_i u_i|^2 (RGEA, Problem 3).
 
     At a Pareto-stationary point d = 0 and the iterate stays, which is RGEA's criticism of it.
+    A zero gradient has c_i = 0: it is data of no direction.
     """
 
     token = "mgda"
@@ -114,5 +115,12 @@ class Mgda(GradientRule):
     def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return d and c."""
         units = unit_rows(gradients)
-        weights = simplex_weights(gram(units))
+        matrix = gram(units)
+        silent = matrix.diagonal(dim1=1, dim2=2) == 0
+        # A zero gradient would be the shortest combination by itself. As a unit vector orthogonal
+        # to all others it takes nothing from them, and can be left out afterwards.
+        weights = simplex_weights(matrix + torch.diag_embed(silent.to(matrix)))
+        heard = weights.masked_fill(silent, 0.0)
+        heard = heard / heard.sum(1, keepdim=True).clamp_min(torch.finfo(heard.dtype).tiny)
+        weights = torch.where(silent.any(1, keepdim=True), heard, weights)
         return weighted_sum(weights, units), weights, None
