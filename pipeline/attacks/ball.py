@@ -77,15 +77,16 @@ class Ball:
         a level, or a pixel that stays between two levels) takes the level nearest to its clean
         value.
         """
-        slack = 1e-4  # of one level: float32 noise in 255 * x, and less than `run` lets pass
         levels, origin = points.double() * 255.0, clean.double() * 255.0
         nearest = levels.round()
         if self.norm == "linf":
+            slack = 1e-4  # of one level: float32 noise in 255 * x, and less than `run` lets pass
             low = (origin - 255.0 * self.epsilon - slack).ceil()
             high = (origin + 255.0 * self.epsilon + slack).floor()
             inside = torch.minimum(torch.maximum(nearest, low), high)
             rounded = torch.where(low <= high, inside, origin.round())
         else:
+            slack = 1e-3  # of one level: nearer than that to a level counts as on it
             towards = torch.where(
                 levels >= origin, (levels + slack).floor(), (levels - slack).ceil()
             )
