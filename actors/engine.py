@@ -75,12 +75,9 @@ class PackedSurrogates:
     """Workers that each hold all surrogates; a unit goes to whichever is idle."""
 
     def __init__(
-        self, plan: Plan, layout: Layout, targets: TargetHandles, first: Any | None = None
+        self, plan: Plan, layout: Layout, targets: TargetHandles, workers: Sequence[Any]
     ) -> None:
         self._targets = targets
-        workers = [first] if first is not None else []
-        while len(workers) < layout.surrogate_workers:
-            workers.append(spawn_packed(plan, layout))
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for worker in workers:
             self._idle.put(worker)
@@ -128,16 +125,12 @@ class PackedSurrogates:
 class PinnedSurrogates:
     """One actor per surrogate (times replicas); the loop runs here, in the calling thread."""
 
-    def __init__(self, plan: Plan, layout: Layout, targets: TargetHandles) -> None:
+    def __init__(
+        self, plan: Plan, layout: Layout, targets: TargetHandles, workers: Sequence[Any]
+    ) -> None:
         self._plan, self._targets = plan, targets
         names = [spec.name for spec in plan.surrogates]
-        self._sets = [
-            [
-                _spawn(SurrogateActor, layout, layout.surrogate_gpus, plan, name, layout.threads)
-                for name in names
-            ]
-            for _ in range(plan.resources.replicas)
-        ]
+        self._sets = [workers[at : at + len(names)] for at in range(0, len(workers), len(names))]
         batches = PublishedBatches(keep=layout.lanes + 2)
         self._names = names
         self._free: queue.SimpleQueue[tuple[PinnedOracle, Sequence[Any]]] = queue.SimpleQueue()
@@ -193,6 +186,26 @@ def spawn_packed(plan: Plan, layout: Layout) -> Any:
     return _spawn(PackedWorker, layout, layout.surrogate_gpus, plan, layout.threads)
 
 
+def _spawn_surrogates(plan: Plan, layout: Layout, first: Any | None) -> list[Any]:
+    """Start the packed workers beside the first, or every replica's actors in turn."""
+    if layout.placement == "packed":
+        workers = [] if first is None else [first]
+        while len(workers) < layout.surrogate_workers:
+            workers.append(spawn_packed(plan, layout))
+        return workers
+    return [
+        _spawn(SurrogateActor, layout, layout.surrogate_gpus, plan, spec.name, layout.threads)
+        for _ in range(plan.resources.replicas)
+        for spec in plan.surrogates
+    ]
+
+
+def _wait_if_shared(layout: Layout, workers: Sequence[Any]) -> None:
+    # Small shares that came first could take a part of every GPU, and larger ones wait for ever.
+    if layout.surrogate_gpus and layout.target_gpus:
+        ray.get([worker.__ray_ready__.remote() for worker in workers])
+
+
 class RayEngine:
     """Surrogates and targets on actors, for a runner with several units in flight.
 
@@ -202,13 +215,18 @@ class RayEngine:
 
     def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
         self._layout = layout
-        self._targets = Targets(plan, layout)
         self._surrogates: PackedSurrogates | PinnedSurrogates
-        if layout.placement == "packed":
-            self._surrogates = PackedSurrogates(plan, layout, self._targets.handles, first)
-        else:
-            self._surrogates = PinnedSurrogates(plan, layout, self._targets.handles)
+        kind = PackedSurrogates if layout.placement == "packed" else PinnedSurrogates
         try:
+            if layout.surrogate_gpus >= layout.target_gpus:
+                workers = _spawn_surrogates(plan, layout, first)
+                _wait_if_shared(layout, workers)
+                self._targets = Targets(plan, layout)
+            else:
+                self._targets = Targets(plan, layout)
+                _wait_if_shared(layout, self._targets.handles.workers)
+                workers = _spawn_surrogates(plan, layout, first)
+            self._surrogates = kind(plan, layout, self._targets.handles, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
             # Ray hands on a failed constructor's traceback as text; its last line is the error.

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.problems import BadInput, Problem
 from pipeline.run.plan import Plan, Resources
+
+UNIT = 10_000
+"""Parts of a GPU that Ray tells apart."""
+LEAST = 0.01
+"""Smallest share by default: what rounding leaves over is none."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine of a cluster.
+
+    Attributes:
+        cpus: CPU cores.
+        gpus: GPUs.
+    """
+
+    cpus: int
+    gpus: int
 
 
 @dataclass(frozen=True)
@@ -17,11 +38,20 @@ class Devices:
         cpus: CPU cores.
         gpus: GPUs.
         memory: bytes of memory of one worker's device (a GPU's, or the machine's).
+        nodes: its machines; one that has everything when none are given.
+        grows: machines may be added on demand, so that nothing is too large for it.
     """
 
     cpus: int
     gpus: int
     memory: int
+    nodes: tuple[Node, ...] = ()
+    grows: bool = False
+
+    @property
+    def machines(self) -> tuple[Node, ...]:
+        """The nodes, at least one."""
+        return self.nodes or (Node(self.cpus, self.gpus),)
 
 
 @dataclass(frozen=True)
@@ -62,24 +92,26 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
     """Return the layout of a packed or pinned run.
 
     On CPUs every process gets an equal share of the cores. On GPUs a surrogate process gets a whole
-    one by default, and the targets share one.
+    one by default, or an equal share of one, and the targets share what is left over. Shares that
+    the job states are taken off before the others are chosen.
+
+    Raises:
+        BadInput: when the stated shares of GPUs do not fit on the GPUs that are there.
     """
     wanted = plan.resources
     gpus = devices.gpus
     pinned = placement == "pinned"
+    asked = wanted.target_workers
+    targets = min(len(plan.targets), max(1, gpus) if asked == "auto" else int(asked))
     if pinned:
         workers = len(plan.surrogates) * wanted.replicas
     elif wanted.workers != "auto":
         workers = int(wanted.workers)
+    elif gpus:
+        workers = _most_workers(wanted, devices, targets)
     else:
-        workers = max(1, gpus) if gpus else max(1, devices.cpus // _threads(wanted, 1))
-    surrogate_gpus = _share(wanted.surrogate_gpus, 1.0 if gpus >= workers else gpus / workers)
-    asked = wanted.target_workers
-    targets = min(len(plan.targets), max(1, gpus) if asked == "auto" else int(asked))
-    left = max(0.0, gpus - surrogate_gpus * workers)
-    # With no GPU left over, targets run on the CPU unless the job gives them a share.
-    target_gpus = _share(wanted.target_gpus, min(1.0, left / targets))
-    processes = workers + targets
+        workers = max(1, devices.cpus // _threads(wanted, 1))
+    surrogate_gpus, target_gpus = _gpu_shares(wanted, devices, workers, targets)
     usual = 2 * wanted.replicas if pinned else workers + 1
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
     threads = _threads(wanted, max(1, devices.cpus // workers))
@@ -88,7 +120,7 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
         surrogate_workers=workers,
         target_workers=targets,
         threads=threads,
-        cpus=min(1.0, int(100 * devices.cpus / processes) / 100),
+        cpus=_cpu_share(devices, (surrogate_gpus, workers), (target_gpus, targets)),
         surrogate_gpus=surrogate_gpus,
         target_gpus=target_gpus,
         lanes=max(1, lanes),
@@ -107,7 +139,133 @@ def _calls(workers: int, threads: int, cpus: int) -> int | None:
     return room if room < workers else None
 
 
-def _share(wanted: float | Literal["auto"], default: float) -> float:
-    share = default if wanted == "auto" else float(wanted)
+def _share(wanted: float) -> float:
     # Ray takes whole GPUs above one, and shares of one to 4 digits.
-    return float(int(share)) if share >= 1 else int(share * 10_000) / 10_000
+    return float(int(wanted)) if wanted >= 1 else int(wanted * UNIT + 1e-6) / UNIT
+
+
+def fits(nodes: Sequence[Node], *shares: tuple[float, int]) -> bool:
+    """Return whether processes, as (share of a GPU, count), fit on the nodes' GPUs.
+
+    A share of one GPU is never split over two, and several GPUs are on one node. The largest come
+    first, each on the fullest GPU that has room, as Ray places them.
+    """
+    free = [[UNIT] * node.gpus for node in nodes]
+    for share, count in sorted(shares, reverse=True):
+        units, whole = round(share * UNIT), math.ceil(share)
+        for _ in range(count if units else 0):
+            part = min(units, UNIT)
+            rooms = [gpus for gpus in free if sum(left >= part for left in gpus) >= whole]
+            if not rooms:
+                return False
+            gpus = min(rooms, key=lambda gpus: min(left for left in gpus if left >= part))
+            for _ in range(whole):
+                gpus[gpus.index(min(left for left in gpus if left >= part))] -= part
+    return True
+
+
+def _most_workers(wanted: Resources, devices: Devices, targets: int) -> int:
+    """Return how many packed workers there is room for, one a GPU at most and one at least."""
+    stated = 0.0 if wanted.target_gpus == "auto" else _share(wanted.target_gpus)
+    if wanted.surrogate_gpus == "auto":
+        return devices.gpus
+    own = _share(wanted.surrogate_gpus)
+    counts = range(devices.gpus, 1, -1)
+    fitting = (n for n in counts if fits(devices.machines, (own, n), (stated, targets)))
+    return next(fitting, 1)
+
+
+def _gpu_shares(
+    wanted: Resources, devices: Devices, workers: int, targets: int
+) -> tuple[float, float]:
+    """Return the GPU shares of a surrogate process and of a target process."""
+    own = None if wanted.surrogate_gpus == "auto" else _share(wanted.surrogate_gpus)
+    other = None if wanted.target_gpus == "auto" else _share(wanted.target_gpus)
+    if not devices.grows:
+        _refuse(devices, own, workers, other, targets)
+    if own is None:
+        own = _largest(devices, workers, (other or 0.0, targets))
+    if other is None:
+        # With no GPU left over, targets run on the CPU unless the job gives them a share.
+        other = _largest(devices, targets, (own, workers))
+    return own, other
+
+
+def _largest(devices: Devices, count: int, beside: tuple[float, int]) -> float:
+    """Return the largest share for ``count`` processes beside others; 0 when there is no room."""
+    share, others = beside
+    most = min(others, int(1 / share)) if 0 < share < 1 else 0
+    rooms = {1 - taken * share for taken in range(most + 1)}
+    shares = {_share(room / parts) for room in rooms for parts in range(1, count + 1)}
+    choices = sorted((share for share in shares if share >= LEAST), reverse=True)
+    return next((own for own in choices if fits(devices.machines, (own, count), beside)), 0.0)
+
+
+def _refuse(
+    devices: Devices, own: float | None, workers: int, other: float | None, targets: int
+) -> None:
+    """Raise `BadInput` when the stated shares cannot be placed."""
+    given = {"surrogate_gpus": (own, workers), "target_gpus": (other, targets)}
+    stated = {name: (share, count) for name, (share, count) in given.items() if share}
+    if stated and not devices.gpus:
+        raise BadInput(
+            Problem(f"resources.{name}", f"no GPU here; leave {name} out to run on the CPU")
+            for name in stated
+        )
+    if fits(devices.machines, *((share or 0.0, count) for share, count in given.values())):
+        if own is None and other and not _largest(devices, workers, (other, targets)):
+            what = f"{_these(targets, other)} for targets leave no room for surrogates on"
+            raise BadInput(
+                Problem("resources.target_gpus", f"{what} {_count(devices)}; write less, or 0")
+            )
+        return
+    alone = other and not fits(devices.machines, (other, targets))
+    name = "target_gpus" if alone or not own else "surrogate_gpus"
+    asked = [
+        f"{_these(count, share)} for {role}"
+        for role, share, count in (("surrogates", own, workers), ("targets", other, targets))
+        if share
+    ]
+    if name == "surrogate_gpus":
+        room = _largest(devices, workers, (other or 0.0, targets))
+    else:
+        room = _largest(devices, targets, (own or 0.0, workers))
+    advice = f"write {name}: {room:g}, or leave it out" if room else f"leave {name} out"
+    if own and other and not room:
+        advice = "leave surrogate_gpus and target_gpus out"
+    what = f"{' and '.join(asked)} do not fit on {_count(devices)}; {advice}"
+    raise BadInput(Problem(f"resources.{name}", what))
+
+
+def _these(count: int, share: float) -> str:
+    return f"{count} x {share:g} GPU"
+
+
+def _count(devices: Devices) -> str:
+    return f"{devices.gpus} GPU{'s' if devices.gpus > 1 else ''}"
+
+
+def _cpu_share(devices: Devices, *groups: tuple[float, int]) -> float:
+    """Return the CPUs that each process reserves, so that all fit however Ray spreads them.
+
+    GPUs decide which node a process goes to: a node needs CPUs for as many as its GPUs can hold.
+    """
+    if devices.grows:
+        return min(1.0, int(100 * devices.cpus / sum(count for _, count in groups)) / 100)
+    anywhere = sum(count for share, count in groups if not share)
+    nodes = [
+        (100 * node.cpus, sum(min(n, _held(node, share)) for share, n in groups if share))
+        for node in devices.machines
+    ]
+    for part in range(100, 0, -1):
+        left = [cpus // part - held for cpus, held in nodes]
+        if all(
+            room >= 0 or not held for room, (_, held) in zip(left, nodes, strict=True)
+        ) and anywhere <= sum(left):
+            return part / 100
+    # Ray places what reserves no CPU anywhere.
+    return 0.0
+
+
+def _held(node: Node, share: float) -> int:
+    return node.gpus // math.ceil(share) if share >= 1 else node.gpus * int(1 / share + 1e-9)

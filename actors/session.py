@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 
 import ray
-from ray._private import ray_constants
+from ray._private import auto_init_hook, ray_constants
+from ray.experimental import internal_kv
 
-from actors.placement import Devices, local_memory
+from actors.placement import Devices, Node, local_memory
 from pipeline.problems import BadInput, Problem
 
 PATIENCE = 5.0
@@ -25,6 +27,8 @@ def connect(address: str | None) -> Devices:
         BadInput: when nothing answers at the address.
         ConnectionError: when what answers there is no cluster, or when none is around.
     """
+    # A thread that is still asking when the session has ended must not start another cluster.
+    auto_init_hook.enable_auto_connect = False
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
@@ -44,9 +48,24 @@ def connect(address: str | None) -> Devices:
         else:
             _probe(address)
             ray.init(address=address or "auto", log_to_driver=False, configure_logging=False)
-    resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
-    return Devices(int(resources.get("CPU", 1)), gpus, local_memory())
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = tuple(Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in alive)
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
+    started = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR) == "0"
+    return Devices(max(1, cpus), gpus, local_memory(), nodes, not started and grows(status))
+
+
+def grows(status: bytes | None) -> bool:
+    """Return whether a cluster may add nodes, by its autoscaler's status; True when unknown.
+
+    Ray's launcher names nodes by the types of its file; one started by hand has `node_ID` only.
+    """
+    try:
+        names = json.loads(status or b"")["autoscaler_report"]["active_nodes"]
+    except (ValueError, KeyError, TypeError):
+        return True
+    return not names or not all(str(name).startswith("node_") for name in names)
 
 
 def disconnect() -> None:

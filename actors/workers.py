@@ -6,6 +6,7 @@ them and repeat the call that was lost.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections import OrderedDict
@@ -62,10 +63,18 @@ class Errand:
     draw: str
 
 
+def keep_to_share(gpus: Sequence[str]) -> None:
+    """Hide the GPUs of the machine from a process that Ray gave none; before CUDA starts."""
+    # Ray itself leaves the variable alone at a share of 0, and a cluster may be another's to set.
+    if not gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 class SurrogateActor:
     """One surrogate, answering queries: the pinned placement."""
 
     def __init__(self, plan: Plan, name: str, threads: int | None) -> None:
+        keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
         self._plan = plan
         spec = next(spec for spec in plan.surrogates if spec.name == name)
@@ -138,6 +147,7 @@ class PackedWorker:
     """All surrogates and the loop: the packed placement. Workers split the examples."""
 
     def __init__(self, plan: Plan, threads: int | None) -> None:
+        keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
         self._surrogates = LocalSurrogates(plan)
 
@@ -181,6 +191,7 @@ class TargetWorker:
     """A share of the targets."""
 
     def __init__(self, plan: Plan, names: Sequence[str], threads: int | None) -> None:
+        keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
         built = [build_target(spec, plan) for spec in plan.targets if spec.name in names]
         self._models = {model.name: model for model, _ in built}

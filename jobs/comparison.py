@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -34,15 +35,16 @@ def check_reference(labels: Sequence[str], reference: str) -> None:
 def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comparison]]:
     """Compare every attack with a reference, group by group, on the same examples and targets.
 
-    Success counts where the target was right before the attack. White-box targets are compared
-    only where they are white boxes of both attacks.
+    Success counts where the target was right before both attacks. A target that is a white box of
+    one of the two attacks only is left out; white boxes of both are compared by themselves.
 
     Args:
         verdicts: a run's verdicts.
         reference: label of the attack to compare with.
 
     Returns:
-        (group, attack, comparison) in the order of groups and attacks.
+        (group, attack, comparison) in the order of groups and attacks; the white boxes of a group
+        follow the others as ``GROUP (white box)``.
 
     Raises:
         BadInput: as `check_reference`.
@@ -52,11 +54,15 @@ def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comp
     check_reference(labels, reference)
     right = frame["clean_correct"].astype("boolean").fillna(False)
     frame = frame.assign(success=frame["success"].where(right))
+    white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)
+    white = white.astype(bool)
     found = []
-    for group in dict.fromkeys(frame["group"]):
+    for group, box in product(dict.fromkeys(frame["group"]), (False, True)):
+        chosen = frame[frame["group"].eq(group) & white.eq(box)]
+        name = f"{group} (white box)" if box and group != "white-box" else str(group)
         tables = {
             label: part.pivot(index="example", columns="target", values="success")
-            for label, part in frame[frame["group"] == group].groupby("attack", sort=False)
+            for label, part in chosen.groupby("attack", sort=False)
         }
         base = tables.get(reference)
         for label in labels:
@@ -64,11 +70,14 @@ def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comp
             if label == reference or base is None or other is None:
                 continue
             examples = base.index.intersection(other.index)
-            targets = [name for name in base.columns if name in other.columns]
+            targets = [target for target in base.columns if target in other.columns]
             one, two = (table.loc[examples, targets].to_numpy() for table in (other, base))
-            counted = ~np.isnan(one).all(0)
+            # A target that draws at random may be right before one attack and not before the other.
+            unpaired = np.isnan(one) | np.isnan(two)
+            one, two = (np.where(unpaired, np.nan, table) for table in (one, two))
+            counted = ~unpaired.all(0)
             if counted.any():
                 names = (label, reference)
                 result = compare(one[:, counted], two[:, counted], names=names)
-                found.append((str(group), str(label), result))
+                found.append((name, str(label), result))
     return found

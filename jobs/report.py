@@ -117,6 +117,9 @@ def print_comparison(run: str, reference: str, console: Console) -> None:
         shown = not found.words.startswith("no difference shown")
         word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
         table.add_row(escape(group), escape(label), escape(points), word)
+    if not table.row_count:
+        console.print("no target judged two attacks on the same examples: nothing to compare")
+        return
     console.print(table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from actors.launch import units_of_complete
 from jobs.figures import Figures
 from jobs.folders import check_run
 from jobs.report import LOO, has, judge_words
@@ -38,7 +40,7 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
         ``runs``, the number of them, and ``NAME_mean`` and ``NAME_sd`` for the figures of `RATES`.
 
     Raises:
-        BadInput: when the runs are not of one job, share a seed, or are not finished alike.
+        BadInput: when the runs are not of one job, share a seed, or are not all finished.
         ValueError: when there is no run in a folder.
     """
     _check_alike(runs)
@@ -127,8 +129,20 @@ def _check_alike(runs: Sequence[str]) -> None:
             what = f"has the seed {plan.seed} of {seen[plan.seed]}; runs must have other seeds"
             problems.append(Problem(run, what))
         seen.setdefault(plan.seed, run)
+    problems += [Problem(run, left) for run in runs if (left := _unfinished(run)) is not None]
     if problems:
         raise BadInput(problems)
+
+
+def _unfinished(run: str) -> str | None:
+    """Return what is left of a run, or None when all its units are finished."""
+    if units_of_complete(run) is not None:
+        return None
+    folder = RunFolder(run)
+    record = json.loads(folder.read("manifest.json")) if folder.exists("manifest.json") else {}
+    if failed := record.get("units", {}).get("failed"):
+        return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
+    return f"is not finished; go on with `gauntlet resume {run}`"
 
 
 def _plan(run: str) -> Plan:

@@ -45,7 +45,8 @@ class PairList:
         second: positions of the second ones.
         same: whether both show one person, bool (P,).
         fold: fold of each pair, int64 (P,).
-        fingerprint: hash of the images' names, ``same`` and ``fold``.
+        fingerprint: hash of the images' names and pixels (or of what determines these), ``same``
+            and ``fold``.
         rejected: images that could not be decoded; pairs with one of them are left out.
     """
 
@@ -99,6 +100,8 @@ def pair_list(rows: PairRows, store: ImageStore, rejected: Sequence[Rejected]) -
     first, second = rows.first[used].tolist(), rows.second[used].tolist()
     same, fold = rows.same[used], rows.fold[used]
     digest = hashlib.blake2b(digest_size=16)
+    # Names alone would give one data set the threshold found on another of the same layout.
+    digest.update(f"{store.fingerprint(sorted({*first, *second}))}\n".encode())
     for a, b, one, block in zip(first, second, same.tolist(), fold.tolist(), strict=True):
         digest.update(f"{names[a]}\x1f{names[b]}\x1f{one:d}\x1f{block}\n".encode())
     return PairList(first, second, same, fold, digest.hexdigest(), tuple(rejected))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,13 @@ class RenderedImages:
             seed=self.faces,
         )
         return [*pictures.permute(0, 2, 3, 1).contiguous().numpy()]
+
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """Return a hash of what the pictures are drawn from."""
+        index = np.asarray(positions, dtype=np.int64)
+        drawn = f"{self.size}\x1f{self.faces}\x1f{self.people[index].tolist()}"
+        content = f"{drawn}\x1f{self.shots[index].tolist()}"
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def rendered_pairs(spec: Rendered, goal: Goal) -> Listing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,6 +33,9 @@ class ImageStore(Protocol):
             Undecodable: when it cannot be used.
         """
 
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """Return a hash of what determines the pixels of some images that can be read."""
+
 
 @dataclass(frozen=True)
 class ArchiveImages:
@@ -51,6 +55,14 @@ class ArchiveImages:
         """Return an image."""
         pixels: Pixels = array(self.path, self.key)[position]
         return pixels
+
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """Return a hash of the images' pixels."""
+        images = array(self.path, self.key)
+        digest = hashlib.blake2b(repr(images.shape[1:]).encode(), digest_size=16)
+        for position in positions:
+            digest.update(images[position].tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,15 @@ class FileImages:
         """Decode a file."""
         return decode(self.root / self.names[position], self.fit)
 
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """Return a hash of the files' contents and of the fit."""
+        digest = hashlib.blake2b(repr(self.fit).encode(), digest_size=16)
+        for position in positions:
+            # Not the time of its last change: a copy of the data set has the same thresholds.
+            content = (self.root / self.names[position]).read_bytes()
+            digest.update(hashlib.blake2b(content).digest())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class CifarImages:
@@ -89,6 +110,11 @@ class CifarImages:
         """Return an image."""
         pixels: Pixels = cifar10(self.root).data[position]
         return pixels
+
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """Return a hash of the images' pixels."""
+        pixels = cifar10(self.root).data[list(positions)]
+        return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()
 
 
 @lru_cache(maxsize=2)

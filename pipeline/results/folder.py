@@ -79,10 +79,14 @@ class RunFolder:
                 stream.write(content)
             return
         aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
-        with aside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-        aside.replace(path)
+        try:
+            with aside.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
+            raise
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""
@@ -123,6 +127,14 @@ class RunFolder:
         )
         self.write(f"{table}/{unit}.parquet", sink.getvalue().to_pybytes())
         return int(rows)
+
+    def rows(self, table: str, unit: str, columns: Sequence[str]) -> pa.Table:
+        """Return what a unit wrote to a table; empty if it wrote nothing."""
+        name, schema = f"{table}/{unit}.parquet", TABLES[table]
+        if not self.exists(name):
+            return schema.empty_table().select(list(columns))
+        path = self._path(name)
+        return pq.read_table(path, filesystem=self._fs, schema=schema, columns=list(columns))
 
     def finish(self, unit: str, entry: Mapping[str, Any]) -> None:
         """Record a unit as finished: from now on `resume` skips it."""

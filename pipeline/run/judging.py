@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from pipeline.models.spec import ModelSpec
 from pipeline.run.columns import Columns
 from pipeline.run.engine import Engine
+from pipeline.run.failed import Failed
 from pipeline.run.look import Look
 from pipeline.run.models import RANDOMISED_REPEATS
 from pipeline.run.panel import Panel
@@ -29,8 +30,10 @@ class CleanAnswers:
     """What each target says of a batch before any attack, by target name.
 
     Attributes:
-        judgements: verdicts on the clean images.
+        judgements: verdicts on the clean images; NaN scores where outputs are not finite, those on
+            the references included.
         correct: whether the target is right about them, bool (B,); None where nobody can say.
+            Means nothing where outputs are not finite.
         accepted: verification: whether the clean pair is accepted, bool (B,).
         references: verification: embeddings of the references, (repeats, B, D).
     """
@@ -39,6 +42,10 @@ class CleanAnswers:
     correct: Mapping[str, np.ndarray | None]
     accepted: Mapping[str, np.ndarray | None]
     references: Mapping[str, np.ndarray]
+
+    def unsound(self, name: str) -> np.ndarray:
+        """Return the rows where the outputs of a model are not finite, int (R,)."""
+        return np.flatnonzero(~np.isfinite(self.judgements[name].score))
 
 
 class Judges:
@@ -62,21 +69,25 @@ class Judges:
         return float(self._thresholds.get(name, 0.0))
 
     def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanAnswers:
-        """Return what the targets (or the models named) say of the clean images.
-
-        Raises:
-            ValueError: when an output is not finite.
-        """
+        """Return what the targets (or the models named) say of the clean images."""
         names = models or tuple(self._targets)
         references: dict[str, np.ndarray] = {}
+        unsound: dict[str, np.ndarray] = {}
         if batch.goal.task is Task.VERIFICATION:
             assert batch.references is not None
             references = self._outputs(names, batch.references, batch.ids, "reference")
+            for name, embedded in references.items():
+                bad = ~np.isfinite(embedded).all(axis=(0, 2))
+                if bad.any():
+                    unsound[name] = bad
+                    references[name] = np.where(bad[None, :, None], 0.0, embedded)
         panel = self.panel(batch, "clean", references, names)
         judgements = panel.judge(self._engine.outputs(names, panel.look(batch.images)))
         correct, accepts = {}, {}
+        for name, bad in unsound.items():
+            found = judgements[name]
+            judgements[name] = replace(found, score=np.where(bad, np.nan, found.score))
         for name, judgement in judgements.items():
-            _refuse_unsound(name, "the clean image", judgement, batch.ids)
             correct[name] = clean_correct(
                 judgement, batch.goal, self.threshold(name), _numpy(batch.labels)
             )
@@ -146,8 +157,13 @@ class Judges:
         answers: Sequence[StepAnswers],
         clean: CleanAnswers,
         kept: np.ndarray,
+        failed: Failed,
     ) -> dict[str, Any]:
         """Return the columns of the verdicts table: step by step, target by target, K rows each.
+
+        Where a target's output is not finite, at one step or before the attack, the example has no
+        row of that target at any step (so that all points of a curve are about the same examples)
+        and goes to the failures.
 
         Args:
             attack: what was judged.
@@ -155,20 +171,27 @@ class Judges:
             answers: of each judged step, on those K examples.
             clean: answers of `clean` on the whole batch.
             kept: the K rows of the batch.
+            failed: collects the failures.
 
-        Raises:
-            ValueError: when a target's output is not finite.
+        Returns:
+            The columns; none when no target has finite outputs.
         """
-        ids = identity["example"]
+        good = {
+            name: _sound(name, identity["example"], answers, clean, kept, failed)
+            for name in self._targets
+        }
         columns = Columns()
         for step in answers:
-            for name, judgement in step.judgements.items():
-                _refuse_unsound(name, f"the image after update {step.step}", judgement, ids)
-                spec, before = self._targets[name], clean.judgements[name]
+            for name, said in step.judgements.items():
+                rows = good[name]
+                if not len(rows):
+                    continue
+                judgement, before = said.rows(rows), clean.judgements[name].rows(kept[rows])
+                spec = self._targets[name]
                 correct, accepts = clean.correct[name], clean.accepted[name]
                 columns.add(
-                    len(ids),
-                    **identity,
+                    len(rows),
+                    **{**identity, "example": [identity["example"][row] for row in rows]},
                     target=name,
                     group=self.group(attack, spec),
                     white_box=self.white_box(attack, spec),
@@ -178,14 +201,14 @@ class Judges:
                     score=judgement.score,
                     score_std=judgement.score_std,
                     threshold=self.threshold(name),
-                    clean_score=before.score[kept],
-                    clean_success=before.success[kept],
-                    clean_correct=None if correct is None else correct[kept],
-                    clean_accepted=None if accepts is None else accepts[kept],
+                    clean_score=before.score,
+                    clean_success=before.success,
+                    clean_correct=None if correct is None else correct[kept[rows]],
+                    clean_accepted=None if accepts is None else accepts[kept[rows]],
                     prediction=judgement.prediction,
                     repeats=self._repeats[name],
-                    linf=step.linf,
-                    l2=step.l2,
+                    linf=step.linf[rows],
+                    l2=step.l2[rows],
                 )
         return columns.joined()
 
@@ -214,13 +237,29 @@ class Judges:
         return self._engine.outputs(names, look)
 
 
-def _refuse_unsound(name: str, what: str, judgement: Judgement, ids: Sequence[str]) -> None:
-    bad = np.flatnonzero(~np.isfinite(judgement.score))
-    if len(bad):
-        raise ValueError(
-            f"target {name!r}: outputs on {what} are not finite for {len(bad)} examples "
-            f"({', '.join(repr(ids[row]) for row in bad[:3])})"
-        )
+def _sound(
+    name: str,
+    ids: Sequence[str],
+    answers: Sequence[StepAnswers],
+    clean: CleanAnswers,
+    kept: np.ndarray,
+    failed: Failed,
+) -> np.ndarray:
+    """Return which of K examples a target has finite outputs on throughout, int (R,)."""
+    looks = [("the clean image", clean.judgements[name].rows(kept))]
+    looks += [(f"the image after update {step.step}", step.judgements[name]) for step in answers]
+    sound = np.ones(len(ids), bool)
+    for what, judgement in looks:
+        finite = np.isfinite(judgement.score)
+        for row in np.flatnonzero(sound & ~finite).tolist():
+            failed.add(ids[row], "evaluate", not_finite("target", name, what))
+        sound &= finite
+    return np.flatnonzero(sound)
+
+
+def not_finite(role: str, name: str, what: str) -> str:
+    """Return why an example is left out whose outputs on some image are not finite."""
+    return f"{role} {name!r}: outputs on {what} are not finite"
 
 
 def _numpy(values: Tensor | None) -> np.ndarray | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from pipeline.evaluation.verification import protocol
 from pipeline.problems import BadInput, Problem
 from pipeline.run import threshold_cache
 from pipeline.run.engine import Engine
-from pipeline.run.judging import Judges
+from pipeline.run.judging import Judges, not_finite
 from pipeline.run.look import Look
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Progress
@@ -109,17 +111,32 @@ def selecting(plan: Plan) -> tuple[str, ...]:
             return tuple(names)
 
 
-def select(
-    plan: Plan, examples: Examples, judges: Judges, progress: Progress
-) -> tuple[list[str], int]:
-    """Return the ids of the examples to attack, and how many were looked at."""
+@dataclass(frozen=True)
+class Selection:
+    """Which examples a run attacks.
+
+    Attributes:
+        ids: of the examples.
+        looked_at: how many were looked at.
+        dropped: why examples were left out that no model could be right or wrong about, by id.
+    """
+
+    ids: list[str]
+    looked_at: int
+    dropped: Mapping[str, str]
+
+
+def select(plan: Plan, examples: Examples, judges: Judges, progress: Progress) -> Selection:
+    """Return the examples to attack."""
     names = selecting(plan)
     limit = plan.select.limit
     if not names:
         ids = list(examples.ids)
-        return ids[:limit], len(ids)
+        return Selection(ids[:limit], len(ids), {})
     progress.stage("select", len(examples))
     kept: list[str] = []
+    rejected: set[str] = set()
+    dropped: dict[str, str] = {}
     looked_at = 0
     size = plan.resources.batch
     for first in range(0, len(examples), size):
@@ -137,13 +154,21 @@ def select(
                         Problem("select.correct", "the data has no labels to be right about")
                     )
                 right &= {i for i, ok in zip(loaded.batch.ids, correct, strict=True) if ok}
-        rejected = {item.id for item in loaded.rejected}
+                for row in answers.unsound(name).tolist():
+                    reason = not_finite("model", name, "the clean image")
+                    dropped.setdefault(loaded.batch.ids[row], reason)
+        right -= dropped.keys()
+        rejected |= {item.id for item in loaded.rejected}
         # What cannot be decoded stays in, so that the attack stage reports it in `failures`.
         kept += [examples.ids[i] for i in chosen if examples.ids[i] in right | rejected]
         readable = [i for i in kept if i not in rejected]
         if limit is not None and len(readable) >= limit:
-            return kept[: kept.index(readable[limit - 1]) + 1], looked_at
-    return kept, looked_at
+            last = readable[limit - 1]
+            # Nothing behind the last one counts: how far was looked depends on the batch size.
+            before = set(examples.ids[: examples.ids.index(last) + 1])
+            dropped = {example: why for example, why in dropped.items() if example in before}
+            return Selection(kept[: kept.index(last) + 1], looked_at, dropped)
+    return Selection(kept, looked_at, dropped)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline.data.examples import Examples, open_examples
 from pipeline.problems import BadInput, Problem
 from pipeline.results.folder import RunFolder
+from pipeline.results.schema import TABLES
 from pipeline.run.engine import Engine
 from pipeline.run.failed import Failed
 from pipeline.run.judging import Judges
@@ -21,6 +23,9 @@ from pipeline.run.plan import Plan
 from pipeline.run.preparation import select, thresholds
 from pipeline.run.progress import Progress
 from pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
+
+GOODBYE = 2.0
+"""Seconds that an interrupted run waits for its lanes before the models go away."""
 
 ATTEMPTS = 2
 """How often a unit of work is tried before it goes to `failures`."""
@@ -102,10 +107,22 @@ class Runner:
 
     def _selection(self, record: dict[str, Any]) -> Examples:
         if not self._folder.exists("selection.json"):
-            ids, looked_at = select(self._plan, self._examples, self._judges, self._progress)
-            record["selection"] = {"kept": len(ids), "looked_at": looked_at}
+            found = select(self._plan, self._examples, self._judges, self._progress)
+            record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
             self._save(record)
-            self._folder.write("selection.json", json.dumps(ids).encode())
+            if found.dropped:
+                self._folder.write_rows(
+                    "failures",
+                    "select",
+                    {
+                        "example": list(found.dropped),
+                        "attack": None,
+                        "stage": "select",
+                        "reason": list(found.dropped.values()),
+                    },
+                )
+                self._progress.note(f"{len(found.dropped)} examples set aside in `failures`")
+            self._folder.write("selection.json", json.dumps(found.ids).encode())
         chosen = self._examples.select(json.loads(self._folder.read("selection.json")))
         if not len(chosen):
             where = "select.correct" if self._plan.select.correct else "data"
@@ -130,6 +147,9 @@ class Runner:
                     thread.join(0.2)  # stays open to Ctrl-C
         finally:
             self._stopping.set()
+            until = time.monotonic() + GOODBYE
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
         if errors:
             raise errors[0]
 
@@ -147,7 +167,10 @@ class Runner:
                 else:
                     left.append((attack, name))
             if left:
-                work = BatchWork(self._plan, self._chosen, positions, self._judges, self._folder)
+                begun = len(left) < len(self._plan.attacks)
+                work = BatchWork(
+                    self._plan, self._chosen, positions, self._judges, self._folder, begun
+                )
                 self._rejected += work.rejected  # the lanes take units under the lock
                 if work.rejected:
                     self._progress.note(f"{work.rejected} inputs set aside in `failures`")
@@ -176,6 +199,8 @@ class Runner:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Exception as error:
+                if self._stopping.is_set():
+                    return  # the models may be gone: this says nothing about the unit
                 if attempt < ATTEMPTS:
                     continue
                 self._give_up(unit, error)
@@ -191,6 +216,9 @@ class Runner:
         with self._lock:
             self._failed += 1
         self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
+        for table in TABLES:
+            with contextlib.suppress(OSError):
+                self._folder.delete(f"{table}/{unit.id}.parquet")
         failed = Failed(unit.attack.label)
         failed.add(None, "unit", reason)
         failed.write(self._folder, unit.id)

@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,25 +38,44 @@ class BatchWork:
         positions: Sequence[int],
         judges: Judges,
         folder: RunFolder,
+        begun: bool = False,
     ) -> None:
+        """Decode the batch, and report what cannot be decoded.
+
+        Args:
+            plan: the run's plan.
+            examples: all examples of the run.
+            positions: those of the batch.
+            judges: the targets.
+            folder: takes the failures.
+            begun: whether an attack has finished on the batch. What it could not read stays out
+                even if it can be read by now: all attacks are compared on the same examples.
+        """
         loaded = examples.load(positions)
-        self.batch: Batch | None = loaded.batch
-        self.rejected = len(loaded.rejected)
+        ids = [examples.ids[position] for position in positions]
+        report = f"input-{_digest(ids)}"
+        reasons = {item.id: item.reason for item in loaded.rejected}
+        if begun:
+            earlier = folder.rows("failures", report, ("example", "reason")).to_pylist()
+            reasons = {row["example"]: row["reason"] for row in earlier} | reasons
+        self.batch: Batch | None = _without(loaded.batch, reasons.keys())
+        self.rejected = len(reasons)
         self._judges = judges
         self._lock = threading.Lock()
         self._clean: CleanAnswers | None = None
-        if loaded.rejected:
-            ids = [examples.ids[position] for position in positions]
+        if reasons:
             folder.write_rows(
                 "failures",
-                f"input-{_digest(ids)}",
+                report,
                 {
-                    "example": [item.id for item in loaded.rejected],
+                    "example": list(reasons),
                     "attack": None,
                     "stage": "input",
-                    "reason": [item.reason for item in loaded.rejected],
+                    "reason": list(reasons.values()),
                 },
             )
+        else:
+            folder.delete(f"failures/{report}.parquet")
 
     @property
     def clean(self) -> CleanAnswers:
@@ -147,18 +166,19 @@ class UnitWriter:
         identity = _identity(self._plan, attack, [batch.ids[row] for row in kept])
         last = self._judges.last(attack, batch, result.images, clean, kept)
         answers = [*(step.rows(kept) for step in result.steps), last]
-        tables = {"verdicts": self._judges.verdicts(attack, identity, answers, clean, kept)}
+        verdicts = self._judges.verdicts(attack, identity, answers, clean, kept, failed)
+        tables = {"verdicts": verdicts}
         if (spec := evaluate.interactions) is not None:
             found = self._engine.interactions(attack, batch.rows(rows), result.images[rows], spec)
             tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failed)
         tables["examples"] = self._example_columns(identity, last, result.images[rows])
         if evaluate.traces and len(result.trace.linf):
             tables["traces"] = _trace_columns(attack, identity["example"], result, rows)
-        # Nothing is written before everything is known: a unit that fails leaves no rows.
+        # Nothing is written before everything is known: a unit that fails before leaves no rows.
         for table, columns in tables.items():
             if columns:
                 self._folder.write_rows(table, unit.id, columns)
-        return len(kept) * len(answers) * len(self._plan.targets)
+        return len(verdicts.get("example", ()))
 
     def _example_columns(
         self, identity: Mapping[str, Any], last: StepAnswers, images: Tensor
@@ -174,6 +194,13 @@ class UnitWriter:
             "dtype": ("uint8" if evaluate.quantize else "float32") if stored else None,
             "image": stored,
         }
+
+
+def _without(batch: Batch | None, ids: Collection[str]) -> Batch | None:
+    if batch is None or not set(ids) & set(batch.ids):
+        return batch
+    rows = [row for row, example in enumerate(batch.ids) if example not in ids]
+    return batch.rows(torch.tensor(rows)) if rows else None
 
 
 def _identity(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pipeline.batch import Goal
 from pipeline.problems import BadInput
@@ -66,6 +67,52 @@ def test_thresholds_use_the_whole_list(faces: Path) -> None:
     other = opened(faces, IMPERSONATION, **(FIELDS | {"folds": 4})).verification_pairs()
     assert other.fold.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert other.fingerprint != whole.fingerprint
+
+
+def test_the_fingerprint_is_of_the_pixels_of_an_archive(faces: Path) -> None:
+    def fingerprint() -> str:
+        return opened(faces, IMPERSONATION, **FIELDS).verification_pairs().fingerprint
+
+    before = fingerprint()
+    write_npz(faces / "faces.npz", labels=None, more=np.zeros(3))
+    assert fingerprint() == before
+    images = pixels(6)
+    images[3, 0, 0, 0] ^= 1
+    write_npz(faces / "faces.npz", labels=None, images=images)
+    assert fingerprint() != before
+    write_npz(faces / "faces.npz", labels=None, images=pixels(6).reshape(6, 5, 4, 3))
+    assert fingerprint() != before
+
+
+def test_the_fingerprint_is_of_files_size_and_crop(tmp_path: Path) -> None:
+    def fingerprint(**fields: object) -> str:
+        given = {"source": "lfw", "root": "lfw", "size": (16, 12)} | fields
+        return opened(tmp_path, IMPERSONATION, **given).verification_pairs().fingerprint
+
+    write_lfw(tmp_path / "lfw")
+    write_lfw(tmp_path / "copy")
+    before = fingerprint()
+    assert fingerprint(root="copy") == fingerprint(limit=1) == before
+    assert (
+        len({before, fingerprint(size=(12, 16)), fingerprint(crop=10), fingerprint(crop=12)}) == 4
+    )
+    Image.new("RGB", (20, 20)).save(tmp_path / "lfw" / "Person_00" / "Person_00_0001.jpg")
+    assert fingerprint() != before
+
+
+def test_the_fingerprint_is_of_a_folder_s_files_and_size(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        write_image(tmp_path / "faces" / name)
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", "1.png,2.png,1", "1.png,3.png,0")
+
+    def fingerprint(**fields: object) -> str:
+        given = FIELDS | {"images": "faces"} | fields
+        return opened(tmp_path, IMPERSONATION, **given).verification_pairs().fingerprint
+
+    before = fingerprint()
+    assert fingerprint(size=(8, 8)) not in (before, fingerprint(size=(9, 9)))
+    Image.new("RGB", (5, 4)).save(tmp_path / "faces" / "3.png")
+    assert fingerprint() != before
 
 
 def test_single_images_by_position(faces: Path) -> None:

@@ -256,6 +256,13 @@ def test_trap_18_every_field_of_the_source_changes_something() -> None:
     assert opened_pairs(identities=300).image_names != plain.image_names
 
 
+def test_the_fingerprint_is_of_every_field_that_changes_a_face() -> None:
+    changes: list[dict[str, int]] = [{}, {"size": 20}, {"faces": 1}, {"pairs": 60}]
+    changes.append({"identities": 300})
+    found = [opened_pairs(**change).verification_pairs().fingerprint for change in changes]
+    assert len(set(found)) == len(found)
+
+
 def test_labels_are_not_to_be_had() -> None:
     assert problems(Path(), Goal.UNTARGETED, **SMALL) == [
         "data.source: 'rendered' holds examples for verification, goal 'untargeted' needs "

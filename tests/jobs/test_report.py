@@ -46,7 +46,7 @@ def write_run(
     made = plan(folder).model_copy(update={"seed": seed, "name": f"run-{seed}"})
     text = json.loads(made.model_dump_json()) | {"root": "/data"}
     run.write("plan.json", json.dumps(text).encode())
-    labels = {"attacks": [{"attack": name} for name in attacks]}
+    labels = {"finished": "2026-01-01", "attacks": [{"attack": name} for name in attacks]}
     run.write("manifest.json", json.dumps(labels).encode())
     for place, attack in enumerate(attacks):
         for column, target in enumerate(targets):

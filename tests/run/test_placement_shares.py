@@ -1,0 +1,126 @@
+"""What a layout asks for can be placed: on whole GPUs, and on the nodes one by one."""
+
+import os
+
+import pytest
+
+from actors.placement import Devices, Node, fits, lay_out
+from actors.session import grows
+from actors.workers import keep_to_share
+from pipeline.problems import BadInput
+from tests.run.small import network, plan
+
+
+def layout(
+    folder, cpus, gpus, placement, *, surrogates=2, targets=1, nodes=(), grow=False, **given
+):
+    nets = [{**network("plain"), "name": f"s{i}"} for i in range(surrogates)]
+    judges = [{**network("wide"), "name": f"t{i}"} for i in range(targets)]
+    resources = {"batch": 4, **given}
+    job = plan(folder, surrogates=nets, targets=judges, resources=resources)
+    return lay_out(job, Devices(cpus, gpus, 2**34, nodes, grow), placement, "")
+
+
+def shares(found):
+    surrogates = (found.surrogate_gpus, found.surrogate_workers)
+    return surrogates, (found.target_gpus, found.target_workers)
+
+
+@pytest.mark.parametrize(
+    ("surrogates", "gpus", "share"),
+    [(3, 2, 0.5), (5, 2, 0.3333), (5, 4, 0.5), (2, 4, 1), (3, 1, 0.3333)],
+)  # fmt: skip
+def test_default_shares_of_surrogates_fit_on_whole_gpus(surrogates, gpus, share, tmp_path):
+    found = layout(tmp_path, 8, gpus, "pinned", surrogates=surrogates, targets=3)
+    assert found.surrogate_gpus == share
+    assert fits([Node(8, gpus)], *shares(found))
+    assert not 0 < found.target_gpus < 0.01
+
+
+@pytest.mark.parametrize(("gpus", "targets"), [(3, 3), (2, 1), (1, 1)])
+def test_default_shares_of_targets_fit_on_whole_gpus(gpus, targets, tmp_path):
+    found = layout(tmp_path, 8, gpus, "packed", targets=targets, surrogate_gpus=0.4)
+    assert found.target_gpus > 0
+    assert fits([Node(8, gpus)], *shares(found))
+
+
+def test_stated_shares_of_targets_are_taken_off_first(tmp_path):
+    assert layout(tmp_path, 8, 1, "packed", target_gpus=0.25).surrogate_gpus == 0.75
+    found = layout(tmp_path, 8, 2, "packed", targets=4, target_gpus=0.25)
+    assert fits([Node(8, 2)], *shares(found))
+    assert found.surrogate_gpus >= 0.5
+
+
+@pytest.mark.parametrize(("gpus", "workers"), [(2, 1), (3, 2), (8, 6)])
+def test_the_interaction_jobs_place_on_two_gpus_and_more(gpus, workers, tmp_path):
+    wanted = {"surrogate_gpus": 1, "target_gpus": 0.25}
+    found = layout(tmp_path, 8, gpus, "packed", targets=7, **wanted)
+    assert found.surrogate_workers == workers
+    assert fits([Node(8, gpus)], *shares(found))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "placement", "given", "said"),
+    [
+        (1, "packed", {"surrogate_gpus": 1, "target_gpus": 0.25},
+         "resources.surrogate_gpus: 1 x 1 GPU for surrogates and 1 x 0.25 GPU for targets do not "
+         "fit on 1 GPU; write surrogate_gpus: 0.75, or leave it out"),
+        (2, "pinned", {"surrogate_gpus": 1},
+         "resources.surrogate_gpus: 3 x 1 GPU for surrogates do not fit on 2 GPUs; "
+         "write surrogate_gpus: 0.5, or leave it out"),
+        (1, "packed", {"target_gpus": 1}, "resources.target_gpus: "),
+        (1, "packed", {"target_gpus": 2}, "resources.target_gpus: "),
+        (0, "packed", {"surrogate_gpus": 0.5},
+         "resources.surrogate_gpus: no GPU here; leave surrogate_gpus out to run on the CPU"),
+        (0, "packed", {"target_gpus": 0.25},
+         "resources.target_gpus: no GPU here; leave target_gpus out to run on the CPU"),
+    ],
+)  # fmt: skip
+def test_stated_shares_that_do_not_fit_are_refused(gpus, placement, given, said, tmp_path):
+    with pytest.raises(BadInput) as caught:
+        layout(tmp_path, 8, gpus, placement, surrogates=3, **given)
+    assert said in str(caught.value)
+
+
+def test_shares_are_not_refused_where_nodes_come_on_demand(tmp_path):
+    wanted = {"surrogate_gpus": 1, "target_gpus": 0.25}
+    found = layout(tmp_path, 1, 0, "pinned", nodes=(Node(0, 0),), grow=True, **wanted)
+    assert (found.surrogate_gpus, found.target_gpus) == (1, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (b'{"autoscaler_report": {"active_nodes": {"node_12ab": 1}}}', False),
+        (b'{"autoscaler_report": {"active_nodes": {"head": 1}}}', True),
+        (b"", True),
+        (None, True),
+    ],
+)
+def test_a_cluster_of_the_launcher_grows(status, expected):
+    assert grows(status) == expected
+
+
+@pytest.mark.parametrize(("nodes", "cpus", "workers"), [(2, 1, 2), (3, 2, 6), (2, 4, 8), (1, 2, 4)])
+def test_every_process_finds_its_cpus_on_one_node(nodes, cpus, workers, tmp_path):
+    machines = (Node(cpus, 0),) * nodes
+    given = {"workers": workers, "nodes": machines}
+    found = layout(tmp_path, nodes * cpus, 0, "packed", **given)
+    held = sum(round(100 * node.cpus) // round(100 * found.cpus) for node in machines)
+    assert found.cpus > 0
+    assert held >= workers + 1
+
+
+def test_a_node_has_cpus_for_as_many_processes_as_its_gpus_hold(tmp_path):
+    machines = (Node(30, 0), Node(2, 2))
+    found = layout(tmp_path, 32, 2, "pinned", surrogates=4, nodes=machines)
+    assert found.surrogate_gpus == 0.5
+    assert 4 * found.cpus <= 2
+
+
+def test_a_process_without_a_share_sees_no_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    keep_to_share(["0"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    keep_to_share([])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
