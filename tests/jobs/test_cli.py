@@ -245,7 +245,12 @@ def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> No
     joined: list[object] = []
     monkeypatch.setattr("ray.init", lambda **options: joined.append(options["address"]))
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 3.0})
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 3.0}},
+        {"Alive": False, "Resources": {"CPU": 9.0}},
+    ]
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    monkeypatch.setattr("actors.session.internal_kv._internal_kv_get", lambda key: None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert connect(address).cpus == 3
