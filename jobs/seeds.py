@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from actors.launch import units_of_complete
 from jobs.figures import Figures
 from jobs.folders import check_run
 from jobs.report import LOO, has, judge_words
+from pipeline import results
 from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
@@ -138,8 +138,7 @@ def _unfinished(run: str) -> str | None:
     """Return what is left of a run, or None when all its units are finished."""
     if units_of_complete(run) is not None:
         return None
-    folder = RunFolder(run)
-    record = json.loads(folder.read("manifest.json")) if folder.exists("manifest.json") else {}
+    record = results.manifest(run) if RunFolder(run).exists("manifest.json") else {}
     if failed := record.get("units", {}).get("failed"):
         return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
     return f"is not finished; go on with `gauntlet resume {run}`"

@@ -217,7 +217,7 @@ class Runner:
             self._failed += 1
         self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
         for table in TABLES:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the disk may be what failed; resume writes anew
                 self._folder.delete(f"{table}/{unit.id}.parquet")
         failed = Failed(unit.attack.label)
         failed.add(None, "unit", reason)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ray._private import auto_init_hook
 from typer.testing import CliRunner, Result
 
 from actors.session import connect
@@ -251,10 +252,13 @@ def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     monkeypatch.setattr("actors.session.internal_kv._internal_kv_get", lambda key: None)
+    monkeypatch.setattr("ray._private.auto_init_hook.enable_auto_connect", True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert connect(address).cpus == 3
     assert joined == [address]
+    # A call that comes after the end of the session starts no other one.
+    assert not auto_init_hook.enable_auto_connect
 
 
 def test_a_place_that_cannot_hold_a_run_is_refused_before_anything_starts(

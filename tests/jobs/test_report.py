@@ -100,6 +100,15 @@ def test_trap_19_the_leave_one_out_choice_is_named_and_beside_the_last_step(run:
     assert "after the last update" in " ".join(shown.split())
 
 
+def test_attacks_without_a_common_target_are_not_compared(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for name in ("i-t0", "mi-t1"):
+        (run / "verdicts" / f"{name}.parquet").unlink()
+    result = gauntlet("report", str(run), "--against", "i")
+    assert result.exit_code == 0, result.output
+    assert "no target judged two attacks on the same examples: nothing to compare" in result.stdout
+
+
 def test_no_leave_one_out_where_only_the_last_step_was_judged(once: Path) -> None:
     table = summary(str(once))
     assert table["loo"].isna().all()

@@ -1,4 +1,4 @@
-"""What a review of the run found: bad outputs, full disks, Ctrl-C, inputs that come back."""
+"""What a run sets aside and what not: bad outputs, full disks, Ctrl-C, inputs that come back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def bright(folder: Path, *changes: tuple[str, str], rows: tuple[int, ...] = (2,)
 
 
 def two_targets(batch: int) -> tuple[tuple[str, str], ...]:
-    bad = '{name: bad, source: "import:tests.run.test_review:dazzled", options: {seed: 3}}'
+    bad = '{name: bad, source: "import:tests.run.test_set_aside:dazzled", options: {seed: 3}}'
     return (TARGETS, f"{TARGETS}\n  - {bad}"), ("batch: 4", f"batch: {batch}")
 
 
@@ -87,7 +87,7 @@ def test_other_verdicts_do_not_change_beside_a_bad_output(tmp_path):
 
 
 def test_a_unit_without_any_finite_output_is_done(tmp_path):
-    bad = '{name: t0, source: "import:tests.run.test_review:dazzled", options: {seed: 3}}'
+    bad = '{name: t0, source: "import:tests.run.test_set_aside:dazzled", options: {seed: 3}}'
     path = bright(tmp_path, (TARGETS, bad), rows=tuple(range(8)))
     outcome = launch(load(path), str(tmp_path / "run"))
     folder = RunFolder(str(tmp_path / "run"))
@@ -101,7 +101,7 @@ def test_selection_sets_aside_what_a_model_says_nothing_finite_about(tmp_path, w
     old, seed = (TARGETS, 2) if who == "targets" else (SURROGATE, 2)
     name = old[7:9]
     new = (
-        f'{{name: {name}, source: "import:tests.run.test_review:dazzled", '
+        f'{{name: {name}, source: "import:tests.run.test_set_aside:dazzled", '
         f"options: {{seed: {seed}}}}}"
     )
     ids = []
