@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+from ray._private.utils import get_num_cpus
+
 from pipeline.problems import BadInput, Problem
 from pipeline.run.plan import Plan, Resources
 
@@ -86,6 +89,14 @@ class Layout:
 def local_memory() -> int:
     """Return the bytes of memory that this machine has free."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def this_machine() -> Devices:
+    """Return what a local Ray session has: the cores and GPUs that this process may use."""
+    cpus = int(get_num_cpus(override_docker_cpu_warning=True))
+    if hasattr(os, "sched_getaffinity"):  # a scheduler of a shared machine gives some cores only
+        cpus = min(cpus, len(os.sched_getaffinity(0)))
+    return Devices(max(1, cpus), torch.cuda.device_count(), local_memory())
 
 
 def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:

@@ -1,59 +1,93 @@
-"""Joining a Ray cluster, or starting a small one that nobody else can reach."""
+"""Joining a Ray cluster, or starting a session of this process's own that nobody else can reach."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
-import socket
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from typing import Any
 
 import ray
 from ray._private import auto_init_hook, ray_constants
 from ray.experimental import internal_kv
 
-from actors.placement import Devices, Node, local_memory
+from actors.address import VARIABLE, resolve
+from actors.placement import Devices, Node, local_memory, this_machine
+from actors.session_folder import SessionFolder
 from pipeline.problems import BadInput, Problem
 
-PATIENCE = 5.0
-"""Seconds that a cluster has to answer; Ray itself tries for more than a minute."""
+_OTHERS = (
+    VARIABLE,
+    "RAY_GCS_SERVER_PORT",
+    "RAY_JOB_CONFIG_JSON_ENV_VAR",
+    "RAY_REDIS_ADDRESS",
+    "RAY_AUTH_TOKEN_PATH",
+)
+"""What the environment says of another cluster: its ports, its store, its job's packages."""
+_UNLESS_SET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
+    "RAY_worker_niceness": "0",
+}
+"""What a local session sets where the person has not."""
+
+_leaving: ExitStack | None = None
+"""What ends the session that `connect` began; None where there is none, or it is the caller's."""
 
 
-def connect(address: str | None) -> Devices:
-    """Join the cluster at ``address`` (``auto`` for the one around), or start a local one.
+def connect(address: str | None, note: Callable[[str], None] = lambda _: None) -> Devices:
+    """Join the cluster at an address, or start a local session, and return what there is.
 
-    A local one has no dashboard and binds to the loopback interface only.
+    A local session has its own folder, ports and access token, binds to the loopback interface
+    only, and takes no notice of any other cluster on the machine. A process that has called
+    `ray.init` itself keeps its session, and works in that.
+
+    Args:
+        address: HOST:PORT; auto: the cluster around; None or local: a session of our own.
+        note: told what a person might not expect.
 
     Raises:
-        BadInput: when nothing answers at the address.
-        ConnectionError: when what answers there is no cluster, or when none is around.
+        BadInput: when nothing answers at the address, when this process is part of another
+            cluster, or when no local session can be started.
+        ConnectionError: when what answers there is no cluster.
     """
-    # A thread that is still asking when the session has ended must not start another cluster.
-    auto_init_hook.enable_auto_connect = False
-    if not ray.is_initialized():
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
-        os.environ.setdefault("RAY_worker_niceness", "0")
-        logging.getLogger("ray").setLevel(logging.WARNING)
-        if address is None and "RAY_ADDRESS" not in os.environ:
-            # Ray replaces 127.0.0.1 by the machine's own address and then listens on all
-            # interfaces, unless it is told that this is no cluster, here and in its processes.
-            os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
-            ray_constants.ENABLE_RAY_CLUSTER = False
-            ray.init(
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                _node_ip_address="127.0.0.1",
-            )
+    here = ray.is_initialized()
+    if here and _leaving is None:
+        _refuse_another(address)
+        note(f"Ray: the session of this process at {ray.get_runtime_context().gcs_address}")
+    elif not here:
+        # A thread that still asks when the session has ended must not start another one.
+        auto_init_hook.enable_auto_connect = False
+        if address in (None, "local"):
+            _start(note)
         else:
-            _probe(address)
-            ray.init(address=address or "auto", log_to_driver=False, configure_logging=False)
+            _join(resolve(address or "auto"), note)
+        atexit.register(disconnect)
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple(Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in alive)
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    own = not ray_constants.ENABLE_RAY_CLUSTER
     status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
-    started = os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR) == "0"
-    return Devices(max(1, cpus), gpus, local_memory(), nodes, not started and grows(status))
+    return Devices(max(1, cpus), gpus, local_memory(), nodes, not own and grows(status))
+
+
+def disconnect() -> None:
+    """Leave the cluster that `connect` joined, or end the session that it started.
+
+    A session that the process had before stays.
+    """
+    global _leaving
+    leaving, _leaving = _leaving, None
+    if leaving is not None:
+        leaving.close()
+    atexit.unregister(disconnect)
 
 
 def grows(status: bytes | None) -> bool:
@@ -68,30 +102,128 @@ def grows(status: bytes | None) -> bool:
     return not names or not all(str(name).startswith("node_") for name in names)
 
 
-def disconnect() -> None:
-    """Leave the cluster; stop it if it is ours."""
-    ray.shutdown()
+def _start(note: Callable[[str], None]) -> None:
+    """Start a session that shares nothing with any other."""
+    global _leaving
+    if other := os.environ.get(VARIABLE):
+        note(f"{VARIABLE} is {other}: not joined, that takes --address auto")
+    machine = this_machine()
+    with ExitStack() as leaving:
+        folder = SessionFolder.make(note)
+        leaving.callback(folder.remove)
+        leaving.callback(_forget_token)
+        environment = {
+            **dict.fromkeys(_OTHERS),
+            "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE"),  # Ray sets it
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),  # or Ray writes one into the home folder
+            **{name: os.environ.get(name, value) for name, value in _UNLESS_SET.items()},
+            # Ray replaces 127.0.0.1 by the machine's own address and then listens on all
+            # interfaces, unless it is told that this is no cluster, here and in its processes.
+            ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
+        }
+        leaving.enter_context(_environment(environment))
+        leaving.enter_context(_no_cluster())
+        leaving.enter_context(_quiet())
+        leaving.callback(ray.shutdown)
+        try:
+            with _signals_kept():
+                ray.init(
+                    address="local",
+                    num_cpus=machine.cpus,
+                    num_gpus=machine.gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(folder.path),
+                )
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            what = f"no local Ray session could be started: {reason}; in-process needs none"
+            raise BadInput(Problem("resources.placement", what)) from error
+        _leaving = leaving.pop_all()
 
 
-def _probe(address: str | None) -> None:
-    # As Ray does: the variable stands in for an address that is not given, and for `auto`.
-    where, otherwise = "--address", "leave --address out"
-    if address in (None, "", "auto"):
-        address = os.environ.get("RAY_ADDRESS", "auto")
-        where, otherwise = "RAY_ADDRESS", "unset it"
-    if address is None or address in ("", "auto", "local"):
+def _join(address: str, note: Callable[[str], None]) -> None:
+    global _leaving
+    note(f"Ray: joining the cluster at {address}")
+    with ExitStack() as leaving:
+        leaving.enter_context(_quiet())
+        leaving.callback(ray.shutdown)
+        with _signals_kept():
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        _leaving = leaving.pop_all()
+
+
+def _refuse_another(address: str | None) -> None:
+    here = ray.get_runtime_context().gcs_address
+    if address in (None, "", "auto", here):
         return
-    place = address.removeprefix("ray://")
-    if "://" in place:
-        return
-    host, _, port = place.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise BadInput(Problem(where, f"expected HOST:PORT, auto or local, got {address!r}"))
+    what = (
+        f"this process is part of the Ray cluster at {here} already; call ray.shutdown() first, "
+        "or leave the address out"
+    )
+    raise BadInput(Problem("--address", what))
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables, or unset those that are None, and put them back as they were."""
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
-    except (OSError, UnicodeError):
-        what = (
-            f"no Ray cluster answers at {place}; start one with `ray start --head`, "
-            f"or {otherwise} to use this machine"
-        )
-        raise BadInput(Problem(where, what)) from None
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextmanager
+def _no_cluster() -> Iterator[None]:
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray's own remarks (on tokens, containers, versions) from a run's first lines."""
+    logger = logging.getLogger("ray")
+    level, handlers = logger.level, logger.handlers[:]
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep the handler of SIGTERM; Ray's ends the process with status 15."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _forget_token() -> None:
+    """Let this process ask for a token anew when it joins another cluster; Ray keeps the first."""
+    raylet: Any = import_module("ray._raylet")
+    if hasattr(raylet, "AuthenticationTokenLoader"):  # Ray before 2.52 had no tokens
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()

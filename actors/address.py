@@ -1,0 +1,87 @@
+"""Which Ray cluster is meant, and whether one answers there, before Ray is asked to join it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from ray._private import services
+
+from pipeline.problems import BadInput, Problem
+
+VARIABLE = "RAY_ADDRESS"
+"""Names the cluster that `--address auto` joins."""
+PATIENCE = 5.0
+"""Seconds that a cluster has to answer; Ray itself tries for more than a minute."""
+
+
+def resolve(address: str) -> str:
+    """Return what Ray is to join: an address where something answers.
+
+    Args:
+        address: HOST:PORT, ray://HOST:PORT; or auto: what `RAY_ADDRESS` names, or else a cluster
+            that `ray start` has started on this machine.
+
+    Raises:
+        BadInput: when nothing answers there.
+    """
+    if address not in ("", "auto"):
+        _probe(address, "--address", "leave --address out")
+        return address
+    named = os.environ.get(VARIABLE)
+    if named and named not in ("auto", "local"):
+        _probe(named, VARIABLE, "unset it")
+        return named
+    for found in _started_here():
+        if _answers(found):
+            return found
+    what = (
+        "no Ray cluster runs on this machine; start one with `ray start --head`, give its "
+        "HOST:PORT, or leave --address out to use this machine alone"
+    )
+    raise BadInput(Problem("--address", what))
+
+
+def _started_here() -> Iterator[str]:
+    """Yield the addresses of this machine's clusters, the last one that was started first."""
+    # Ray's file outlives the cluster that wrote it.
+    if last := services.find_bootstrap_address(None):
+        yield last
+    services.find_gcs_addresses.cache_clear()
+    for address in sorted(services.find_gcs_addresses()):
+        # Sessions on the loopback interface are somebody's own, such as a local run's.
+        if not _is_loopback(address.rpartition(":")[0].strip("[]")):
+            yield address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _probe(address: str, where: str, otherwise: str) -> None:
+    place = address.removeprefix("ray://")
+    if "://" in place:
+        return
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise BadInput(Problem(where, f"expected HOST:PORT, auto or local, got {address!r}"))
+    if not _answers(place):
+        what = (
+            f"no Ray cluster answers at {place}; start one with `ray start --head`, "
+            f"or {otherwise} to use this machine"
+        )
+        raise BadInput(Problem(where, what))
+
+
+def _answers(place: str) -> bool:
+    host, _, port = place.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except (OSError, ValueError):  # a name that cannot be encoded is a ValueError
+        return False
+    return True
