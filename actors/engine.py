@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ class PackedSurrogates:
             )
         return found
 
-    @contextmanager
+    @contextlib.contextmanager
     def _next_idle(self) -> Iterator[Any]:
         worker = self._idle.get()
         try:
@@ -168,7 +168,7 @@ class PinnedSurrogates:
                 found |= part
         return found
 
-    @contextmanager
+    @contextlib.contextmanager
     def _next_free(self) -> Iterator[tuple[PinnedOracle, Sequence[Any]]]:
         free = self._free.get()
         try:
@@ -226,12 +226,23 @@ class RayEngine:
                 self._targets = Targets(plan, layout)
                 _wait_if_shared(layout, self._targets.handles.workers)
                 workers = _spawn_surrogates(plan, layout, first)
+            self._workers = (*workers, *self._targets.handles.workers)
             self._surrogates = kind(plan, layout, self._targets.handles, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
             # Ray hands on a failed constructor's traceback as text; its last line is the error.
             reason = str(error).strip().splitlines()[-1]
             raise BadInput(Problem("", f"a model could not be built: {reason}")) from error
+
+    losses = (
+        ray.exceptions.RayActorError,
+        ray.exceptions.WorkerCrashedError,
+        ray.exceptions.NodeDiedError,
+        ray.exceptions.ObjectLostError,
+        ray.exceptions.OutOfMemoryError,
+        ray.exceptions.ObjectStoreFullError,
+    )
+    """Errors of the cluster; those of the code in its processes are of their own types."""
 
     @property
     def lanes(self) -> int:
@@ -241,13 +252,7 @@ class RayEngine:
     @property
     def description(self) -> str:
         """What was chosen, and why."""
-        layout = self._layout
-        gpus = f", {layout.surrogate_gpus:g} GPU each" if layout.surrogate_gpus else ", on the CPU"
-        return (
-            f"{layout.placement}: {layout.surrogate_workers} surrogate processes of "
-            f"{layout.threads} threads{gpus}, {layout.target_workers} for targets, "
-            f"{layout.lanes} units in flight ({layout.reason})"
-        )
+        return f"{self._layout.summary} ({self._layout.reason})"
 
     @property
     def cards(self) -> Mapping[str, ModelCard]:
@@ -275,4 +280,7 @@ class RayEngine:
         return gathered(calls)
 
     def close(self) -> None:
-        """Nothing to do: the actors end with the session."""
+        """End the actors: the session may be another's, and go on."""
+        for worker in self._workers:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.kill(worker)

@@ -8,8 +8,9 @@ from typing import Any
 import ray
 import torch
 
+from actors.devices import Devices, this_machine
 from actors.engine import RayEngine, spawn_packed
-from actors.placement import Devices, Layout, lay_out
+from actors.placement import Layout, lay_out, refuse_without_memory
 from actors.session import connect, disconnect
 from actors.wire import WireBatch
 from pipeline.data.examples import open_examples
@@ -73,40 +74,110 @@ def launch(
     store = RunFolder(folder)
     if resume and not store.exists():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
-    if not resume and store.exists():
-        raise BadInput(
-            Problem(folder, f"holds a run already; go on with `gauntlet resume {folder}`")
-        )
+    if not resume and (held := occupied(folder)):
+        raise BadInput(Problem(folder, held))
     if obstacle := store.obstacle():
         raise BadInput(Problem(folder, obstacle))
-    engine = _engine(plan, address, progress)
     try:
-        if not resume:
-            # Not before the models are built: a run that could not begin leaves no folder behind.
-            store.write("plan.json", plan.model_dump_json(indent=2).encode())
-        return Runner(plan, store, engine, progress).run()
+        engine = _engine(plan, address, progress)
+        try:
+            if not resume:
+                # Not before the models are built: a run that could not begin leaves no folder.
+                store.write("plan.json", plan.model_dump_json(indent=2).encode())
+            return Runner(plan, store, engine, progress).run()
+        finally:
+            engine.close()
     finally:
-        engine.close()
-        if ray.is_initialized():
+        disconnect()
+
+
+def occupied(folder: str) -> str | None:
+    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
+    if not RunFolder(folder).exists():
+        return None
+    if units_of_complete(folder) is None:
+        return f"holds a run already; go on with `gauntlet resume {folder}`"
+    return f"holds a finished run already; see it with `gauntlet report {folder}`"
+
+
+def foresee(plan: Plan, address: str | None) -> str:
+    """Return where a run would work, as far as that is known before a model has run.
+
+    Args:
+        plan: what to do.
+        address: of the Ray cluster that the run would join, if any.
+
+    Raises:
+        BadInput: when the run would be refused: nothing answers at the address, or processes do
+            not fit on the devices.
+    """
+    if (reason := _needs_no_ray(plan, address)) is not None:
+        return f"placement: in-process ({reason})"
+    wanted = plan.resources.placement
+    if address in (None, "local"):
+        devices, where = this_machine(), "this machine"
+        layout = _alone(plan, devices)
+    else:
+        try:
+            devices, where = connect(address), f"the cluster at {address}"
+        finally:
             disconnect()
+        layout = lay_out(plan, devices, "packed" if wanted == "auto" else wanted, "")
+    has = f"{where}, {_counted(devices.cpus, 'CPU')} and {_counted(devices.gpus, 'GPU')}"
+    if wanted == "auto":
+        return f"placement: on {has}; {_left_to_measure(plan, devices, layout)}"
+    text = f"placement: {layout.summary}, on {has}"
+    if wanted == "packed" and layout.surrogate_workers > 1:
+        text += "; the memory that a worker takes shows only when the first has attacked a batch"
+    return text
+
+
+def _left_to_measure(plan: Plan, devices: Devices, layout: Layout) -> str:
+    if layout.surrogate_gpus < 1 and devices.gpus:
+        return layout.summary
+    text = "the run measures one worker with all surrogates, and chooses packed or pinned by that"
+    try:
+        lay_out(plan, devices, "pinned", "")
+    except BadInput as error:
+        return f"{text}; it would refuse pinned: {error}"
+    return text
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}" if count else f"no {noun}"
 
 
 def _engine(plan: Plan, address: str | None, progress: Progress) -> Engine:
+    if (reason := _needs_no_ray(plan, address)) is not None:
+        return LocalEngine(plan, reason)
+    if address in (None, "local") and not ray.is_initialized():
+        # What does not fit on this machine is refused before anything has been started on it.
+        _alone(plan, this_machine())
+        progress.note("starting a Ray session on this machine")
+    devices = connect(address, progress.note)
     wanted = plan.resources.placement
-    if wanted == "in-process":
-        return LocalEngine(plan)
-    if wanted == "auto" and address is None and not _worth_a_cluster(plan):
-        return LocalEngine(plan, "auto: one core and at most one GPU gain nothing from actors")
-    progress.stage("start actors", 1, "clusters")
-    devices = connect(address)
-    progress.advance("start actors", 1)
     if wanted == "auto":
         return _measured(plan, devices, progress)
     return RayEngine(plan, lay_out(plan, devices, wanted, "asked for"))
 
 
-def _worth_a_cluster(plan: Plan) -> bool:
-    return torch.get_num_threads() > 1 or torch.cuda.device_count() > 1
+def _alone(plan: Plan, machine: Devices) -> Layout:
+    """Return the layout on one machine, or refuse what cannot be there whatever the models are."""
+    wanted = plan.resources.placement
+    layout = lay_out(plan, machine, "packed" if wanted == "auto" else wanted, "")
+    refuse_without_memory(layout, machine.memory)
+    return layout
+
+
+def _needs_no_ray(plan: Plan, address: str | None) -> str | None:
+    """Return why a run takes place in this process, None if it takes Ray."""
+    wanted = plan.resources.placement
+    if wanted == "in-process":
+        return "asked for"
+    worth = torch.get_num_threads() > 1 or torch.cuda.device_count() > 1
+    if wanted == "auto" and address is None and not worth:
+        return "auto: one core and at most one GPU gain nothing from actors"
+    return None
 
 
 def _measured(plan: Plan, devices: Devices, progress: Progress) -> Engine:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from ray._private.utils import get_num_cpus
-
+from actors.devices import Devices, Node
 from pipeline.problems import BadInput, Problem
 from pipeline.run.plan import Plan, Resources
 
@@ -18,43 +15,8 @@ UNIT = 10_000
 """Parts of a GPU that Ray tells apart."""
 LEAST = 0.01
 """Smallest share by default: what rounding leaves over is none."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One machine of a cluster.
-
-    Attributes:
-        cpus: CPU cores.
-        gpus: GPUs.
-    """
-
-    cpus: int
-    gpus: int
-
-
-@dataclass(frozen=True)
-class Devices:
-    """What a cluster offers.
-
-    Attributes:
-        cpus: CPU cores.
-        gpus: GPUs.
-        memory: bytes of memory of one worker's device (a GPU's, or the machine's).
-        nodes: its machines; one that has everything when none are given.
-        grows: machines may be added on demand, so that nothing is too large for it.
-    """
-
-    cpus: int
-    gpus: int
-    memory: int
-    nodes: tuple[Node, ...] = ()
-    grows: bool = False
-
-    @property
-    def machines(self) -> tuple[Node, ...]:
-        """The nodes, at least one."""
-        return self.nodes or (Node(self.cpus, self.gpus),)
+LEAST_MEMORY = 2**28
+"""Bytes that any process with torch takes for itself, before it has a model."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +47,15 @@ class Layout:
     calls: int | None
     reason: str
 
-
-def local_memory() -> int:
-    """Return the bytes of memory that this machine has free."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def this_machine() -> Devices:
-    """Return what a local Ray session has: the cores and GPUs that this process may use."""
-    cpus = int(get_num_cpus(override_docker_cpu_warning=True))
-    if hasattr(os, "sched_getaffinity"):  # a scheduler of a shared machine gives some cores only
-        cpus = min(cpus, len(os.sched_getaffinity(0)))
-    return Devices(max(1, cpus), torch.cuda.device_count(), local_memory())
+    @property
+    def summary(self) -> str:
+        """The processes in words."""
+        gpus = f", {self.surrogate_gpus:g} GPU each" if self.surrogate_gpus else ", on the CPU"
+        return (
+            f"{self.placement}: {self.surrogate_workers} surrogate processes of "
+            f"{self.threads} threads{gpus}, {self.target_workers} for targets, "
+            f"{self.lanes} units in flight"
+        )
 
 
 def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:
@@ -138,6 +97,29 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
         calls=_calls(workers, threads, devices.cpus) if pinned and not surrogate_gpus else None,
         reason=reason,
     )
+
+
+def refuse_without_memory(layout: Layout, memory: int) -> None:
+    """Refuse more processes than a machine has memory for, whatever their models take.
+
+    Args:
+        layout: the processes, all on this machine.
+        memory: bytes that are free.
+
+    Raises:
+        BadInput: when not even Python and torch fit into the memory so many times.
+    """
+    count = layout.surrogate_workers + layout.target_workers
+    if count * LEAST_MEMORY <= memory:
+        return
+    few = layout.target_workers >= layout.surrogate_workers
+    field = "workers" if layout.placement == "packed" else "replicas"
+    what = (
+        f"{layout.surrogate_workers} processes for surrogates and {layout.target_workers} for "
+        f"targets take {count * LEAST_MEMORY / 2**30:.1f} GiB without any model, "
+        f"{memory / 2**30:.1f} GiB are there; write less, or leave it out"
+    )
+    raise BadInput(Problem(f"resources.{'target_workers' if few else field}", what))
 
 
 def _threads(wanted: Resources, default: int) -> int:

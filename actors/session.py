@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
@@ -19,7 +19,7 @@ from ray._private import auto_init_hook, ray_constants
 from ray.experimental import internal_kv
 
 from actors.address import VARIABLE, resolve
-from actors.placement import Devices, Node, local_memory, this_machine
+from actors.devices import Devices, Node, local_memory, this_machine
 from actors.session_folder import SessionFolder
 from pipeline.problems import BadInput, Problem
 
@@ -31,6 +31,8 @@ _OTHERS = (
     "RAY_AUTH_TOKEN_PATH",
 )
 """What the environment says of another cluster: its ports, its store, its job's packages."""
+_SET_BY_RAY = ("PYTHONBREAKPOINT", "RAY_AUTH_MODE")
+"""What Ray sets in this process and does not take back."""
 _UNLESS_SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
@@ -54,9 +56,8 @@ def connect(address: str | None, note: Callable[[str], None] = lambda _: None) -
         note: told what a person might not expect.
 
     Raises:
-        BadInput: when nothing answers at the address, when this process is part of another
-            cluster, or when no local session can be started.
-        ConnectionError: when what answers there is no cluster.
+        BadInput: when nothing answers at the address, or what answers there is no cluster, when
+            this process is part of another one, or when no local session can be started.
     """
     here = ray.is_initialized()
     if here and _leaving is None:
@@ -114,7 +115,7 @@ def _start(note: Callable[[str], None]) -> None:
         leaving.callback(_forget_token)
         environment = {
             **dict.fromkeys(_OTHERS),
-            "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE"),  # Ray sets it
+            **_as_they_are(_SET_BY_RAY),
             "RAY_AUTH_TOKEN": secrets.token_hex(32),  # or Ray writes one into the home folder
             **{name: os.environ.get(name, value) for name, value in _UNLESS_SET.items()},
             # Ray replaces 127.0.0.1 by the machine's own address and then listens on all
@@ -148,10 +149,16 @@ def _join(address: str, note: Callable[[str], None]) -> None:
     global _leaving
     note(f"Ray: joining the cluster at {address}")
     with ExitStack() as leaving:
+        leaving.callback(_forget_token)
+        leaving.enter_context(_environment(_as_they_are(_SET_BY_RAY)))
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
-        with _signals_kept():
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        try:
+            with _signals_kept():
+                ray.init(address=address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            what = f"no Ray cluster to join at {address}: {error}"
+            raise BadInput(Problem("--address", what)) from error
         _leaving = leaving.pop_all()
 
 
@@ -169,12 +176,16 @@ def _refuse_another(address: str | None) -> None:
 @contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
     """Set variables, or unset those that are None, and put them back as they were."""
-    before = {name: os.environ.get(name) for name in changes}
+    before = _as_they_are(changes)
     _set(changes)
     try:
         yield
     finally:
         _set(before)
+
+
+def _as_they_are(names: Iterable[str]) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in names}
 
 
 def _set(variables: Mapping[str, str | None]) -> None:

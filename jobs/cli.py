@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jobs.heads import heads
+from jobs.status import IN_HELP
 from jobs.surrogates import surrogates
 from jobs.zoo import zoo
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog=IN_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -38,7 +40,18 @@ Changes = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="A Ray cluster: auto, or HOST:PORT. Default: this machine."),
+    typer.Option(
+        help="A Ray cluster: auto (RAY_ADDRESS, or one on this machine), or HOST:PORT. "
+        "Default: a session of its own."
+    ),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Run folder. Default: <output>/<name>-<date>-<time>."),
+]
+Placement = Annotated[
+    str | None,
+    typer.Option(help="Where the work is done: auto, in-process, packed or pinned."),
 ]
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
@@ -76,16 +89,10 @@ def gauntlet(
 @app.command()
 def run(
     job: JobFile,
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Run folder. Default: <output>/<name>-<date>-<time>."),
-    ] = None,
+    out: Out = None,
     changes: Changes = None,
     address: Address = None,
-    placement: Annotated[
-        str | None,
-        typer.Option(help="Where the work is done: auto, in-process, packed or pinned."),
-    ] = None,
+    placement: Placement = None,
 ) -> None:
     """Run a job: attack, evaluate, store, and print the summary.
 
@@ -95,8 +102,8 @@ def run(
     gauntlet run job.yaml --placement packed --out runs/first
     gauntlet run job.yaml --address auto --set output=s3://bucket/runs
 
-    Exit code: 0; 1 when units of work failed (gauntlet resume tries them again);
-    2 when the job is wrong, with all its problems; 130 when interrupted.
+    Where nothing else is asked for, Ray is started for this run alone, whatever
+    else runs on the machine; --address auto joins the cluster that is around.
     """
     from jobs import commands
 
@@ -119,19 +126,28 @@ def resume(folder: RunFolder, address: Address = None) -> None:
 
 
 @app.command()
-def check(job: JobFile, changes: Changes = None) -> None:
+def check(
+    job: JobFile,
+    out: Out = None,
+    changes: Changes = None,
+    address: Address = None,
+    placement: Placement = None,
+) -> None:
     """Say what a job would do, without running a model; or all that is wrong with it.
 
     Prints every attack with its budget, step size and normalisation, every model
-    with its preprocessing, and how many examples there are.
+    with its preprocessing, how many examples there are, and where the work would
+    be done. Takes the options of `run` and refuses what it would refuse; what
+    only running can tell is named.
 
     \b
     gauntlet check quickstart
     gauntlet check jobs/faces.yaml --set root=data
+    gauntlet check job.yaml --placement packed --out runs/first
     """
     from jobs import commands
 
-    commands.end(commands.check, job, changes or [])
+    commands.end(commands.check, job, changes or [], out, address, placement)
 
 
 @app.command()
@@ -286,6 +302,18 @@ def schema() -> None:
     from jobs import commands
 
     commands.end(commands.schema)
+
+
+def _say_how_commands_end(group: typer.Typer) -> None:
+    """Let the help of every command end with the exit statuses."""
+    for command in group.registered_commands:
+        command.epilog = IN_HELP
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        _say_how_commands_end(inner.typer_instance)
+
+
+_say_how_commands_end(app)
 
 
 def main() -> None:

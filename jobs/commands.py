@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
 
-from actors.launch import launch, read_plan, units_of_complete
+from actors.engine import RayEngine
+from actors.launch import foresee, launch, read_plan, units_of_complete
 from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
 from jobs.folders import check_run, find_job, make_room, new_run_folder
 from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
+from jobs.status import Status, Terminated, termination_raised
 from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
 from pipeline.run.plan import Plan
-
-OK, FAILED_UNITS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes."""
 
 Arguments = ParamSpec("Arguments")
 
 
 LOG_WIDTH = 140
 """Columns where there is no terminal: tables in a log should not fold."""
+SHOWN_REASONS = 3
+"""Failed units whose reasons are printed."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -39,104 +41,178 @@ def _console(stderr: bool = False) -> Console:
 def end(
     command: Callable[Arguments, int], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> NoReturn:
-    """Do a command and leave with its exit code; bad input is listed, one problem a line."""
+    """Do a command and leave with its exit status; bad input is listed, one problem a line."""
     try:
-        code = command(*args, **kwargs)
+        with termination_raised():
+            status = command(*args, **kwargs)
     except BadInput as error:
-        console = _console(stderr=True)
         for problem in error.problems:
-            console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+            _say(str(problem))
         count = len(error.problems)
         if count > 1:
-            console.print(f"{count} problems", style="bold", highlight=False)
-        code = BAD_INPUT
-    raise typer.Exit(code)
+            _console(stderr=True).print(f"{count} problems", style="bold", highlight=False)
+        status = Status.REFUSED
+    except KeyboardInterrupt as error:
+        status = _said(error)
+    except Exception:
+        # Python's own status would be that of a run with failed units.
+        traceback.print_exc()
+        status = Status.STOPPED
+    raise typer.Exit(int(status))
+
+
+def _say(text: str) -> None:
+    _console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:
+    """Say what ended a command, and return its status."""
+    status = Status.TERMINATED if isinstance(error, Terminated) else Status.INTERRUPTED
+    _say(f"{status.name.lower()}{how_to_go_on and '; '}{how_to_go_on}")
+    return status
 
 
 def run(
     job: str, out: str | None, changes: Sequence[str], address: str | None, placement: str | None
 ) -> int:
     """Run a job in a new folder."""
-    overrides: list[str | Override] = list(changes)
-    if placement is not None:
-        overrides.append(Override(("resources", "placement"), placement, "--placement"))
-    loaded = loading.open_job(find_job(job), overrides)
-    _refuse_without_heads(loaded)
-    _refuse_address_in_process(loaded.plan, address)
-    folder = new_run_folder(loaded.plan.name, loaded.output, out)
-    if obstacle := RunFolder(folder).obstacle():
-        raise BadInput(Problem("output" if out is None else "--out", obstacle))
+    loaded = loading.open_job(find_job(job), _changes(changes, placement))
+    folder, problems = _ready(loaded, out, address)
+    if problems:
+        raise BadInput(problems)
     return _carry_out(loaded.plan, folder, address, again=False)
+
+
+def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str, list[Problem]]:
+    """Return the folder of a new run, and all that stands in its way beside the job itself."""
+    # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
+    from jobs import heads_commands
+
+    problems = heads_commands.check(loaded) + _in_process_with(address, loaded.plan)
+    place = "output" if out is None else "--out"
+    try:
+        folder = new_run_folder(loaded.plan.name, loaded.output, out)
+        if obstacle := RunFolder(folder).obstacle():
+            problems.append(Problem(place, obstacle))
+    except BadInput as error:
+        problems += error.problems
+        folder = ""
+    except OSError as error:  # of an object store
+        problems.append(Problem(place, str(error)))
+        folder = ""
+    return folder, problems
 
 
 def resume(folder: str, address: str | None) -> int:
     """Go on with the run in a folder."""
     check_run(folder)
     plan = read_plan(folder)
-    _refuse_address_in_process(plan, address)
+    if problems := _in_process_with(address, plan):
+        raise BadInput(problems)
     units = units_of_complete(folder)
     if units is None:
         return _carry_out(plan, folder, address, again=True)
-    _console(stderr=True).print(
-        f"nothing left to do: all {units} units are finished", markup=False, highlight=False
-    )
+    _say(f"nothing left to do: all {units} units are finished")
     reports.print_report(folder, _console())
-    return OK
+    return Status.DONE
 
 
-def _refuse_address_in_process(plan: Plan, address: str | None) -> None:
-    if address is not None and plan.resources.placement == "in-process":
-        what = (
-            "placement in-process works without Ray; choose auto, packed or pinned, "
-            "or leave --address out"
-        )
-        raise BadInput(Problem("--address", what))
+def _in_process_with(address: str | None, plan: Plan) -> list[Problem]:
+    if address is None or plan.resources.placement != "in-process":
+        return []
+    what = (
+        "placement in-process works without Ray; choose auto, packed or pinned, "
+        "or leave --address out"
+    )
+    return [Problem("--address", what)]
 
 
 def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int:
-    console, errors = _console(), _console(stderr=True)
     try:
-        with shown_on(errors) as progress:
+        with shown_on(_console(stderr=True)) as progress:
             progress.note(f"run folder: {folder}")
             outcome = launch(plan, folder, progress=progress, address=address, resume=again)
-    except ConnectionError as error:
-        what = f"no Ray cluster at {address or 'RAY_ADDRESS'}: {error}"
-        raise BadInput(Problem("--address", what)) from None
-    except KeyboardInterrupt:
-        errors.print(
-            f"interrupted; go on with: gauntlet resume {folder}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        return INTERRUPTED
-    reports.print_report(folder, console)
-    if outcome.units_failed:
-        errors.print(
-            f"{outcome.units_failed} units of work failed; try them again with: "
-            f"gauntlet resume {folder}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-        return FAILED_UNITS
-    return OK
+    except BadInput:
+        raise
+    except KeyboardInterrupt as error:
+        return _said(error, _how_to_go_on(folder))
+    except (OSError, *RayEngine.losses) as error:
+        return _stopped(folder, f"stopped: {_in_short(str(error))}; ")
+    except Exception:
+        traceback.print_exc()
+        return _stopped(folder, "stopped; its cause mended, ")
+    reports.print_report(folder, _console())
+    if not outcome.units_failed:
+        return Status.DONE
+    failed = f"{outcome.units_failed} units of work failed"
+    if outcome.units_failed > len(outcome.lasting):
+        _say(f"{failed}; try them again with: gauntlet resume {folder}")
+        return Status.INCOMPLETE
+    reasons = dict.fromkeys(_in_short(reason) for reason in outcome.lasting)
+    _say(f"{failed}, and would fail again:")
+    for reason in [*reasons][:SHOWN_REASONS]:
+        _say(f"  {reason}")
+    _say(
+        f"every reason is in {folder}/failures; its cause mended, gauntlet resume {folder} tries "
+        "a unit again"
+    )
+    return Status.INCOMPLETE
 
 
-def check(job: str, changes: Sequence[str]) -> int:
-    """Print what a job comes to."""
-    loaded = loading.open_job(find_job(job), list(changes))
-    _refuse_without_heads(loaded)
-    resolved.print_plan(loaded.plan, _console())
-    return OK
+def _stopped(folder: str, what: str) -> Status:
+    _say(f"{what}{_how_to_go_on(folder)}")
+    return Status.STOPPED if _begun(folder) else Status.REFUSED
 
 
-def _refuse_without_heads(loaded: LoadedJob) -> None:
-    # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
-    from jobs import heads_commands
+def _in_short(reason: str) -> str:
+    """Return an error in a line: of one that crossed processes as a traceback, the last."""
+    lines = reason.strip().splitlines() or [""]
+    return lines[-1].strip()
 
-    if problems := heads_commands.check(loaded):
+
+def _begun(folder: str) -> bool:
+    try:
+        return RunFolder(folder).exists()
+    except OSError:
+        return True  # the storage may be what ended the run
+
+
+def _how_to_go_on(folder: str) -> str:
+    """Say what can be done with a run that was ended before it was done."""
+    if not _begun(folder):
+        return "nothing was kept: there is no run to resume"
+    with suppress(OSError):
+        if units_of_complete(folder) is not None:
+            return f"the run is complete: gauntlet report {folder}"
+    return f"go on with: gauntlet resume {folder}"
+
+
+def check(
+    job: str, changes: Sequence[str], out: str | None, address: str | None, placement: str | None
+) -> int:
+    """Print what a job comes to, and refuse what a run would refuse."""
+    loaded = loading.open_job(find_job(job), _changes(changes, placement))
+    folder, problems = _ready(loaded, out, address)
+    where = ""
+    try:
+        if not _in_process_with(address, loaded.plan):
+            where = foresee(loaded.plan, address)
+    except BadInput as error:
+        problems += error.problems
+    if problems:
         raise BadInput(problems)
+    resolved.print_plan(loaded.plan, _console())
+    place = loaded.output if out is None else folder
+    resolved.print_place(loaded.plan, where, place, _console())
+    return Status.DONE
+
+
+def _changes(changes: Sequence[str], placement: str | None) -> list[str | Override]:
+    """Return what the options change in the job."""
+    overrides: list[str | Override] = list(changes)
+    if placement is not None:
+        overrides.append(Override(("resources", "placement"), placement, "--placement"))
+    return overrides
 
 
 def methods(name: str | None, markdown: bool) -> int:
@@ -151,13 +227,13 @@ def methods(name: str | None, markdown: bool) -> int:
         catalogue.print_methods(_console())
     else:
         catalogue.print_method(name, _console())
-    return OK
+    return Status.DONE
 
 
 def models() -> int:
     """Print the catalogue of models."""
     catalogue.print_models(_console())
-    return OK
+    return Status.DONE
 
 
 def inspect_model(
@@ -174,7 +250,7 @@ def inspect_model(
         size=size,
         architecture=architecture,
     )
-    return OK
+    return Status.DONE
 
 
 def report(
@@ -209,8 +285,8 @@ def report(
         place = str(error.filename or folders[0])
         raise BadInput(Problem(place, error.strerror or str(error))) from None
     for path in written:
-        _console(stderr=True).print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    return OK
+        _say(f"wrote {path}")
+    return Status.DONE
 
 
 def pictures(folder: str, out: Path, attacks: Sequence[str], examples: int) -> int:
@@ -225,8 +301,8 @@ def pictures(folder: str, out: Path, attacks: Sequence[str], examples: int) -> i
         raise BadInput(Problem("", str(error))) from None
     except OSError as error:
         raise BadInput(Problem(str(out), error.strerror or str(error))) from None
-    _console(stderr=True).print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
-    return OK
+    _say(f"wrote {out}")
+    return Status.DONE
 
 
 def _refuse_with_several(**options: object) -> None:
@@ -289,4 +365,4 @@ def _report_one(
 def schema() -> int:
     """Print the reference page."""
     print(reference.markdown(), end="")
-    return OK
+    return Status.DONE

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from actors.launch import occupied
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.results.folder import RunFolder
 
@@ -108,14 +109,8 @@ def new_run_folder(name: str, output: str, out: str | None) -> str:
         BadInput: when the folder asked for holds a run already.
     """
     if out is not None:
-        if RunFolder(out).exists():
-            raise BadInput(
-                Problem(
-                    "--out",
-                    f"{out} holds a run already; go on with `gauntlet resume {out}`, or choose "
-                    "another folder",
-                )
-            )
+        if held := occupied(out):
+            raise BadInput(Problem("--out", f"{out} {held}, or choose another folder"))
         return out
     stem = f"{output.rstrip('/')}/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = stem, 2

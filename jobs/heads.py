@@ -46,8 +46,8 @@ def train(
     gauntlet heads train job.yaml --limit 20000 --set attacks.0.options.fd.layer=layer3
     gauntlet heads train job.yaml --images training-set.yaml
 
-    Exit code: 0; 1 when a head tells its class from the others too badly to be
-    used (AUC below 0.9); 2 when the job is wrong.
+    Not good enough is a head that tells its class from the others too badly to be
+    used (AUC below 0.9).
     """
     from jobs import commands, heads_commands
 

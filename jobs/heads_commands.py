@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jobs.folders import find_job
 from jobs.loading import LoadedJob, open_job
+from jobs.status import Status
 from pipeline.attacks.features.fd import TRAIN, FeatureDistribution
 from pipeline.batch import Goal
 from pipeline.data.examples import Examples, open_examples
@@ -51,7 +52,7 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
             pixels, whatever their name) are always left out.
 
     Returns:
-        0; 1 when a head separates its class too badly to be used.
+        The exit status: incomplete when a head separates its class too badly to be used.
 
     Raises:
         BadInput: when no attack needs heads, or none can be trained.
@@ -96,7 +97,7 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
             refused = "" if auc >= LEAST_AUC else f": below {LEAST_AUC}, the attack will refuse it"
             console.print(f"  class {label}: AUC {auc:.4f}{refused}")
             weak += auc < LEAST_AUC
-    return 1 if weak else 0
+    return Status.INCOMPLETE if weak else Status.DONE
 
 
 def check(loaded: LoadedJob) -> list[Problem]:

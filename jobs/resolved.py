@@ -11,6 +11,9 @@ from pipeline.data.examples import open_examples
 from pipeline.models import build
 from pipeline.run.plan import Plan
 
+_DOWNLOADED = ("timm/", "torchvision/", "facenet/")
+"""Sources whose weights come from the network."""
+
 
 def print_plan(plan: Plan, console: Console) -> None:
     """Print a plan's attacks with their budgets, models with their preprocessing, and data."""
@@ -64,3 +67,26 @@ def _data(plan: Plan) -> str:
         text += f"; at most {plan.select.limit:,}"
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
     return f"{text}; at most {units * len(plan.attacks):,} units of work"
+
+
+def print_place(plan: Plan, where: str, folder: str, console: Console) -> None:
+    """Print where a run would work and write, and what only running can tell.
+
+    Args:
+        plan: what would be run.
+        where: the placement in words, as far as it is known.
+        folder: where its results would go.
+        console: where to.
+    """
+    unknown = []
+    if any(spec.source.startswith(_DOWNLOADED) for spec in (*plan.surrogates, *plan.targets)):
+        unknown.append("whether weights that are not here yet can be downloaded")
+    if plan.select.correct is not None:
+        unknown.append("how many examples are left to attack")
+    if "://" in folder:
+        unknown.append(f"whether {folder} can be written to")
+    lines = [where, f"results: in {folder}"]
+    if unknown:
+        lines.append(f"only running tells: {', '.join(unknown)}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -96,8 +96,8 @@ def harden(
     gauntlet surrogates harden job.yaml --surrogate r --out r.safetensors --epsilon 2/255
     gauntlet surrogates harden job.yaml --surrogate r --out r.safetensors --images train.yaml
 
-    Exit code: 0; 1 when robust accuracy at the training budget does not exceed the
-    original's; 2 when the job or an option is wrong.
+    Not good enough is robust accuracy at the training budget that does not exceed
+    the original's.
     """
     options = dict(locals())
     from jobs import commands, surrogates_commands
@@ -156,8 +156,8 @@ def align(
     gauntlet surrogates align job.yaml --surrogate resnet20 --out aligned.safetensors
     gauntlet surrogates align job.yaml --surrogate r --out r.safetensors --weight 1
 
-    Exit code: 0; 1 when the criterion on held-out images did not rise, or more clean
-    accuracy than --drop was lost; 2 when the job or an option is wrong.
+    Not good enough is a criterion on held-out images that did not rise, or a loss of
+    more clean accuracy than --drop.
     """
     options = dict(locals())
     from jobs import commands, surrogates_commands
@@ -200,7 +200,7 @@ def ia_search(
     gauntlet surrogates ia-search job.yaml --surrogate resnet20 --out ia.json
     gauntlet surrogates ia-search job.yaml --surrogate r --out r.json --least-lambda 0.6
 
-    Exit code: 0; 2 when the job or an option is wrong, or nothing keeps the accuracy.
+    Settings of which none keeps the accuracy are refused.
     """
     options = dict(locals())
     from jobs import commands, surrogates_commands

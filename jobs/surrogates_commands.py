@@ -15,6 +15,7 @@ from rich.console import Console
 from jobs.draft import validate
 from jobs.folders import find_job
 from jobs.loading import open_job
+from jobs.status import Status
 from pipeline.batch import Goal, Task
 from pipeline.data.examples import Examples, open_examples
 from pipeline.draws import Draws
@@ -76,7 +77,8 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """Fine-tune a surrogate adversarially and write it.
 
     Returns:
-        0; 1 when it is not more robust than the original at the training budget.
+        The exit status: incomplete when it is not more robust than the original at the
+        training budget.
 
     Raises:
         BadInput: when the job, the surrogate, the images or a setting does not allow it.
@@ -94,14 +96,15 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     _print_use(console, request.out, use.model_copy(update={"adversarial": True}))
     if not done.sound:
         console.print("robust accuracy did not rise above the original's: train longer or harder")
-    return 0 if done.sound else 1
+    return Status.DONE if done.sound else Status.INCOMPLETE
 
 
 def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """Fine-tune a surrogate for IA's criterion and write it.
 
     Returns:
-        0; 1 when the criterion did not rise, or too much clean accuracy was lost.
+        The exit status: incomplete when the criterion did not rise, or too much clean
+        accuracy was lost.
 
     Raises:
         BadInput: when the job, the surrogate, the images or a setting does not allow it.
@@ -125,7 +128,7 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
             f"the alignment did not rise, or more than {settings.drop:g} of clean accuracy was "
             "lost: change the weight, the rate or the epochs"
         )
-    return 0 if sound else 1
+    return Status.DONE if sound else Status.INCOMPLETE
 
 
 def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
@@ -156,7 +159,7 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     console.print(f"clean accuracy: {found.plain_accuracy:.4f} -> {found.accuracy:.4f}")
     console.print(f"wrote {request.out}; an attack with ia reads it by:")
     console.print(f"  options: {{ia: {{search: {request.out.resolve()}}}}}")
-    return 0
+    return Status.DONE
 
 
 def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:

@@ -52,8 +52,6 @@ def train(
     gauntlet zoo train --smoke
     gauntlet zoo train --only s1 --only n1
     gauntlet zoo train --out weights --cache faces
-
-    Exit code: 0; 2 when something is wrong with the input; 130 when interrupted.
     """
     from jobs import commands, zoo_commands
 

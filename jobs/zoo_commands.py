@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from types import FrameType
 import torch
 from rich.console import Console
 
-from jobs.commands import INTERRUPTED, OK
 from jobs.progress import shown_on
+from jobs.status import Status, Terminated
+from pipeline.problems import BadInput
 from pipeline.zoo.interrupted import Interrupted
 from pipeline.zoo.produce import produce, smoke
 from pipeline.zoo.recipes import RECIPES, Recipe, find_recipe
@@ -35,12 +35,18 @@ def train(
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     if brief:
+        status = Status.DONE
         with shown_on(console) as progress:
             for recipe in recipes:
-                before, after = smoke(recipe, progress)
-                progress.note(f"{recipe.name}: loss {before:.3f} -> {after:.3f}")
-        return OK
-    with _asked_to_stop() as stop, shown_on(console) as progress:
+                try:
+                    before, after = smoke(recipe, progress)
+                except BadInput as error:  # learned too little
+                    progress.note(str(error))
+                    status = Status.INCOMPLETE
+                else:
+                    progress.note(f"{recipe.name}: loss {before:.3f} -> {after:.3f}")
+        return status
+    with _asked_to_stop() as asked, shown_on(console) as progress:
         try:
             produce(
                 recipes,
@@ -48,18 +54,18 @@ def train(
                 cache or default_cache(),
                 progress,
                 resume=resume,
-                stopped=stop.is_set,
+                stopped=lambda: bool(asked),
             )
         except Interrupted as error:
             progress.note(str(error))
-            return INTERRUPTED
-    return OK
+            return asked[0]
+    return Status.DONE
 
 
 def table() -> int:
     """Print the page."""
     print(markdown(), end="")
-    return OK
+    return Status.DONE
 
 
 def default_cache() -> Path:
@@ -77,21 +83,21 @@ def _chosen(only: Sequence[str]) -> list[Recipe]:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or termination into a flag, so that no update is cut in half.
+def _asked_to_stop() -> Iterator[list[Status]]:
+    """Note the first Ctrl-C or termination, so that no update is cut in half.
 
     A second one ends the process at once.
     """
-    stop = threading.Event()
+    asked: list[Status] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
+        if asked:
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        asked.append(Status(128 + number))
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

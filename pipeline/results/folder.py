@@ -19,16 +19,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.problems import BadInput, Problem
 from pipeline.results.schema import TABLES
 
 
 class RunFolder:
-    """Reads and writes one run, on a local path or an object store (``s3://``, ``gs://``)."""
+    """Reads and writes one run, on a local path or an object store (``s3://``, ``gs://``).
+
+    Raises:
+        BadInput: when an address names no store, or its store cannot be reached.
+    """
 
     def __init__(self, location: str) -> None:
         self.location = location
         if "://" in location:
-            self._fs, self._root = fs.FileSystem.from_uri(location)
+            try:
+                self._fs, self._root = fs.FileSystem.from_uri(location)
+            except (ValueError, OSError) as error:
+                raise BadInput(Problem(location, f"cannot be opened: {error}")) from None
+            if not self._root:
+                raise BadInput(Problem(location, "expected s3://BUCKET/PREFIX or gs://..."))
         else:
             self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
         self._local = isinstance(self._fs, fs.LocalFileSystem)

@@ -69,6 +69,10 @@ class Engine(Protocol):
     def cards(self) -> Mapping[str, ModelCard]:
         """The models by role and name: ``surrogate/NAME`` and ``target/NAME``."""
 
+    @property
+    def losses(self) -> tuple[type[Exception], ...]:
+        """Errors by which a call ends whose worker was lost, whatever it was asked."""
+
     def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
         """Attack a batch; tensors of the result are on the CPU.
 

@@ -100,6 +100,9 @@ def observed(
 class LocalEngine:
     """Surrogates and targets in this process."""
 
+    losses = ()
+    """None: there is no worker to lose."""
+
     def __init__(self, plan: Plan, reason: str = "asked for") -> None:
         threads = plan.resources.threads
         configure(plan.resources, None if threads == "auto" else threads)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import torch
+
 from pipeline.data.examples import Examples, open_examples
 from pipeline.problems import BadInput, Problem
 from pipeline.results.folder import RunFolder
@@ -30,6 +32,9 @@ GOODBYE = 2.0
 ATTEMPTS = 2
 """How often a unit of work is tried before it goes to `failures`."""
 
+PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
+"""Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -39,6 +44,8 @@ class Outcome:
         folder: where its tables are.
         units_done: finished units, those of earlier attempts included.
         units_failed: units that kept failing; `resume` tries them again.
+        lasting: why units failed that would fail again: their cause is in the job's code or data,
+            not in storage, memory or a lost worker.
         rejected: inputs that could not be read.
         lost: examples x attacks that could not be attacked.
         seconds: wall-clock time of this attempt.
@@ -47,6 +54,7 @@ class Outcome:
     folder: str
     units_done: int
     units_failed: int
+    lasting: tuple[str, ...]
     rejected: int
     lost: int
     seconds: float
@@ -68,6 +76,7 @@ class Runner:
         self._done = folder.finished()
         self._found = len(self._done)
         self._failed = self._rejected = self._lost = 0
+        self._lasting: list[str] = []
         self._stopping = threading.Event()
 
     def run(self) -> Outcome:
@@ -98,6 +107,7 @@ class Runner:
             folder=self._folder.location,
             units_done=self._found,
             units_failed=self._failed,
+            lasting=tuple(self._lasting),
             rejected=self._rejected,
             lost=self._lost,
             seconds=time.perf_counter() - started,
@@ -215,6 +225,8 @@ class Runner:
         reason = f"{type(error).__name__}: {error}"
         with self._lock:
             self._failed += 1
+            if not isinstance(error, (*PASSING, *self._engine.losses)):
+                self._lasting.append(reason)
         self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
         for table in TABLES:
             with contextlib.suppress(OSError):  # the disk may be what failed; resume writes anew

@@ -13,11 +13,13 @@ import pytest
 from ray._private import auto_init_hook
 from typer.testing import CliRunner, Result
 
-from actors.session import connect
+from actors.session import connect, disconnect
 from jobs.cli import app
 from jobs.folders import bundled_jobs, find_job, new_run_folder
+from jobs.status import Terminated
 from pipeline.problems import BadInput
 from pipeline.results import RunFolder
+from pipeline.run.runner import Runner
 from tests.jobs.tiny import write
 
 
@@ -37,9 +39,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     ("command", "words"),
     [
         ((), ["gauntlet check quickstart", "gauntlet run quickstart", "report", "resume"]),
-        (("run",), ["--set", "--out", "--address", "--placement", "Exit code", "gauntlet run job"]),
+        (
+            ("run",),
+            ["--set", "--out", "--address", "--placement", "Exit status", "gauntlet run job"],
+        ),
         (("resume",), ["exactly once", "gauntlet resume runs/"]),
-        (("check",), ["step size", "preprocessing", "gauntlet check quickstart"]),
+        (("check",), ["step size", "--out", "--address", "gauntlet check quickstart"]),
         (("methods",), ["gauntlet methods rgea"]),
         (("models",), ["architectures", "gauntlet models"]),
         (("report",), ["--csv", "--targets", "gauntlet report runs/"]),
@@ -117,8 +122,11 @@ def test_run_refuses_a_folder_that_holds_a_run(finished: tuple[Path, Result]) ->
     folder, _ = finished
     result = gauntlet("run", str(folder.parent / "job.yaml"), "--out", str(folder))
     assert result.exit_code == 2
-    assert f"--out: {folder} holds a run already" in result.stderr
-    assert f"gauntlet resume {folder}" in result.stderr
+    expected = (
+        f"--out: {folder} holds a finished run already; see it with `gauntlet report {folder}`"
+    )
+    assert expected in result.stderr
+    assert "resume" not in result.stderr
 
 
 def test_resume_of_a_finished_run_changes_nothing(finished: tuple[Path, Result]) -> None:
@@ -145,25 +153,43 @@ def test_placement_is_an_override(tmp_path: Path) -> None:
     assert result.stderr.startswith("--placement: expected 'auto', 'in-process', 'packed'")
 
 
-def test_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(("begun", "said"), [(True, "gauntlet resume"), (False, "no run to")])
+@pytest.mark.parametrize(
+    ("end", "word", "status"),
+    [(KeyboardInterrupt, "interrupted", 130), (Terminated, "terminated", 143),
+     (OSError("disk full"), "stopped: disk full", 3)],
+)  # fmt: skip
+def test_an_end_before_the_end_says_how_to_go_on(
+    end: BaseException, word: str, status: int, begun: bool, said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def ended(self: Runner) -> None:
+        if not begun:
+            (tmp_path / "run" / "plan.json").unlink()
+        raise end
 
-    monkeypatch.setattr("jobs.commands.launch", interrupted)
+    monkeypatch.setattr(Runner, "run", ended)
     result = gauntlet("run", str(write(tmp_path)), "--out", str(tmp_path / "run"))
-    assert result.exit_code == 130
-    assert f"gauntlet resume {tmp_path / 'run'}" in result.stderr
+    assert result.exit_code == (2 if status == 3 and not begun else status)
+    (line,) = result.stderr.splitlines()[1:]
+    assert line.startswith(word)
+    assert said in line
 
 
-def test_no_cluster_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_answers_at_the_address_but_is_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object, **__: object) -> None:
         raise ConnectionError("nobody answers")
 
-    monkeypatch.setattr("jobs.commands.launch", refused)
+    monkeypatch.setattr("ray.init", refused)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     job = str(write(tmp_path, ("in-process", "packed")))
-    result = gauntlet("run", job, "--address", "h:1", "--out", str(tmp_path / "r"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        result = gauntlet("run", job, "--address", address, "--out", str(tmp_path / "r"))
     assert result.exit_code == 2
-    assert "--address: no Ray cluster at h:1: nobody answers" in result.stderr
+    assert f"--address: no Ray cluster to join at {address}: nobody answers" in result.stderr
 
 
 def test_methods_lists_every_part_and_explains_one() -> None:
@@ -224,15 +250,12 @@ def test_an_address_where_nothing_answers_is_refused_before_ray(
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("address", [None, "auto"])
-def test_the_variable_s_address_is_probed_too(
-    address: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_variable_s_address_is_probed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.init", _no_ray)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{_closed_port()}")
     with pytest.raises(BadInput, match=r"RAY_ADDRESS: no Ray cluster answers at .* or unset it"):
-        connect(address)
+        connect("auto")
 
 
 def test_an_address_without_a_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +279,7 @@ def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> No
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert connect(address).cpus == 3
+        disconnect()
     assert joined == [address]
     # A call that comes after the end of the session starts no other one.
     assert not auto_init_hook.enable_auto_connect

@@ -159,7 +159,7 @@ def test_the_command_line(tmp_path):
         return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
 
     text = gauntlet("train", "--help").output
-    for word in ("--images", "--limit", "--set", "Exit code", "gauntlet heads train job.yaml"):
+    for word in ("--images", "--limit", "--set", "Exit status", "gauntlet heads train job.yaml"):
         assert word in text
     job = write(tmp_path)
     done = gauntlet(

@@ -286,7 +286,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         "ia-search": ("--trials", "--probes", "--drop", "--limit"),
     }.items():
         text = gauntlet(verb, "--help").output
-        for word in (*words, "Exit code", f"gauntlet surrogates {verb} job.yaml"):
+        for word in (*words, "Exit status", f"gauntlet surrogates {verb} job.yaml"):
             assert word in text, (verb, word)
     job = write(tmp_path)
     out = str(tmp_path / "hard.safetensors")

@@ -1,0 +1,220 @@
+"""Local runs on a machine where other Ray clusters live, and have died."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import ray
+import yaml
+from ray._private import services
+
+from actors.address import resolve
+from actors.session import connect
+from pipeline.problems import BadInput
+from tests.run.small import carry_out, job, verdicts
+
+GAUNTLET = [sys.executable, "-m", "jobs.cli"]
+CONNECT = """
+import os, signal, ray
+from actors.session import connect, disconnect
+before = dict(os.environ), signal.getsignal(signal.SIGTERM)
+print(connect(None, print).nodes)
+(folder,) = (name for name in os.listdir(os.environ["RAY_TMPDIR"]) if name.startswith("gaunt"))
+print(os.path.exists(f"{os.environ['RAY_TMPDIR']}/{folder}/session_latest/sockets/raylet"))
+disconnect()
+print((dict(os.environ), signal.getsignal(signal.SIGTERM)) == before)
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def shared():
+    """A temporary folder of Ray that several sessions share; short, for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="gs", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def environment(shared, **more):
+    """The environment of somebody whose Ray is found by its files in the shared folder."""
+    (shared / "home").mkdir(exist_ok=True)
+    own = {"RAY_TMPDIR": str(shared), "HOME": str(shared / "home"), **more}
+    return {name: os.environ[name] for name in os.environ if not name.startswith("RAY_")} | own
+
+
+def processes(folder):
+    """Return the processes whose command lines name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if f"{folder}/ray".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def foreign_cluster(shared):
+    """A cluster as `ray start` leaves it: found by its file, also when it has been killed."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}"]
+    options = ["--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats",
+               f"--ray-client-server-port={free_port()}"]  # fmt: skip
+    try:
+        subprocess.run(
+            [*command, *options], env=environment(shared), check=True, capture_output=True
+        )
+        yield port
+    finally:
+        kill(shared)
+
+
+def kill(shared):
+    for pid in processes(shared):
+        os.kill(pid, signal.SIGKILL)
+
+
+def begin(path, out, shared, **more):
+    arguments = ["run", str(path), "--placement", "packed", "--out", str(out)]
+    return subprocess.Popen(
+        [*GAUNTLET, *arguments], env=environment(shared, **more), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def end(process, status=0):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == status, errors
+    return errors.splitlines()
+
+
+def sessions(shared):
+    """Return the folders of local sessions."""
+    return list(shared.glob("gauntlet-*"))
+
+
+def test_a_local_session_knows_of_no_other_and_leaves_nothing(shared):
+    # What a dead cluster leaves: an address where nobody answers.
+    (shared / "ray").mkdir()
+    (shared / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+    others = {"RAY_ADDRESS": f"127.0.0.1:{free_port()}", "RAY_GCS_SERVER_PORT": "1"}
+    around = environment(shared, **others)
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECT], env=around, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    note, nodes, in_its_folder, restored = done.stdout.splitlines()
+    assert note == f"RAY_ADDRESS is {around['RAY_ADDRESS']}: not joined, that takes --address auto"
+    assert nodes.startswith("(Node(")
+    assert (in_its_folder, restored) == ("True", "True")
+    assert sorted(path.name for path in shared.rglob("*")) == ["home", "ray", "ray_current_cluster"]
+
+
+def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(shared))
+    (shared / "ray").mkdir()
+    (shared / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def running():
+            return {address}
+
+        running.cache_clear = lambda: None
+        monkeypatch.setattr(services, "find_gcs_addresses", running)
+        with pytest.raises(BadInput, match="--address: no Ray cluster runs on this machine"):
+            resolve("auto")
+        (shared / "ray" / "ray_current_cluster").write_text(address)
+        assert resolve("auto") == address
+
+
+@pytest.mark.slow
+def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(job()))
+    with foreign_cluster(shared) as port:
+        foreign = processes(shared)
+        assert foreign
+        one, two = (begin(path, tmp_path / name, shared) for name in ("one", "two"))
+        for process, name in ((one, "one"), (two, "two")):
+            lines = end(process)
+            assert lines[:2] == [
+                f"run folder: {tmp_path / name}",
+                "starting a Ray session on this machine",
+            ]
+            assert lines[2].startswith("placement: packed")
+        next((tmp_path / "one" / "ledger").iterdir()).unlink()
+        again = subprocess.run(
+            [*GAUNTLET, "resume", str(tmp_path / "one")], env=environment(shared),
+            capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert again.returncode == 0, again.stderr
+        named = begin(path, tmp_path / "three", shared, RAY_ADDRESS=f"127.0.0.1:{port}")
+        assert f"RAY_ADDRESS is 127.0.0.1:{port}: not joined" in end(named)[2]
+        assert {*foreign} <= {*processes(shared)}
+        kill(shared)
+        started = time.monotonic()
+        end(begin(path, tmp_path / "four", shared))
+        assert time.monotonic() - started < 120
+    assert sessions(shared) == []
+    assert list((shared / "home").iterdir()) == []
+    frames = [verdicts(tmp_path / name) for name in ("one", "two", "three", "four")]
+    assert all(frame.equals(frames[0]) for frame in frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status", "left"), [(signal.SIGTERM, 143, 0), (signal.SIGKILL, -9, 1)]
+)
+def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, shared, tmp_path):
+    path = tmp_path / "job.yaml"
+    long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 2000, "name": "long"}]
+    path.write_text(yaml.safe_dump(job(attacks=long)))
+    process = begin(path, tmp_path / "run", shared)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "run").glob("ledger/*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(number)
+    lines = end(process, status)
+    if not left:
+        assert lines[-1] == f"terminated; go on with: gauntlet resume {tmp_path / 'run'}"
+    assert len(sessions(shared)) == left
+    path.write_text(yaml.safe_dump(job()))
+    end(begin(path, tmp_path / "next", shared))
+    assert sessions(shared) == []
+
+
+@pytest.mark.slow
+def test_a_session_that_the_caller_began_is_used_and_stays(tmp_path):
+    ray.init(address="local", include_dashboard=False, num_cpus=2, log_to_driver=False)
+    try:
+        here = ray.get_runtime_context().gcs_address
+        assert carry_out(tmp_path, "packed").units_failed == 0
+        assert ray.is_initialized()
+        assert ray.get_runtime_context().gcs_address == here
+        until = time.monotonic() + 30
+        while ray.available_resources().get("CPU") != 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert ray.available_resources()["CPU"] == 2, "the run's actors are still there"
+        with pytest.raises(BadInput, match="this process is part of the Ray cluster at"):
+            connect("127.0.0.1:1")
+    finally:
+        ray.shutdown()
