@@ -27,6 +27,7 @@ from pipeline.run.local import observed
 from pipeline.run.look import Look
 from pipeline.run.models import DTYPES
 from pipeline.run.plan import Plan
+from pipeline.run.probe.sample import ImageSample, Sampled, Seen
 from pipeline.run.steps import Watch
 
 CALL_RETRIES = 3
@@ -121,6 +122,15 @@ class PackedSurrogates:
         """Return references to surrogates' outputs."""
         return [self._workers[0].show.remote(look, list(names))]
 
+    def see(self, names: Sequence[str], decoded: Any, readings: Sequence[str]) -> list[Any]:
+        """Return references to surrogates' answers to a sample; the workers share the names."""
+        shares = [list(names[at :: len(self._workers)]) for at in range(len(self._workers))]
+        return [
+            worker.see.remote(decoded, share, readings)
+            for worker, share in zip(self._workers, shares, strict=True)
+            if share
+        ]
+
 
 class PinnedSurrogates:
     """One actor per surrogate (times replicas); the loop runs here, in the calling thread."""
@@ -179,6 +189,11 @@ class PinnedSurrogates:
     def show(self, names: Sequence[str], look: Any) -> list[Any]:
         """Return references to surrogates' outputs."""
         return [self._sets[0][self._names.index(name)].show.remote(look) for name in names]
+
+    def see(self, names: Sequence[str], decoded: Any, readings: Sequence[str]) -> list[Any]:
+        """Return references to surrogates' answers to a sample."""
+        actors = [self._sets[0][self._names.index(name)] for name in names]
+        return [actor.see.remote(decoded, readings) for actor in actors]
 
 
 def spawn_packed(plan: Plan, layout: Layout) -> Any:
@@ -278,6 +293,21 @@ class RayEngine:
         if others:
             calls += self._surrogates.show(others, reference)
         return gathered(calls)
+
+    def sampled(
+        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
+    ) -> Sampled:
+        """Have a target worker decode a sample, and all workers look at it past the driver."""
+        targets = [name for name in models if name in self._targets.names]
+        others = [name for name in models if name not in self._targets.names]
+        decoded, facts = self._targets.handles.decode(sample)
+        calls = self._targets.handles.see(targets, decoded, readings)
+        calls += self._surrogates.see(others, decoded, readings)
+        seen: dict[str, Seen] = {}
+        for part in ray.get(calls):
+            seen |= part
+        rows, reasons = ray.get(facts)
+        return Sampled(np.asarray(rows, dtype=np.int64), reasons, seen)
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""

@@ -19,6 +19,8 @@ from pipeline.results.folder import RunFolder
 from pipeline.run.engine import Engine
 from pipeline.run.local import LocalEngine
 from pipeline.run.plan import Plan
+from pipeline.run.probe.findings import Decide, Probe, Refused
+from pipeline.run.probe.probe import probe
 from pipeline.run.progress import Progress, Silent
 from pipeline.run.runner import Outcome, Runner
 
@@ -57,6 +59,7 @@ def launch(
     progress: Progress | None = None,
     address: str | None = None,
     resume: bool = False,
+    decide: Decide | None = None,
 ) -> Outcome:
     """Carry a plan out in a run folder.
 
@@ -66,9 +69,12 @@ def launch(
         progress: who listens.
         address: of a Ray cluster; a local one is started when it is None and one is needed.
         resume: go on with the run in the folder instead of starting one.
+        decide: hears what the models say of clean examples, before the first attack.
 
     Raises:
         BadInput: when the folder holds a run already, holds none to resume, or cannot be written.
+        Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
+            that had just begun leaves no folder behind.
     """
     progress = progress or Silent()
     store = RunFolder(folder)
@@ -84,7 +90,34 @@ def launch(
             if not resume:
                 # Not before the models are built: a run that could not begin leaves no folder.
                 store.write("plan.json", plan.model_dump_json(indent=2).encode())
-            return Runner(plan, store, engine, progress).run()
+            return Runner(plan, store, engine, progress, decide).run()
+        except Refused:
+            if not resume:
+                store.withdraw()
+            raise
+        finally:
+            engine.close()
+    finally:
+        disconnect()
+
+
+def look(plan: Plan, *, progress: Progress | None = None, address: str | None = None) -> Probe:
+    """Return what a plan's models say of clean examples, where a run would ask them.
+
+    Args:
+        plan: what would be run.
+        progress: who listens.
+        address: of a Ray cluster, as in `launch`.
+
+    Raises:
+        BadInput: when a model cannot be built.
+        Refused: when the models lack classes of the examples.
+    """
+    try:
+        engine = _engine(plan, address, progress or Silent())
+        try:
+            examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+            return probe(plan, examples, engine, {})
         finally:
             engine.close()
     finally:

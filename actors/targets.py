@@ -11,6 +11,7 @@ import ray
 
 from actors.wire import WireLook
 from pipeline.run.look import Look
+from pipeline.run.probe.sample import ImageSample
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,20 @@ class TargetHandles:
             share = [name for name in names if self.home[name] == index]
             if share:
                 calls.append(worker.show.remote(look, share))
+        return calls
+
+    def decode(self, sample: ImageSample) -> tuple[Any, Any]:
+        """Have a worker decode a sample; return references to the pixels, and to what is not."""
+        pixels, facts = self.workers[0].decode.options(num_returns=2).remote(sample)
+        return pixels, facts
+
+    def see(self, names: Sequence[str], decoded: Any, readings: Sequence[str]) -> list[Any]:
+        """Return references to targets' answers to a decoded sample."""
+        calls = []
+        for index, worker in enumerate(self.workers):
+            share = [name for name in names if self.home[name] == index]
+            if share:
+                calls.append(worker.see.remote(decoded, share, readings))
         return calls
 
     def show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:

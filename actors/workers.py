@@ -23,6 +23,7 @@ from actors.wire import WireBatch, WireLook, WireObserved, array, tensor
 from pipeline.attacks.query import Query, Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
+from pipeline.data.archive import forget
 from pipeline.interactions import InteractionSpec
 from pipeline.oracle.responder import Responder
 from pipeline.run.engine import ModelCard
@@ -37,6 +38,8 @@ from pipeline.run.models import (
     show,
 )
 from pipeline.run.plan import Plan
+from pipeline.run.probe.sample import ImageSample, Seen
+from pipeline.run.probe.seeing import see
 from pipeline.run.steps import Watch
 
 
@@ -115,6 +118,10 @@ class SurrogateActor:
         """Return the model's outputs on images, by its name."""
         return {self._model.name: show(self._model, look.unpack())}
 
+    def see(self, look: WireLook | None, readings: Sequence[str]) -> dict[str, Seen]:
+        """Return the model's answers to a decoded sample, by its name."""
+        return {} if look is None else see([self._model], look.unpack(), readings)
+
     def interactions(
         self, batch: WireBatch, images: np.ndarray, spec: InteractionSpec
     ) -> dict[str, Interactions]:
@@ -177,6 +184,13 @@ class PackedWorker:
         given = look.unpack()
         return {name: show(self._surrogates.models[name], given) for name in names}
 
+    def see(
+        self, look: WireLook | None, names: Sequence[str], readings: Sequence[str]
+    ) -> dict[str, Seen]:
+        """Return surrogates' answers to a decoded sample, by name."""
+        models = [self._surrogates.models[name] for name in names]
+        return {} if look is None else see(models, look.unpack(), readings)
+
     def measure(self, attack: Attack, batch: WireBatch) -> int:
         """Return the peak memory in bytes, on this worker's device, of one update of an attack."""
         once = attack.model_copy(update={"steps": 1, "step_size": attack.alpha})
@@ -205,3 +219,19 @@ class TargetWorker:
         """Return targets' outputs on images, by name."""
         given = look.unpack()
         return {name: show(self._models[name], given) for name in names}
+
+    def decode(
+        self, sample: ImageSample
+    ) -> tuple[WireLook | None, tuple[tuple[int, ...], tuple[str, ...]]]:
+        """Decode a sample: the pixels, and which images they are with why the others are not."""
+        found = sample.decode()
+        forget()
+        look = None if found.look is None else WireLook.pack(found.look)
+        return look, (found.rows, found.reasons)
+
+    def see(
+        self, look: WireLook | None, names: Sequence[str], readings: Sequence[str]
+    ) -> dict[str, Seen]:
+        """Return targets' answers to a decoded sample, by name."""
+        models = [self._models[name] for name in names]
+        return {} if look is None else see(models, look.unpack(), readings)

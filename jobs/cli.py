@@ -53,6 +53,13 @@ Placement = Annotated[
     str | None,
     typer.Option(help="Where the work is done: auto, in-process, packed or pinned."),
 ]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Go on whatever the models say of clean examples.")
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="End, with status 2, if models are wrong about clean examples."),
+]
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 app.add_typer(zoo)
@@ -93,8 +100,14 @@ def run(
     changes: Changes = None,
     address: Address = None,
     placement: Placement = None,
+    yes: Yes = False,
+    strict: Strict = False,
 ) -> None:
     """Run a job: attack, evaluate, store, and print the summary.
+
+    Every model is first asked about 64 clean examples. One that is hardly right
+    about any gets a warning with what would explain it, and on a terminal a
+    question.
 
     \b
     gauntlet run quickstart
@@ -107,11 +120,13 @@ def run(
     """
     from jobs import commands
 
-    commands.end(commands.run, job, out, changes or [], address, placement)
+    commands.end(commands.run, job, out, changes or [], address, placement, yes, strict)
 
 
 @app.command()
-def resume(folder: RunFolder, address: Address = None) -> None:
+def resume(
+    folder: RunFolder, address: Address = None, yes: Yes = False, strict: Strict = False
+) -> None:
     """Go on with an interrupted run, or try its failed units again.
 
     What is finished is skipped, and every row is there exactly once in the end.
@@ -122,7 +137,7 @@ def resume(folder: RunFolder, address: Address = None) -> None:
     """
     from jobs import commands
 
-    commands.end(commands.resume, folder, address)
+    commands.end(commands.resume, folder, address, yes, strict)
 
 
 @app.command()
@@ -132,22 +147,30 @@ def check(
     changes: Changes = None,
     address: Address = None,
     placement: Placement = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Build the models, and ask them about 64 clean examples."),
+    ] = False,
+    strict: Strict = False,
 ) -> None:
     """Say what a job would do, without running a model; or all that is wrong with it.
 
     Prints every attack with its budget, step size and normalisation, every model
     with its preprocessing, how many examples there are, and where the work would
     be done. Takes the options of `run` and refuses what it would refuse; what
-    only running can tell is named.
+    only running can tell is named. With --probe also how many clean examples each
+    model is right about, and what would explain it if those are few: labels from
+    1, the channel order, 0..255, normalisation.
 
     \b
     gauntlet check quickstart
     gauntlet check jobs/faces.yaml --set root=data
     gauntlet check job.yaml --placement packed --out runs/first
+    gauntlet check jobs/faces.yaml --probe
     """
     from jobs import commands
 
-    commands.end(commands.check, job, changes or [], out, address, placement)
+    commands.end(commands.check, job, changes or [], out, address, placement, probe, strict)
 
 
 @app.command()

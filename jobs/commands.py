@@ -12,9 +12,10 @@ import typer
 from rich.console import Console
 
 from actors.engine import RayEngine
-from actors.launch import foresee, launch, read_plan, units_of_complete
+from actors.launch import foresee, launch, look, read_plan, units_of_complete
 from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
+from jobs.doubts import decide_on, print_probe, strictly_refused
 from jobs.folders import check_run, find_job, make_room, new_run_folder
 from jobs.loading import LoadedJob
 from jobs.overrides import Override
@@ -73,14 +74,21 @@ def _said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:
 
 
 def run(
-    job: str, out: str | None, changes: Sequence[str], address: str | None, placement: str | None
+    job: str,
+    out: str | None,
+    changes: Sequence[str],
+    address: str | None,
+    placement: str | None,
+    yes: bool,
+    strict: bool,
 ) -> int:
     """Run a job in a new folder."""
+    _refuse_both(yes, strict)
     loaded = loading.open_job(find_job(job), _changes(changes, placement))
     folder, problems = _ready(loaded, out, address)
     if problems:
         raise BadInput(problems)
-    return _carry_out(loaded.plan, folder, address, again=False)
+    return _carry_out(loaded.plan, folder, address, yes, strict, again=False)
 
 
 def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str, list[Problem]]:
@@ -103,15 +111,16 @@ def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str
     return folder, problems
 
 
-def resume(folder: str, address: str | None) -> int:
+def resume(folder: str, address: str | None, yes: bool, strict: bool) -> int:
     """Go on with the run in a folder."""
+    _refuse_both(yes, strict)
     check_run(folder)
     plan = read_plan(folder)
     if problems := _in_process_with(address, plan):
         raise BadInput(problems)
     units = units_of_complete(folder)
     if units is None:
-        return _carry_out(plan, folder, address, again=True)
+        return _carry_out(plan, folder, address, yes, strict, again=True)
     _say(f"nothing left to do: all {units} units are finished")
     reports.print_report(folder, _console())
     return Status.DONE
@@ -127,11 +136,27 @@ def _in_process_with(address: str | None, plan: Plan) -> list[Problem]:
     return [Problem("--address", what)]
 
 
-def _carry_out(plan: Plan, folder: str, address: str | None, again: bool) -> int:
+def _refuse_both(yes: bool, strict: bool) -> None:
+    if yes and strict:
+        what = "--yes goes on whatever the models say, --strict does not; give one of them"
+        raise BadInput(Problem("--yes, --strict", what))
+
+
+def _carry_out(
+    plan: Plan, folder: str, address: str | None, yes: bool, strict: bool, again: bool
+) -> int:
+    errors = _console(stderr=True)
     try:
-        with shown_on(_console(stderr=True)) as progress:
+        with shown_on(errors) as progress:
             progress.note(f"run folder: {folder}")
-            outcome = launch(plan, folder, progress=progress, address=address, resume=again)
+            outcome = launch(
+                plan,
+                folder,
+                progress=progress,
+                address=address,
+                resume=again,
+                decide=decide_on(progress, errors, yes, strict),
+            )
     except BadInput:
         raise
     except KeyboardInterrupt as error:
@@ -188,9 +213,20 @@ def _how_to_go_on(folder: str) -> str:
 
 
 def check(
-    job: str, changes: Sequence[str], out: str | None, address: str | None, placement: str | None
+    job: str,
+    changes: Sequence[str],
+    out: str | None,
+    address: str | None,
+    placement: str | None,
+    probe: bool,
+    strict: bool,
 ) -> int:
-    """Print what a job comes to, and refuse what a run would refuse."""
+    """Print what a job comes to, and refuse what a run would refuse.
+
+    On request the models are built and asked about clean examples, too.
+    """
+    if strict and not probe:
+        raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
     loaded = loading.open_job(find_job(job), _changes(changes, placement))
     folder, problems = _ready(loaded, out, address)
     where = ""
@@ -204,6 +240,12 @@ def check(
     resolved.print_plan(loaded.plan, _console())
     place = loaded.output if out is None else folder
     resolved.print_place(loaded.plan, where, place, _console())
+    if probe:
+        with shown_on(_console(stderr=True)) as progress:
+            found = look(loaded.plan, progress=progress, address=address)
+        print_probe(found, _console())
+        if strict and found.asks:
+            raise strictly_refused()
     return Status.DONE
 
 

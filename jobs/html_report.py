@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from jobs.doubts import doubts
 from jobs.figures import Figures
 from jobs.plots import figures_of, svg
 from jobs.report import cells, notes
@@ -19,6 +20,7 @@ th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 svg { max-width: 100%; height: auto; }
 .note { color: #555; }
+.warning { color: #a40; }
 """
 CAPTIONS = {
     "success": "Success on each group of targets, with 95 % Wilson intervals",
@@ -51,6 +53,7 @@ def page(run: str) -> str:
     record = results.manifest(run)
     name = str(record.get("name", run))
     body = [f"<h1>{escape(name)}</h1>", _facts(run, record)]
+    body += [f'<p class="warning">Warning: {escape(text)}</p>' for text in doubts(run)]
     if figures.empty:
         body.append(f"<p>{escape(figures.why_empty)}</p>")
     else:

@@ -22,8 +22,6 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from pipeline.run.progress import Progress
-
 LOG_EVERY = 10.0
 """Seconds between two lines of one stage in a log."""
 
@@ -84,6 +82,19 @@ class TerminalProgress:
         """Print a line above the bars."""
         self._bars.console.print(text, style="dim", markup=False, highlight=False)
 
+    def warn(self, text: str) -> None:
+        """Print a line above the bars, in another colour."""
+        self._bars.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bars away, for a question and its answer."""
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
+
 
 @dataclass
 class _Stage:
@@ -136,6 +147,15 @@ class LogProgress:
         with self._lock:
             self._say(text)
 
+    def warn(self, text: str) -> None:
+        """Print a line."""
+        self.note(f"warning: {text}")
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do nothing: a log has nothing in the way."""
+        yield
+
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -159,7 +179,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def shown_on(console: Console) -> Iterator[Progress]:
+def shown_on(console: Console) -> Iterator[TerminalProgress | LogProgress]:
     """Give bars on a terminal, lines anywhere else."""
     if console.is_terminal:
         with TerminalProgress(console) as progress:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.comparison import against, check_reference
+from jobs.doubts import print_doubts
 from jobs.figures import Figures
 from pipeline import results
 
@@ -49,6 +50,7 @@ def print_report(run: str, console: Console, targets: bool = False, steps: bool 
         ValueError: when there is no run in the folder.
     """
     figures = Figures(run)
+    print_doubts(run, console)
     if figures.empty:
         console.print(figures.why_empty)
     else:

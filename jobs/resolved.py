@@ -7,21 +7,30 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.data.examples import open_examples
+from pipeline.data.examples import Examples, open_examples
 from pipeline.models import build
+from pipeline.problems import BadInput
 from pipeline.run.plan import Plan
+from pipeline.run.probe.classes import class_problems
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 """Sources whose weights come from the network."""
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Print a plan's attacks with their budgets, models with their preprocessing, and data."""
+    """Print a plan's attacks with their budgets, models with their preprocessing, and data.
+
+    Raises:
+        BadInput: when the examples have classes that a model is known to lack.
+    """
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    if found := class_problems(examples, _classes(plan)):
+        raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}", highlight=False)
     console.print(_attacks(plan))
     _print_models(plan, console)
     console.print()
-    console.print(_data(plan), markup=False, highlight=False, soft_wrap=True)
+    console.print(_data(plan, examples), markup=False, highlight=False, soft_wrap=True)
 
 
 def _attacks(plan: Plan) -> Table:
@@ -56,8 +65,14 @@ def _print_models(plan: Plan, console: Console) -> None:
             console.print(f"  {found}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _data(plan: Plan) -> str:
-    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+def _classes(plan: Plan) -> dict[str, int]:
+    """Return the number of classes of each model that is known before it is built."""
+    specs = (*plan.surrogates, *plan.targets)
+    known = {spec.name: build.describe(spec, plan.root).classes for spec in specs}
+    return {name: classes for name, classes in known.items() if classes is not None}
+
+
+def _data(plan: Plan, examples: Examples) -> str:
     text = f"data: {len(examples):,} examples from {plan.data.source}"
     if plan.select.correct is not None:
         names = plan.select.correct

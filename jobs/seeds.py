@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.launch import units_of_complete
+from jobs.doubts import doubts, print_warning
 from jobs.figures import Figures
 from jobs.folders import check_run
 from jobs.report import LOO, has, judge_words
@@ -79,6 +80,9 @@ def print_over_runs(runs: Sequence[str], console: Console, targets: bool = False
     frame = over_runs(runs)
     by = "target" if targets else "group"
     frame = frame[frame["level"] == by]
+    for run in runs:
+        for text in doubts(run):
+            print_warning(f"{run}: {text}", console)
     table = Table(
         title=f"{len(runs)} runs, other seeds: mean ± standard deviation, attack x {by}",
         title_justify="left",

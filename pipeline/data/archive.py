@@ -101,6 +101,11 @@ def array(path: Path, name: str) -> npt.NDArray[Any]:
     return _array(path, name, path.stat().st_mtime_ns)
 
 
+def forget() -> None:
+    """Drop the arrays that are in memory, in a process that needs no more of them."""
+    _array.cache_clear()
+
+
 @lru_cache(maxsize=4)
 def _array(path: Path, name: str, changed: int) -> npt.NDArray[Any]:
     try:

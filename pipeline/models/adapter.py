@@ -13,7 +13,7 @@ from pipeline.draws import Draws
 from pipeline.models.checkpoint import fingerprint, weights_fingerprint
 from pipeline.models.defences import TransformDefence
 from pipeline.models.frozen import frozen_copy
-from pipeline.models.preprocessing import Preprocessing, Triple
+from pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
 from pipeline.models.spec import ModelSpec
 from pipeline.models.streams import streaming
 
@@ -59,28 +59,36 @@ class Model(nn.Module):
         self.defence = defence
         self.name = name
         self.task = task
-        self.preprocessing = preprocessing or Preprocessing()
-        self.input_size = self.preprocessing.input_size
         self.randomised = defence is not None and defence.randomised
         self.adversarial = adversarial
         self.spec = spec
         self.weights_fingerprint = weights_fingerprint(network)
-        options = sorted(spec.options.items()) if spec else []
+        self._read(preprocessing or Preprocessing())
+        self.requires_grad_(False)
+        self.eval()
+
+    def reread(self, preprocessing: Preprocessing) -> Model:
+        """Return the same network behind another input convention; the network is shared."""
+        twin = frozen_copy(self, replace={self.network: self.network})
+        twin._read(preprocessing)
+        return twin
+
+    def _read(self, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+        self.input_size = preprocessing.input_size
         self.fingerprint = fingerprint(
             self.weights_fingerprint,
-            self.preprocessing,
-            str(defence),
-            type(network).__qualname__,
-            options,
+            preprocessing,
+            str(self.defence),
+            type(self.network).__qualname__,
+            sorted(self.spec.options.items()) if self.spec else [],
         )
-        like = next((t for t in network.state_dict().values() if t.is_floating_point()), None)
+        like = next((t for t in self.network.state_dict().values() if t.is_floating_point()), None)
         for field in ("mean", "std"):
-            values = getattr(self.preprocessing, field) or (float(field == "std"),) * 3
+            values = getattr(preprocessing, field) or (float(field == "std"),) * 3
             buffer = torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1)
             buffer = buffer.to(torch.get_default_dtype()) if like is None else buffer.to(like)
             self.register_buffer(field, buffer, persistent=False)
-        self.requires_grad_(False)
-        self.eval()
 
     def train(self, mode: bool = True) -> Model:
         """Stay in eval mode: an attack must not update batch norm or draw dropout masks."""
@@ -154,12 +162,15 @@ def adapt(
         channels: channel order that the module wants.
 
     Raises:
-        ValueError: when mean or std is not three numbers.
+        ValueError: when mean or std is not three numbers, or is in units of 0..255.
     """
+    triples = _triple("mean", mean), _triple("std", std)
+    if wrong := in_bytes(*triples):
+        raise ValueError(f"{wrong[0]}: {wrong[1]}")
     preprocessing = Preprocessing(
         input_size=None if input_size is None else (input_size[0], input_size[1]),
-        mean=_triple("mean", mean),
-        std=_triple("std", std),
+        mean=triples[0],
+        std=triples[1],
         channels=channels,
     )
     return Model(frozen_copy(module), name=name, task=task, preprocessing=preprocessing)

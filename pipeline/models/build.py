@@ -11,7 +11,7 @@ from pipeline.batch import Task
 from pipeline.models.adapter import Model
 from pipeline.models.defences import make_defence
 from pipeline.models.fold import fold_batch_norm
-from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.preprocessing import Preprocessing, in_bytes
 from pipeline.models.sources import SOURCES, find_source
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
@@ -29,6 +29,7 @@ class Description:
         preprocessing: input size, resize, channel order, mean and std, mirror.
         defence: transform in front, or None.
         adversarial: how the weights were trained adversarially, or None.
+        classes: number of a classifier's logits, where it is known without building it.
     """
 
     name: str
@@ -37,9 +38,11 @@ class Description:
     preprocessing: Preprocessing
     defence: str | None
     adversarial: str | None
+    classes: int | None
 
     def __str__(self) -> str:
-        task = f"{self.task.value}; " if self.task else ""
+        classes = f", {self.classes:,} classes" if self.classes else ""
+        task = f"{self.task.value}{classes}; " if self.task else ""
         defence = f"; behind {self.defence}" if self.defence else ""
         training = f"; adversarially trained ({self.adversarial})" if self.adversarial else ""
         return f"{self.name}: {self.source}; {task}{self.preprocessing}{defence}{training}"
@@ -146,6 +149,7 @@ def describe(spec: ModelSpec, root: Path) -> Description:
         preprocessing=_preprocessing(spec, convention),
         defence=None if defence is None else str(defence),
         adversarial=_training(spec, convention),
+        classes=convention.classes,
     )
 
 
@@ -188,4 +192,6 @@ def _field_problems(spec: ModelSpec) -> list[Problem]:
         found.append(Problem("input_size", f"must be positive, got {spec.input_size}"))
     if spec.std is not None and min(spec.std) <= 0:
         found.append(Problem("std", f"must be positive, got {spec.std}"))
+    elif wrong := in_bytes(spec.mean, spec.std):
+        found.append(Problem(*wrong))
     return found

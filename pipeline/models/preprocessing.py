@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Triple = tuple[float, float, float]
+
+LARGEST_STD = 2.0
+"""A std above this is one of 0..255: images in [0, 1] have at most 0.5."""
 
 
 @dataclass(frozen=True)
@@ -77,5 +81,27 @@ def _centre(images: Tensor, size: tuple[int, int]) -> Tensor:
     return images[:, :, top : top + high, left : left + wide]
 
 
-def _numbers(values: Triple) -> str:
+def in_bytes(mean: Triple | None, std: Triple | None) -> tuple[str, str] | None:
+    """Return which of a network's mean and std is in units of 0..255, and what to write instead.
+
+    None when they may be meant as they stand. No image in [0, 1] has a mean above 1.
+    """
+    high = max(mean or (0.0,))
+    field = "mean" if high > 1 else "std"
+    if field == "std" and max(std or (0.0,)) <= LARGEST_STD:
+        return None
+    # A network that takes less than the mean of 0..255, and divides by nothing, has std 1 there.
+    scaled = {"mean": mean, "std": std or ((1.0,) * 3 if field == "mean" else None)}
+    wanted = ", ".join(
+        f"{name}: [{', '.join(f'{value:g}/255' for value in values)}]"
+        for name, values in scaled.items()
+        if values is not None
+    )
+    return field, (
+        f"{_numbers(scaled[field] or ())} looks like 0..255, and the images are in [0, 1]: the "
+        f"network would see noise; write {wanted}"
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"

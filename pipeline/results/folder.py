@@ -7,6 +7,7 @@ interrupted is done again and replaces its own files, so that every row is there
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import uuid
@@ -42,6 +43,7 @@ class RunFolder:
         else:
             self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
         self._local = isinstance(self._fs, fs.LocalFileSystem)
+        self._written: set[str] = set()
 
     def exists(self, name: str = "plan.json") -> bool:
         """Return whether a file of the run is there."""
@@ -83,6 +85,7 @@ class RunFolder:
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that it is there whole or not at all."""
         path = self._path(name)
+        self._written.add(name)
         self._fs.create_dir(path.rpartition("/")[0], recursive=True)
         if not self._local:
             with self._fs.open_output_stream(path) as stream:
@@ -107,6 +110,18 @@ class RunFolder:
         """Delete a file if it is there."""
         if self.exists(name):
             self._fs.delete_file(self._path(name))
+
+    def withdraw(self) -> None:
+        """Delete what was written through this object, and the folders that it leaves empty."""
+        for name in sorted(self._written):
+            self.delete(name)
+        if self._local:
+            root = Path(self._root)
+            inner = {(root / name).parent for name in self._written}
+            for folder in sorted({*inner, root}, key=lambda path: -len(path.parts)):
+                with contextlib.suppress(OSError):  # somebody else's files are in it
+                    folder.rmdir()
+        self._written.clear()
 
     def write_rows(self, table: str, unit: str, columns: Mapping[str, Any]) -> int:
         """Write a unit's rows of one table, replacing what an interrupted attempt left.

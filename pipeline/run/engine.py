@@ -15,6 +15,7 @@ from pipeline.batch import Batch
 from pipeline.interactions import InteractionSpec
 from pipeline.run.interactions import Interactions
 from pipeline.run.look import Look
+from pipeline.run.probe.sample import ImageSample, Sampled
 from pipeline.run.steps import StepAnswers, Watch
 
 
@@ -97,6 +98,17 @@ class Engine(Protocol):
 
     def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
         """Return the outputs of targets (or surrogates) by name, each (repeats, B, C), float32."""
+
+    def sampled(
+        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
+    ) -> Sampled:
+        """Return what models say of some images, which are decoded by a worker that has models.
+
+        Args:
+            models: targets and surrogates by name.
+            sample: the images.
+            readings: of the models' inputs, names in `pipeline.run.probe.inputs.INPUTS`.
+        """
 
     def close(self) -> None:
         """Release the models."""

@@ -12,12 +12,15 @@ from pipeline.attacks.loop import run
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
 from pipeline.interactions import InteractionSpec
+from pipeline.models.adapter import Model
 from pipeline.oracle.in_process import InProcessOracle
 from pipeline.run.engine import ModelCard, Observed
 from pipeline.run.interactions import Interactions, interactions
 from pipeline.run.look import Look
 from pipeline.run.models import DTYPES, build_surrogate, build_target, configure, device, show
 from pipeline.run.plan import Plan
+from pipeline.run.probe.sample import ImageSample, Sampled, sampled
+from pipeline.run.probe.seeing import see
 from pipeline.run.steps import Show, Watch, Watcher
 
 
@@ -137,10 +140,19 @@ class LocalEngine:
 
     def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
         """Show images to models by name, targets first."""
-        return {
-            name: show(self._targets.get(name) or self._surrogates.models[name], look)
-            for name in models
-        }
+        return {name: show(self._model(name), look) for name in models}
+
+    def sampled(
+        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
+    ) -> Sampled:
+        """Decode a sample and show it to models."""
+        decoded = sample.decode()
+        asked = [self._model(name) for name in models]
+        seen = {} if decoded.look is None else see(asked, decoded.look, readings)
+        return sampled(decoded, seen)
+
+    def _model(self, name: str) -> Model:
+        return self._targets.get(name) or self._surrogates.models[name]
 
     def _show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:
         outputs = self.outputs(tuple(self._targets), look)

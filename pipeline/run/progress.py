@@ -17,6 +17,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Say something that the person should know: a choice, a rejected input."""
 
+    def warn(self, text: str) -> None:
+        """Say something that puts the run's figures in doubt."""
+
 
 class Silent:
     """Says nothing."""
@@ -28,4 +31,7 @@ class Silent:
         """Ignore."""
 
     def note(self, text: str) -> None:
+        """Ignore."""
+
+    def warn(self, text: str) -> None:
         """Ignore."""

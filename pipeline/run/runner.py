@@ -23,6 +23,8 @@ from pipeline.run.failed import Failed
 from pipeline.run.judging import Judges
 from pipeline.run.plan import Plan
 from pipeline.run.preparation import select, thresholds
+from pipeline.run.probe.findings import Decide, Probe
+from pipeline.run.probe.probe import probe
 from pipeline.run.progress import Progress
 from pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
 
@@ -69,9 +71,17 @@ class Runner:
     has at most `pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
     """
 
-    def __init__(self, plan: Plan, folder: RunFolder, engine: Engine, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        engine: Engine,
+        progress: Progress,
+        decide: Decide | None = None,
+    ) -> None:
+        """Take up a run; ``decide`` hears what the models say of the clean data."""
         self._plan, self._folder = plan, folder
-        self._engine, self._progress = engine, progress
+        self._engine, self._progress, self._decide = engine, progress, decide
         self._lock = threading.Lock()
         self._done = folder.finished()
         self._found = len(self._done)
@@ -84,6 +94,7 @@ class Runner:
 
         Raises:
             BadInput: when no example is left to attack, or when a resumed run's models changed.
+            Refused: when the models lack the examples' classes, or when ``decide`` says so.
         """
         started = time.perf_counter()
         plan = self._plan
@@ -92,6 +103,9 @@ class Runner:
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
         if "thresholds" not in record:
             record["thresholds"] = thresholds(plan, self._examples, self._engine, self._progress)
+            self._save(record)
+        if "probe" not in record:
+            record["probe"] = self._probe(record["thresholds"]).record()
             self._save(record)
         self._judges = Judges(plan, self._engine, record["thresholds"])
         self._writer = UnitWriter(plan, self._engine, self._judges, self._folder)
@@ -114,6 +128,16 @@ class Runner:
         )
 
     # -- stages --------------------------------------------------------------------------------
+
+    def _probe(self, thresholds: dict[str, Any]) -> Probe:
+        found = probe(self._plan, self._examples, self._engine, thresholds)
+        if summary := found.summary():
+            self._progress.note(summary)
+        for warning in found.warnings:
+            self._progress.warn(warning)
+        if self._decide is not None:
+            self._decide(found)
+        return found
 
     def _selection(self, record: dict[str, Any]) -> Examples:
         if not self._folder.exists("selection.json"):

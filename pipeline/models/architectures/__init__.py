@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,13 @@ class Architecture:
     channels: Literal["rgb", "bgr"] = "rgb"
     resize: Literal["bilinear", "bicubic", "crop"] = "bilinear"
     summary: str = ""
+
+    def classes(self, **options: str | int | float | bool) -> int | None:
+        """Return the number of logits, by the constructor's options; None for embeddings."""
+        if self.task is Task.VERIFICATION:
+            return None
+        default = inspect.signature(self.constructor).parameters["num_classes"].default
+        return int(options.get("num_classes", default))
 
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -65,6 +65,7 @@ class FileSource:
                 resize=architecture.resize,
             ),
             _adversarial(root / rest),
+            architecture.classes(**spec.options),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:

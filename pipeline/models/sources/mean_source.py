@@ -58,7 +58,10 @@ class MeanSource:
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return that nothing is added: the members have their own adapters."""
-        return Convention(Task.CLASSIFICATION, Preprocessing())
+        from pipeline.models.build import describe
+
+        classes = describe(spec.members[0], root).classes
+        return Convention(Task.CLASSIFICATION, Preprocessing(), classes=classes)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the mean of the members."""

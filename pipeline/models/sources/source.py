@@ -23,11 +23,13 @@ class Convention:
         preprocessing: how a canonical image becomes the network's input.
         adversarial: how the weights were trained adversarially, in words; False when they are known
             not to be, None when the source cannot know.
+        classes: number of a classifier's logits; None when the source cannot know.
     """
 
     task: Task | None
     preprocessing: Preprocessing
     adversarial: str | Literal[False] | None = None
+    classes: int | None = None
 
 
 @dataclass(frozen=True)

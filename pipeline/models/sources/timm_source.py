@@ -76,6 +76,7 @@ class TimmSource:
                 resize="bicubic" if config.interpolation == "bicubic" else "bilinear",
             ),
             _adversarial(config, pretrained),
+            int(others.get("num_classes", config.num_classes)) or None,
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:

@@ -56,7 +56,8 @@ class TorchvisionSource:
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return what the weights' own transforms say."""
-        transforms = _weights(rest, spec).transforms()
+        weights = _weights(rest, spec)
+        transforms = weights.transforms()
         size = int(transforms.crop_size[0])
         bicubic = transforms.interpolation.value == "bicubic"
         return Convention(
@@ -67,6 +68,7 @@ class TorchvisionSource:
                 std=cast(Triple, tuple(transforms.std)),
                 resize="bicubic" if bicubic else "bilinear",
             ),
+            classes=int(spec.options.get("num_classes", len(weights.meta["categories"]))),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:

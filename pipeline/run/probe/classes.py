@@ -1,0 +1,55 @@
+"""Whether the models have the classes that the examples have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.data.examples import Examples
+from pipeline.problems import Problem
+
+
+def class_problems(
+    examples: Examples, classes: Mapping[str, int], why: Mapping[str, str] | None = None
+) -> list[Problem]:
+    """Return one problem for each number of classes that is too small for the examples.
+
+    Args:
+        examples: all that are to be attacked.
+        classes: number of outputs by model.
+        why: a likely cause and what to do, by model.
+    """
+    problems = []
+    labels, wanted = examples.listing.labels, examples.wanted
+    if labels is None or not len(labels):
+        return []
+    for count in sorted(set(classes.values())):
+        names = [name for name, outputs in classes.items() if outputs == count]
+        who = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        has = f"{who} {'has' if len(names) == 1 else 'have'} {count:,} classes, 0 to {count - 1}"
+        outside = int((labels >= count).sum())
+        if outside:
+            hint = next((text for name in names if (text := (why or {}).get(name))), None)
+            hint = hint or _guess(int(labels.min()), int(labels.max()), count)
+            problems.append(
+                Problem(
+                    "data",
+                    f"labels run from {labels.min()} to {labels.max()}, {has}: "
+                    f"{outside:,} of {len(labels):,} examples have a class that is not there; "
+                    f"{hint}",
+                )
+            )
+        elif wanted is not None and int(wanted.max()) >= count:
+            problems.append(
+                Problem(
+                    "data.wanted",
+                    f"wanted classes run to {wanted.max()}, {has}: state `classes: {count}` in "
+                    "the data, or take models of its classes",
+                )
+            )
+    return problems
+
+
+def _guess(low: int, high: int, classes: int) -> str:
+    if low == 1 and high == classes:
+        return "if they are counted from 1, subtract 1 from every label"
+    return "take models of the data's classes, or examples of the models' classes"
