@@ -93,11 +93,14 @@ def right_pairs(scores: Reals, same: Flags, threshold: float | None, folds: int 
         same: whether the pair shows one person, (P,).
         threshold: same person if cosine >= threshold; None: each pair is judged by the threshold
             that is best on the others, in so many folds.
-        folds: of the pairs in turn.
+        folds: of the pairs, each kind in turn.
     """
     if threshold is not None:
         return np.asarray((scores >= threshold) == same)
-    fold = np.arange(len(scores)) % folds
+    # Both kinds in every fold: what one fold lacks, the threshold from the others would prefer.
+    fold = np.empty(len(scores), dtype=np.int64)
+    for kind in (same, ~same):
+        fold[kind] = np.arange(kind.sum()) % folds
     right = np.zeros(len(scores), dtype=np.bool_)
     for name in range(folds):
         held_out = fold == name

@@ -68,8 +68,8 @@ def show(model: Model, look: Look, rows: int = 256) -> np.ndarray:
     A randomised model sees each image ``repeats`` times, with draws keyed by (seed, example,
     attack, model, repeat).
     """
-    where = next(model.parameters()).device
-    dtype = next(model.parameters()).dtype
+    # The adapter's own numbers are where the network's are, and there are networks without any.
+    where, dtype = model.mean.device, model.mean.dtype
     repeats = look.repeats.get(model.name, 1)
     answers = []
     with torch.inference_mode():

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from pipeline.batch import Task
 from pipeline.draws import Draws
+from pipeline.models.adapter import adapt
 from pipeline.models.build import build, catalogue, check, describe
 from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.spec import ModelSpec
@@ -347,3 +348,53 @@ def test_a_spec_states_adversarial_training_where_the_source_cannot_know() -> No
     assert [(p.where, p.what) for p in wrong] == [
         ("adversarial", "zoo/n1 was not trained adversarially")
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "what"),
+    [
+        (
+            {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)},
+            "mean",
+            "write mean: [123.675/255, 116.28/255, 103.53/255], "
+            "std: [58.395/255, 57.12/255, 57.375/255]",
+        ),
+        # As Caffe's networks: nothing is divided there, and so by 1/255 here.
+        (
+            {"mean": (104, 117, 123)},
+            "mean",
+            "write mean: [104/255, 117/255, 123/255], std: [1/255, 1/255, 1/255]",
+        ),
+        ({"std": (255, 255, 255)}, "std", "write std: [255/255, 255/255, 255/255]"),
+    ],
+)
+def test_mean_and_std_in_0_255_are_refused_with_what_to_write(fields, field, what):
+    (problem,) = check(spec("facenet/vggface2", **fields), Path("."))
+    assert problem.where == field
+    assert "looks like 0..255, and the images are in [0, 1]" in problem.what
+    assert problem.what.endswith(what)
+    with pytest.raises(ValueError, match=f"{field}: .* looks like 0..255"):
+        adapt(torch.nn.Flatten(), **fields)
+
+
+@pytest.mark.parametrize("std", [(2, 2, 2), (1, 1, 1), ("1/255",) * 3])
+def test_other_means_and_stds_are_taken(std):
+    assert not check(spec("facenet/vggface2", mean=(1, 0, -1), std=std), Path("."))
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "classes"),
+    [
+        ("timm/resnet18.a1_in1k", {}, 1000),
+        ("timm/resnet18.a1_in1k", {"num_classes": 7}, 7),
+        ("timm/resnet18.a1_in1k", {"num_classes": 0}, None),
+        ("torchvision/resnet18", {}, 1000),
+        ("torchvision/resnet18", {"num_classes": 12, "pretrained": False}, 12),
+        ("facenet/vggface2", {}, None),
+        ("zoo/s1", {}, None),
+    ],
+)
+def test_the_number_of_classes_is_known_before_a_network_is_built(source, options, classes):
+    found = describe(spec(source, options=options), Path("."))
+    assert found.classes == classes
+    assert (" classes; " in str(found)) == (classes is not None)

@@ -21,10 +21,15 @@ EXACT = ["success", "clean_correct", "prediction", "linf", "threshold", "repeats
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
+def reference_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     carry_out(folder, "in-process")
-    return verdicts(folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def reference(reference_run):
+    return verdicts(reference_run)
 
 
 def assert_same(one: pd.DataFrame, other: pd.DataFrame) -> None:
@@ -43,10 +48,15 @@ def test_in_process_has_every_row_once(reference):
 
 
 @pytest.mark.parametrize("placement", ["packed", "pinned"])
-def test_placements_give_the_same_rows(placement, reference, tmp_path):
+def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_path):
     outcome = carry_out(tmp_path, placement)
     assert outcome.units_failed == 0
     assert_same(verdicts(tmp_path / "run"), reference)
+    # The workers are asked about the same clean examples, and say the same of them.
+    runs = (tmp_path / "run", reference_run)
+    probes = [results.manifest(str(run))["probe"] for run in runs]
+    assert probes[0] == probes[1]
+    assert probes[0]["models"]["plain"]["of"] == 64
 
 
 def test_batch_size_changes_no_draw_and_no_verdict_in_float64(tmp_path):

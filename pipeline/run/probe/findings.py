@@ -136,13 +136,11 @@ class Probe:
     """What a look at the models found.
 
     Attributes:
-        examples: how many were asked about.
         models: one finding a model.
         unreadable: why images of the sample could not be decoded.
-        remarks: what else was noticed about the data.
+        remarks: what is wrong with the data, whatever the models.
     """
 
-    examples: int
     models: tuple[ModelFinding, ...]
     unreadable: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -155,12 +153,12 @@ class Probe:
             if finding.suspicious:
                 alike.setdefault(finding.why, []).append(finding)
         told = tuple(warning(findings, bool(self.remarks)) for findings in alike.values())
-        return (*told, *self.remarks) if told else ()
+        return (*told, *self.remarks)
 
     @property
     def asks(self) -> bool:
         """Whether a person should say that the run is meant all the same."""
-        return any(finding.asks for finding in self.models)
+        return bool(self.remarks) or any(finding.asks for finding in self.models)
 
     def summary(self) -> str | None:
         """Return the clean accuracies in one line, or None when nobody was asked."""
@@ -176,7 +174,10 @@ class Probe:
             shown = f"{figures[low]} ({low}) to {figures[high]} ({high})"
         else:
             shown = ", ".join(f"{name} {figure}" for name, figure in figures.items())
-        return f"clean accuracy on {self.examples:,} examples: {shown}"
+        counts = sorted({found.of for found in rates.values()})
+        asked = " to ".join(f"{count:,}" for count in counts[:1] + counts[1:][-1:])
+        noun = "pairs" if any(found.classes is None for found in rates.values()) else "examples"
+        return f"clean accuracy on {asked} {noun}: {shown}"
 
     def record(self) -> dict[str, Any]:
         """Return the findings as the manifest holds them."""
@@ -188,7 +189,7 @@ class Probe:
                 "of": None if accuracy is None else accuracy.of,
                 "classes": None if accuracy is None else accuracy.classes,
             }
-        return {"examples": self.examples, "models": models, "warnings": list(self.warnings)}
+        return {"models": models, "warnings": list(self.warnings)}
 
 
 Decide = Callable[[Probe], None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ CLEAR, CLEAR_IF_SUSPICIOUS = 0.01, 0.05
 """McNemar's p below which another reading is better: many are tried, but few would be by chance."""
 PROMISING = 3
 """Examples that another reading must gain, of the first ones, for more to be asked."""
+LITTLE = 5
+"""An explanation gets half of the examples right, or so many times what is right without it."""
 TIED = 0.05
 """Shares of right answers that differ by no more explain a model's answers equally well."""
 FAIR = 0.95
@@ -52,20 +55,15 @@ def probe(plan: Plan, examples: Examples, engine: Engine, thresholds: Mapping[st
     Raises:
         Refused: when examples have classes that a model lacks: no attack on them could be judged.
     """
-    question: Question | None
-    if plan.task.kind is Task.CLASSIFICATION:
-        question = LabelledQuestion.drawn(examples, plan.seed, MOST)
-    else:
-        question = PairQuestion.drawn(examples, plan.seed, MOST)
-    look = _Look(plan, engine, question, thresholds)
+    look = _Look(plan, examples, engine, thresholds)
     findings = look.findings()
     if plan.task.kind is Task.CLASSIFICATION:
         why = {found.name: f"{found.fits[0]}" for found in findings if found.fits}
         if problems := class_problems(examples, look.classes, why):
             raise Refused(problems)
-    asked = min(SAMPLE, len(question)) if question is not None else 0
-    remarks = () if look.seen_classes is None else _one_label(examples, look.seen_classes)
-    return Probe(asked, findings, look.unreadable, remarks)
+    poor = any(found.accuracy is not None and found.accuracy.poor for found in findings)
+    remarks = _one_label(examples, look.seen_classes) if poor else ()
+    return Probe(findings, look.unreadable, remarks)
 
 
 @dataclass(frozen=True)
@@ -97,18 +95,28 @@ class _Look:
     def __init__(
         self,
         plan: Plan,
+        examples: Examples,
         engine: Engine,
-        question: Question | None,
         thresholds: Mapping[str, Any],
     ) -> None:
-        self._plan, self._engine, self._thresholds = plan, engine, thresholds
-        self._all = question
-        self._first = None if question is None else question.rows(slice(SAMPLE))
+        self._plan, self._examples = plan, examples
+        self._engine, self._thresholds = engine, thresholds
         self._reads: dict[str, _Reads] = {}
         self._errors: dict[str, str] = {}
         self.classes: dict[str, int] = {}
-        self.seen_classes: int | None = None
+        self.seen_classes = 0
         self.unreadable: tuple[str, ...] = ()
+
+    @cached_property
+    def _all(self) -> Question | None:
+        """The most that a model is asked; not drawn before one is."""
+        if self._plan.task.kind is Task.CLASSIFICATION:
+            return LabelledQuestion.drawn(self._examples, self._plan.seed, MOST)
+        return PairQuestion.drawn(self._examples, self._plan.seed, MOST)
+
+    @cached_property
+    def _first(self) -> Question | None:
+        return None if self._all is None else self._all.rows(slice(SAMPLE))
 
     def findings(self) -> tuple[ModelFinding, ...]:
         """Ask everybody, then those more who are not right as often as they might be."""
@@ -175,7 +183,7 @@ class _Look:
     # -- asking --------------------------------------------------------------------------------
 
     def _ask(self, names: Sequence[str], readings: tuple[str, ...]) -> None:
-        if self._first is not None and names:
+        if names and self._first is not None:
             for name, reads in self._answers(names, readings, self._first).items():
                 self._reads.setdefault(name, {}).update(reads)
 
@@ -196,7 +204,7 @@ class _Look:
                     self.classes[name] = outputs.shape[1]
                     if reading == AS_GIVEN:
                         kinds = len(np.unique(outputs.argmax(1)))
-                        self.seen_classes = max(self.seen_classes or 0, kinds)
+                        self.seen_classes = max(self.seen_classes, kinds)
                 right = question.right(outputs, found.rows, specs[name].threshold)
                 for data, flags in right.items():
                     written = seen.written[reading]
@@ -208,7 +216,7 @@ class _Look:
 
     def _fits(self, name: str, accuracy: CleanAccuracy | None) -> tuple[Fit, ...]:
         reads = self._reads.get(name)
-        if accuracy is None or self._first is None or not reads or not self._first.decisive:
+        if accuracy is None or not reads or self._first is None or not self._first.decisive:
             return ()
         given = reads[AS_GIVEN, AS_GIVEN].right
         clear = CLEAR_IF_SUSPICIOUS if accuracy.suspicion else CLEAR
@@ -232,10 +240,14 @@ class _Look:
                 given = np.concatenate((given, more[AS_GIVEN, AS_GIVEN].right))
                 right = np.concatenate((right, more[read.input, read.data].right))
                 gain, p = better(right, given)
-        found = self._counted(name, right)
+        found, before = self._counted(name, right), self._counted(name, given)
         if gain <= 0 or p >= clear or found.suspicion is not None:
             return None
-        return Fit(read.cause, read.advice, found, self._counted(name, given))
+        # Neighbouring classes are alike: what is better than nothing need not be the explanation.
+        least = LITTLE * max(before.rate, 1 / found.classes) if found.classes else 0.0
+        if found.rate < min(0.5, least):
+            return None
+        return Fit(read.cause, read.advice, found, before)
 
     def _rest(self, name: str, read: _Read) -> _Reads | None:
         """Return answers to further examples, as given and under one reading of the input."""

@@ -78,7 +78,7 @@ class LabelledQuestion:
     @property
     def decisive(self) -> bool:
         """Whether no class has most of the examples."""
-        return len(self) > 0 and np.unique_counts(self.labels).counts.max() < MOSTLY * len(self)
+        return len(self) > 0 and bool(np.bincount(self.labels).max() < MOSTLY * len(self))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -142,7 +142,7 @@ class PairQuestion:
     @property
     def decisive(self) -> bool:
         """Whether neither kind of pair is most of them."""
-        return 1 - MOSTLY < self.same.mean() < MOSTLY
+        return bool(1 - MOSTLY < self.same.mean() < MOSTLY)
 
     def __len__(self) -> int:
         return len(self.same)
