@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from torchvision.datasets import CIFAR10
 
 from pipeline.data.archive import array
-from pipeline.data.decoding import SUFFIXES, Fit, Pixels, decode, size_of
+from pipeline.data.decoding import Fit, Pixels, decode, size_of
 
 
 class ImageStore(Protocol):
@@ -131,16 +131,6 @@ def cifar10(root: Path) -> Any:
 def numbered(stem: str, count: int) -> tuple[str, ...]:
     """Return ``stem/0`` to ``stem/(count - 1)``."""
     return tuple(f"{stem}/{index}" for index in range(count))
-
-
-def image_files(root: Path) -> list[str]:
-    """Return the image files below a folder by suffix, hidden ones left out, sorted."""
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.parts)
-    )
 
 
 def one_size(root: Path, names: Iterable[str], size: tuple[int, int] | None) -> Fit:

@@ -255,7 +255,8 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
     write_text(path, *lines)
     found = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert len(found) == 4
-    assert found[0].startswith("lfw/pairs.txt:2: no image Person_00/Person_00_0003.jpg (or .png)")
+    missing = "'Person_00/Person_00_0003.jpg' (or with another suffix)"
+    assert found[0].startswith(f"lfw/pairs.txt:2: no image {missing} in ")
     assert "lfw/pairs.txt:4" in found[1]
     assert "of the form 'Name 1 Other 2'" in found[1]
     assert "'Nobody one' is no person and picture number" in found[2]
@@ -265,6 +266,7 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
     write_text(path, "<html>")
     (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert message.startswith("lfw/pairs.txt:1: expected the numbers of sets")
+    assert message.endswith("as in '10 300', got '<html>'")
 
 
 def test_the_acceptance_pairs(data_root: Path) -> None:
