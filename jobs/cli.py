@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.data import data
 from jobs.heads import heads
 from jobs.surrogates import surrogates
 from jobs.zoo import zoo
@@ -44,6 +45,7 @@ RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run."
 
 app.add_typer(zoo)
 app.add_typer(heads)
+app.add_typer(data)
 app.add_typer(surrogates)
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.data.described import described
 from pipeline.data.examples import open_examples
 from pipeline.models import build
 from pipeline.run.plan import Plan
@@ -18,7 +19,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(_attacks(plan))
     _print_models(plan, console)
     console.print()
-    console.print(_data(plan), markup=False, highlight=False, soft_wrap=True)
+    for line in _data(plan):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _attacks(plan: Plan) -> Table:
@@ -53,9 +55,10 @@ def _print_models(plan: Plan, console: Console) -> None:
             console.print(f"  {found}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _data(plan: Plan) -> str:
+def _data(plan: Plan) -> list[str]:
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    text = f"data: {len(examples):,} examples from {plan.data.source}"
+    first, *others = described(examples, plan.data.source)
+    text = f"data: {first}"
     if plan.select.correct is not None:
         names = plan.select.correct
         who = names if isinstance(names, str) else ", ".join(names)
@@ -63,4 +66,5 @@ def _data(plan: Plan) -> str:
     if plan.select.limit is not None:
         text += f"; at most {plan.select.limit:,}"
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
-    return f"{text}; at most {units * len(plan.attacks):,} units of work"
+    text += f"; at most {units * len(plan.attacks):,} units of work"
+    return [text, *(f"data: {line}" for line in others)]

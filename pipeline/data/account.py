@@ -63,3 +63,14 @@ class Account:
     classes: int | None = None
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+    def record(self) -> dict[str, object]:
+        """Return the account as a run's manifest holds it."""
+        return {
+            "held": self.held,
+            "labels": list(self.labels) if self.labels else None,
+            "classes_present": self.present if self.labels else None,
+            "classes": self.classes,
+            "notes": list(self.notes),
+            "left_out": {entry.cause: entry.count for entry in self.left_out},
+        }

@@ -260,9 +260,7 @@ def _report_count(layout: Layout, count: int, empty: Sequence[str], found: Found
     found.add("data.root", what)
 
 
-def _note_foreign(
-    folders: Sequence[str], labels: dict[str, int], what: str, found: Found
-) -> None:
+def _note_foreign(folders: Sequence[str], labels: dict[str, int], what: str, found: Found) -> None:
     """Say which empty folders are no classes; all that hold images have a label."""
     foreign = [name for name in folders if name not in labels]
     if foreign:

@@ -214,4 +214,6 @@ def _note_columns(name: str, first: str, columns: _Columns, found: Found) -> Non
     given = _trimmed(_split(first, columns.delimiter, 0) or ())
     unused = [given[place] for place in range(len(given)) if place not in columns.places]
     if unused:
-        found.note(f"{name}: columns not used: {first_names([cell or 'unnamed' for cell in unused])}")
+        found.note(
+            f"{name}: columns not used: {first_names([cell or 'unnamed' for cell in unused])}"
+        )

@@ -50,9 +50,7 @@ def label_array(
         return values.argmax(1).astype(np.int64), values.shape[1]
     whole = values is not None and values.ndim == 1 and values.dtype.kind != "b"
     if values is None or not whole or not _are_whole(values):
-        found.add(
-            field, f"array {name!r} is {header.dtype} {header.shape}, expected integers (N,)"
-        )
+        found.add(field, f"array {name!r} is {header.dtype} {header.shape}, expected integers (N,)")
         return None
     return values.astype(np.int64), None
 

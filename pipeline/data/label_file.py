@@ -12,8 +12,8 @@ from pipeline.data.lookup import find_files, report_missing
 _PLAIN: Header = ("file", "label")
 _TARGETED: Header = ("file", "label", "wanted")
 _FROM_ONE = frozenset({"truelabel"})
-"""Label columns, in lower case, of published tables that count classes from 1: that of the NIPS 2017
-competition on adversarial attacks, whose networks had class 0 for the background."""
+"""Label columns, in lower case, of published tables that count classes from 1: that of the NIPS
+2017 competition on adversarial attacks, whose networks had class 0 for the background."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def find_files(names: Sequence[str], root: Path, source: str, found: Found) -> N
     A name is first taken as it stands. Otherwise it is read as annotation tools, other systems and
     converted copies of a data set write it: as a ``file://`` address, with back-slashes, in other
     letter case or Unicode form, with another image suffix or none. Where no name has a file, the
-    folders that all of them start with are taken off: lists often say where their author's copy was.
+    folders that all of them start with are taken off: those of the list's author.
 
     Args:
         names: as the list has them.
@@ -50,9 +50,7 @@ def find_files(names: Sequence[str], root: Path, source: str, found: Found) -> N
         found: is told how names were read.
     """
     distinct = list(dict.fromkeys(names))
-    files = {
-        name: name for name in distinct if stays_below(name) and (root / name).is_file()
-    }
+    files = {name: name for name in distinct if stays_below(name) and (root / name).is_file()}
     rest = [name for name in distinct if name not in files]
     if not rest:
         return Named(files, ())
@@ -193,7 +191,9 @@ def _note_help(
     if not helped:
         return
     if prefix:
-        found.note(f"{source}: names start with {prefix!r}, which is not below the folder: left out")
+        found.note(
+            f"{source}: names start with {prefix!r}, which is not below the folder: left out"
+        )
     respelled = [
         f"{name!r} is {file!r}"
         for name, file in helped.items()

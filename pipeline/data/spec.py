@@ -48,8 +48,7 @@ class Numbered(Labelled):
 
 
 class Npz(Numbered):
-    """Labelled images in one NumPy archive. An array `wanted`, integers (N,), holds wanted classes.
-    """
+    """Labelled images in one NumPy archive; its array `wanted`, if any, holds wanted classes."""
 
     source: Literal["npz"]
     """Kind of source."""
@@ -71,8 +70,8 @@ class Folder(Numbered):
     source: Literal["folder"]
     """Kind of source."""
     root: str
-    """The folder; without `labels`, each of its sub-folders is a class: the number that its name is,
-    ImageNet's label of a synset if there are 1,000 classes, or its place in sorted order."""
+    """The folder; without `labels`, each of its sub-folders is a class: its name if that is a
+    number, ImageNet's label if it is a synset of 1,000 classes, or its place in sorted order."""
     labels: str | None = None
     """CSV `file,label`, or `file,label,wanted` with the class that a targeted attacker wants: paths
     below `root`, and classes as whole numbers. Published spellings are known

@@ -215,7 +215,10 @@ def test_missing_cifar10_says_what_to_fetch(tmp_path: Path) -> None:
         ({"images": pixels(6).transpose(0, 3, 1, 2)}, "expected uint8 (N, H, W, 3)"),
         ({"images": pixels(0), "labels": np.arange(0)}, "data.images: array 'images' is empty"),
         ({"labels": np.arange(5)}, "data.labels: 5 labels for 6 images"),
-        ({"labels": np.full(6, 0.5)}, "data.labels: array 'labels' is float64 (6,), expected integers"),
+        (
+            {"labels": np.full(6, 0.5)},
+            "data.labels: array 'labels' is float64 (6,), expected integers",
+        ),
         ({"labels": np.array([None] * 6)}, "data.labels: array 'labels' is object"),
         ({"labels": np.array([0, 1, 2, -1, 0, 1])}, "labels[3]: label -1 is no class"),
     ],
