@@ -182,7 +182,7 @@ def _csv_pairs(
     pairs = []
     for position, row in enumerate(rows):
         # An image that is paired with itself is missing once.
-        ends = {cell: name(cell, row.where) for cell in row.cells[:2]}
+        ends = {cell: name(cell, row.where) for cell in dict.fromkeys(row.cells[:2])}
         first, second = (ends[cell] for cell in row.cells[:2])
         same = _SAME.get(row.cells[2].lower())
         if same is None:
@@ -224,7 +224,7 @@ def _listing(store: ImageStore, pairs: list[NamedPair], kind: str, found: Found)
     attacked = {
         f"{pair.first}|{pair.second}": pair for pair in pairs if pair.same == (kind == "same")
     }
-    if not attacked:
+    if not attacked and not found:  # rows that could not be used would have had some
         found.add("data.pairs", f"the list has no pair of the kind that is attacked, {kind!r}")
     return Listing(
         store=store,
