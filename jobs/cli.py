@@ -125,7 +125,8 @@ def check(job: JobFile, changes: Changes = None) -> None:
     """Say what a job would do, without running a model; or all that is wrong with it.
 
     Prints every attack with its budget, step size and normalisation, every model
-    with its preprocessing, and how many examples there are.
+    with its preprocessing, and what was read of the data: examples, labels, classes,
+    sizes, files left out. `gauntlet data look` draws them.
 
     \b
     gauntlet check quickstart

@@ -107,7 +107,10 @@ def test_labels_from_one(data: Path) -> None:
         b"1.png 3\n3.png 0\n",
         b"file,label\n1.png,3\nfile,label\n3.png,0\n",
     ],
-    ids="crlf bom utf16 tabs excel quotes pandas cr headless plain twice".split(),
+    ids=[
+        *("crlf", "bom", "utf16", "tabs", "excel", "quotes"),
+        *("pandas", "cr", "headless", "plain", "twice"),
+    ],
 )  # fmt: skip
 def test_exports_of_spreadsheets_and_scripts(data: Path, content: bytes) -> None:
     (data / "labels.csv").write_bytes(content)
