@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.data import data
 from jobs.heads import heads
 from jobs.status import IN_HELP
 from jobs.surrogates import surrogates
@@ -64,6 +65,7 @@ RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run."
 
 app.add_typer(zoo)
 app.add_typer(heads)
+app.add_typer(data)
 app.add_typer(surrogates)
 
 
@@ -156,7 +158,8 @@ def check(
     """Say what a job would do, without running a model; or all that is wrong with it.
 
     Prints every attack with its budget, step size and normalisation, every model
-    with its preprocessing, how many examples there are, and where the work would
+    with its preprocessing, what was read of the data (examples, labels, classes,
+    sizes, files left out; `gauntlet data look` draws them), and where the work would
     be done. Takes the options of `run` and refuses what it would refuse; what
     only running can tell is named. With --probe also how many clean examples each
     model is right about, and what would explain it if those are few: labels from

@@ -10,7 +10,7 @@ import pandas as pd
 from jobs.doubts import doubts
 from jobs.figures import Figures
 from jobs.plots import figures_of, svg
-from jobs.report import cells, notes
+from jobs.report import cells, notes, threshold_notes
 from pipeline import results
 
 STYLE = """
@@ -59,7 +59,10 @@ def page(run: str) -> str:
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
-        body += [f'<p class="note">{escape(line)}</p>' for line in notes(groups)]
+        body += [
+            f'<p class="note">{escape(line)}</p>'
+            for line in [*notes(groups), *threshold_notes(run)]
+        ]
         for title, figure in figures_of(run):
             caption = CAPTIONS[title.partition("-")[0]]
             body += [f"<h2>{escape(caption)}</h2>", svg(figure)]

@@ -17,6 +17,7 @@ from jobs.comparison import against, check_reference
 from jobs.doubts import print_doubts
 from jobs.figures import Figures
 from pipeline import results
+from pipeline.run.preparation import in_words
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "
@@ -58,8 +59,8 @@ def print_report(run: str, console: Console, targets: bool = False, steps: bool 
         console.print(_table(groups, "group", "attack x target group"))
         if targets:
             console.print(_table(figures.targets(), "target", "attack x target"))
-        for line in notes(groups):
-            console.print(line, style="dim", highlight=False)
+        for line in [*notes(groups), *threshold_notes(run)]:
+            console.print(line, style="dim", markup=False, highlight=False)
         if steps:
             _print_steps(figures, targets, console)
     _print_failures(results.read(run, "failures"), console)
@@ -80,6 +81,16 @@ def notes(table: pd.DataFrame) -> list[str]:
     if has(table, "loo_all"):
         lines.append(LOO)
     return lines
+
+
+def threshold_notes(run: str) -> list[str]:
+    """Return the thresholds of a run that are not from all pairs of the list, in words."""
+    found = results.manifest(run).get("thresholds", {})
+    return [
+        in_words(name, entry)
+        for name, entry in found.items()
+        if entry.get("pairs") != entry.get("pairs_listed", entry.get("pairs"))
+    ]
 
 
 def has(table: pd.DataFrame, column: str) -> bool:

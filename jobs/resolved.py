@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.data.described import described
 from pipeline.data.examples import Examples, open_examples
 from pipeline.models import build
 from pipeline.problems import BadInput
@@ -30,7 +31,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(_attacks(plan))
     _print_models(plan, console)
     console.print()
-    console.print(_data(plan, examples), markup=False, highlight=False, soft_wrap=True)
+    for line in _data(plan, examples):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _attacks(plan: Plan) -> Table:
@@ -72,8 +74,9 @@ def _classes(plan: Plan) -> dict[str, int]:
     return {name: classes for name, classes in known.items() if classes is not None}
 
 
-def _data(plan: Plan, examples: Examples) -> str:
-    text = f"data: {len(examples):,} examples from {plan.data.source}"
+def _data(plan: Plan, examples: Examples) -> list[str]:
+    first, *others = described(examples, plan.data.source)
+    text = f"data: {first}"
     if plan.select.correct is not None:
         names = plan.select.correct
         who = names if isinstance(names, str) else ", ".join(names)
@@ -81,7 +84,8 @@ def _data(plan: Plan, examples: Examples) -> str:
     if plan.select.limit is not None:
         text += f"; at most {plan.select.limit:,}"
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
-    return f"{text}; at most {units * len(plan.attacks):,} units of work"
+    text += f"; at most {units * len(plan.attacks):,} units of work"
+    return [text, *(f"data: {line}" for line in others)]
 
 
 def print_place(plan: Plan, where: str, folder: str, console: Console) -> None:

@@ -92,6 +92,20 @@ def check_images(
     return header.shape[0], header.shape[1], header.shape[2]
 
 
+def archived_size(path: Path, name: str) -> tuple[int, int]:
+    """Return height and width of an archive's images, by the header of their array.
+
+    Raises:
+        BadInput: when they cannot be told.
+    """
+    found = Found()
+    known = headers(path, str(path), found)
+    shape = check_images(known, name, str(path), found) if known is not None else None
+    if shape is None:
+        raise BadInput(found.problems)
+    return shape[1:]
+
+
 def array(path: Path, name: str) -> npt.NDArray[Any]:
     """Return an array of an archive; the last four stay in memory, shared by the process.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +10,22 @@ import torch
 
 from pipeline.batch import Goal
 from pipeline.data import archive
-from pipeline.data.csv_table import read_table, whole_number
+from pipeline.data.class_folders import Layout, class_folders
 from pipeline.data.decoding import Fit
 from pipeline.data.findings import Found
+from pipeline.data.label_array import label_array
+from pipeline.data.label_file import read_label_file
 from pipeline.data.listing import Listing, Positions
 from pipeline.data.spec import Cifar10, Folder, ImageNet, Labelled, Npz
-from pipeline.data.stores import (
-    ArchiveImages,
-    CifarImages,
-    FileImages,
-    cifar10,
-    image_files,
-    one_size,
-    stays_below,
-)
+from pipeline.data.stores import ArchiveImages, CifarImages, FileImages, cifar10, one_size
 from pipeline.draws import Draws
+
+WANTED = "wanted"
+"""Name of an archive's array of wanted classes."""
+CIFAR10_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 
 
 def labelled(spec: Labelled, goal: Goal, base: Path, found: Found) -> Listing | None:
@@ -45,20 +46,27 @@ def labelled(spec: Labelled, goal: Goal, base: Path, found: Found) -> Listing | 
                 found.add(f"data.{field}", f"has no effect with goal {goal.value!r}: remove it")
     match spec:
         case Npz():
-            return _npz(spec, base, found)
+            listing = _npz(spec, goal, base, found)
         case Folder():
-            return _folder(spec, base, found)
+            listing = _folder(spec, goal, base, found)
         case Cifar10():
-            return _cifar10(spec, base, found)
+            listing = _cifar10(spec, base, found)
         case ImageNet():
-            return _imagenet(spec, base, found)
-    raise TypeError(f"no reader for {type(spec).__name__}")
+            listing = _imagenet(spec, base, found)
+        case _:
+            raise TypeError(f"no reader for {type(spec).__name__}")
+    if listing is not None and listing.wanted is None and spec.wanted == "listed":
+        what = "the source says of no example which class is wanted: add a column or array `wanted`"
+        found.add("data.wanted", what)
+    return listing
 
 
 def wanted_classes(spec: Labelled, listing: Listing, seed: int) -> Positions:
     """Return the classes that a targeted attacker wants, (N,), each another than the true one."""
     assert listing.labels is not None, "only labelled images have wanted classes"
     assert listing.classes is not None, "only labelled images have wanted classes"
+    if listing.wanted is not None and spec.wanted in (None, "listed"):
+        return listing.wanted
     if spec.wanted == "random":
         draws = Draws.keyed(seed, listing.ids)
         others = draws.integers("wanted class", 0, listing.classes - 1).numpy()
@@ -92,92 +100,69 @@ def gallery(
     return places
 
 
-def _npz(spec: Npz, base: Path, found: Found) -> Listing | None:
+def _npz(spec: Npz, goal: Goal, base: Path, found: Found) -> Listing | None:
     path = base / Path(spec.path).expanduser()
     known = archive.headers(path, "data.path", found)
     if known is None:
         return None
     shape = archive.check_images(known, spec.images, "data.images", found)
-    if not _has_labels(known, spec.labels, shape, found) or shape is None:
+    count = shape[0] if shape else None
+    read = label_array(path, known, spec.labels, "data.labels", count, found)
+    if read is None or shape is None:
         return None
-    store = ArchiveImages(path, spec.images, shape[0])
-    values = archive.array(path, spec.labels).astype(np.int64)
-    classes = spec.classes
-    if classes is None and "classes" in known and len(known["classes"].shape) == 1:
+    values, classes = read
+    wanted = None
+    if WANTED in known and goal is Goal.TARGETED and spec.wanted in (None, "listed"):
+        wanted_read = label_array(path, known, WANTED, "data.wanted", count, found)
+        if wanted_read is None:
+            return None
+        wanted = wanted_read[0] - (spec.labels_from or 0)
+        found.note(f"{spec.path}: wanted classes are its array {WANTED!r}")
+    names: tuple[str, ...] = ()
+    if "classes" in known and len(known["classes"].shape) == 1:
         classes = known["classes"].shape[0]
+        if known["classes"].dtype.kind == "U":
+            names = tuple(map(str, archive.array(path, "classes")))
     places = [f"{spec.path}: {spec.labels}[{index}]" for index in range(shape[0])]
-    return _listing(store, values, classes, places, found)
+    return _listing(
+        ArchiveImages(path, spec.images, shape[0]),
+        values - (spec.labels_from or 0),
+        spec.classes or classes,
+        places,
+        found,
+        names,
+        wanted,
+    )
 
 
-def _has_labels(
-    known: dict[str, archive.Header], name: str, shape: tuple[int, int, int] | None, found: Found
-) -> bool:
-    labels = known.get(name)
-    if labels is None:
-        have = ", ".join(known) or "none"
-        found.add("data.labels", f"the archive has no array {name!r}; it has {have}")
-    elif labels.dtype.kind not in "iu" or len(labels.shape) != 1:
-        found.add(
-            "data.labels",
-            f"array {name!r} is {labels.dtype} {labels.shape}, expected integers (N,)",
-        )
-    elif shape is not None and labels.shape[0] != shape[0]:
-        found.add("data.labels", f"{labels.shape[0]} labels for {shape[0]} images")
-    else:
-        return True
-    return False
-
-
-def _folder(spec: Folder, base: Path, found: Found) -> Listing | None:
+def _folder(spec: Folder, goal: Goal, base: Path, found: Found) -> Listing | None:
     root = base / Path(spec.root).expanduser()
     if not root.is_dir():
         found.add("data.root", f"no such folder: {root}")
         return None
-    if spec.labels is not None:
-        names, values, places = _file_labels(spec.labels, root, base, found)
-        classes = spec.classes
-    else:
-        folders = _subfolders(root)
-        names = [name for name in image_files(root) if "/" in name]
-        number = {folder: label for label, folder in enumerate(folders)}
-        values = [number[name.split("/")[0]] for name in names]
-        places = names
-        classes = spec.classes or len(folders)
-    if not names:
+    if spec.labels is None:
+        layout = Layout(root, spec.root, spec.classes, spec.labels_from)
+        return _in_class_folders(layout, lambda names: one_size(root, names, spec.size), found)
+    targeted = goal is Goal.TARGETED and spec.wanted in (None, "listed")
+    read = read_label_file(spec.labels, base, root, spec.labels_from, targeted, found)
+    if not read.names:
         if not found:
-            hint = "" if spec.labels else " in class sub-folders; name the classes with `labels`"
-            found.add("data.root", f"no image files{hint}: {root}")
+            found.add("data.root", f"no image files: {root}")
         return None
-    store = FileImages(root, tuple(names), one_size(root, names, spec.size))
-    return _listing(store, np.asarray(values, dtype=np.int64), classes, places, found)
-
-
-def _file_labels(
-    name: str, root: Path, base: Path, found: Found
-) -> tuple[list[str], list[int], list[str]]:
-    path = base / Path(name).expanduser()
-    table = read_table(path, name, "data.labels", [("file", "label")], found)
-    labels: dict[str, int] = {}
-    places: list[str] = []
-    for row in table.rows if table is not None else []:
-        file, text = row.cells
-        label = whole_number(text)
-        if label is None:
-            found.add(row.where, f"label {text!r} is no class number 0, 1, ...")
-        elif not stays_below(file) or not (root / file).is_file():
-            found.add(row.where, f"no image {file!r} in {root}")
-        elif file in labels:
-            found.add(row.where, f"{file!r} is named twice")
-        else:
-            labels[file] = label
-            places.append(row.where)
-    return list(labels), list(labels.values()), places
+    return _listing(
+        FileImages(root, tuple(read.names), one_size(root, read.names, spec.size)),
+        np.asarray(read.labels, dtype=np.int64),
+        spec.classes,
+        read.places,
+        found,
+        wanted=None if read.wanted is None else np.asarray(read.wanted, dtype=np.int64),
+    )
 
 
 def _cifar10(spec: Cifar10, base: Path, found: Found) -> Listing | None:
     root = base / Path(spec.root).expanduser()
     try:
-        labels = np.asarray(cifar10(root).targets, dtype=np.int64)
+        official = cifar10(root)
     except RuntimeError:
         found.add(
             "data.root",
@@ -186,9 +171,9 @@ def _cifar10(spec: Cifar10, base: Path, found: Found) -> Listing | None:
             f"so that {root / 'cifar-10-batches-py' / 'test_batch'} exists",
         )
         return None
-    return Listing(
-        CifarImages(root), tuple(CifarImages(root).names), np.arange(len(labels)), labels, 10
-    )
+    labels = np.asarray(official.targets, dtype=np.int64)
+    store = CifarImages(root)
+    return Listing(store, tuple(store.names), np.arange(len(labels)), labels, 10, CIFAR10_CLASSES)
 
 
 def _imagenet(spec: ImageNet, base: Path, found: Found) -> Listing | None:
@@ -198,27 +183,24 @@ def _imagenet(spec: ImageNet, base: Path, found: Found) -> Listing | None:
     if not root.is_dir():
         found.add("data.root", f"no such folder: {root}")
         return None
-    folders = _subfolders(root)
-    if len(folders) != spec.classes:
-        found.add(
-            "data.root",
-            f"{root} has {len(folders)} class folders, expected {spec.classes}: labels are places "
-            "in the sorted list of all classes; keep empty folders for classes without images",
-        )
-        return None
-    names = [name for name in image_files(root) if "/" in name]
-    if not names:
-        found.add("data.root", f"no image files in class sub-folders: {root}")
-        return None
-    number = {folder: label for label, folder in enumerate(folders)}
-    values = np.asarray([number[name.split("/")[0]] for name in names], dtype=np.int64)
+    layout = Layout(root, spec.root, spec.classes, spec.labels_from, imagenet=True)
     fit = Fit(shorter=spec.resize, crop=(spec.size, spec.size))
-    return _listing(FileImages(root, tuple(names), fit), values, spec.classes, names, found)
+    return _in_class_folders(layout, lambda names: fit, found)
 
 
-def _subfolders(root: Path) -> list[str]:
-    return sorted(
-        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+def _in_class_folders(
+    layout: Layout, fit: Callable[[Sequence[str]], Fit], found: Found
+) -> Listing | None:
+    read = class_folders(layout, found)
+    if read is None:
+        return None
+    return _listing(
+        FileImages(layout.root, tuple(read.names), fit(read.names)),
+        np.asarray(read.labels, dtype=np.int64),
+        read.classes,
+        read.names,
+        found,
+        read.class_names,
     )
 
 
@@ -228,11 +210,31 @@ def _listing(
     classes: int | None,
     places: list[str],
     found: Found,
+    class_names: tuple[str, ...] = (),
+    wanted: Positions | None = None,
 ) -> Listing:
     if classes is None:
-        classes = max(int(labels.max()) + 1, 2)
-    for position in np.flatnonzero((labels < 0) | (labels >= classes)).tolist():
-        found.add(
-            places[position], f"label {labels[position]} is no class, expected 0..{classes - 1}"
-        )
-    return Listing(store, tuple(store.names), np.arange(len(labels)), labels, classes)
+        highest = int(labels.max()) if wanted is None else max(int(labels.max()), int(wanted.max()))
+        classes = max(highest + 1, 2)
+    for what, values in (("label", labels), ("wanted class", wanted)):
+        if values is not None:
+            _check_range(what, values, classes, places, found)
+    if wanted is not None and (same := np.flatnonzero(wanted == labels)).size:
+        found.add(places[same[0]], f"the wanted class is the true one ({same.size:,} examples)")
+    positions = np.arange(len(labels))
+    return Listing(store, tuple(store.names), positions, labels, classes, class_names, wanted)
+
+
+def _check_range(
+    what: str, values: Positions, classes: int, places: list[str], found: Found
+) -> None:
+    """Report classes that do not exist, as one problem."""
+    outside = np.flatnonzero((values < 0) | (values >= classes))
+    if not outside.size:
+        return
+    text = f"{what} {values[outside[0]]} is no class, expected 0..{classes - 1}"
+    if outside.size > 1:
+        text += f"; {outside.size:,} examples have such a {what}"
+    if values.min() == 1 and values.max() == classes:
+        text += f"; they run from 1 to {classes}: if the first class is 1, set `labels_from: 1`"
+    found.add(places[outside[0]], text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -16,7 +16,10 @@ MOST_PIXELS = 64 * 2**20
 # A closed list: Pillow would run Ghostscript on an EPS file.
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".gif", ".tif", ".tiff", ".webp"}
+    {
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"),
+        *(".gif", ".tif", ".tiff", ".webp"),
+    }
 )
 _EIGHT_BIT = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
@@ -56,10 +59,38 @@ def decode(path: Path, fit: Fit) -> Pixels:
             _check_header(image)
             rgb = image.convert("RGB")
     except (Undecodable, FileNotFoundError, UnidentifiedImageError) as error:
-        raise Undecodable(_reason(error)) from None
+        raise Undecodable(_reason(error, path)) from None
     except Exception as error:  # decoders of broken files raise nearly anything
         raise Undecodable(f"broken or truncated image: {error}") from error
     return np.asarray(_fitted(rgb, fit))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself before any pixel.
+
+    Attributes:
+        size: height and width as stored.
+        turned: whether EXIF says to show it otherwise than it is stored.
+        frames: number of pictures in it.
+    """
+
+    size: tuple[int, int]
+    turned: bool = False
+    frames: int = 1
+
+
+def header_of(path: Path) -> Header | None:
+    """Return an image file's header, or None when it has none that can be used."""
+    size = size_of(path)
+    if size is None:
+        return None
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) not in (0, 1)
+            return Header(size, turned, getattr(image, "n_frames", 1))
+    except Exception:  # the pixels may be sound for all that
+        return Header(size)
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
@@ -82,12 +113,13 @@ def _check_header(image: Image.Image) -> None:
         raise Undecodable(f"pixel format {image.mode!r}: save it with 8 bits a channel")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
     match error:
         case FileNotFoundError():
             return "no such file"
         case UnidentifiedImageError():
-            return f"not an image in a known format ({', '.join(FORMATS)})"
+            empty = ": the file is empty" if path.stat().st_size == 0 else ""
+            return f"not an image in a known format ({', '.join(FORMATS)}){empty}"
     return str(error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.batch import Batch, Goal, Task
+from pipeline.data.account import Account
 from pipeline.data.classification import gallery, labelled, wanted_classes
 from pipeline.data.decoding import Pixels, Undecodable
 from pipeline.data.findings import Found
@@ -47,11 +48,13 @@ class Examples:
         goal: what the attacker wants from each of them.
         listing: the examples, and where their images are.
         wanted: classes wanted by a targeted attack, int64 (N,).
+        account: what the source holds, whichever of it these examples are.
     """
 
     goal: Goal
     listing: Listing
     wanted: Positions | None = None
+    account: Account = field(default_factory=Account)
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -248,12 +251,27 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
     if listing is None or not len(listing):
         return None
     whole, listing = listing, select(listing, spec, root, seed, found)
-    if found or not isinstance(spec, Labelled) or goal is not Goal.TARGETED:
-        return Examples(goal, listing)
-    wanted = wanted_classes(spec, listing, seed)
-    if spec.references == "gallery":
-        listing = replace(listing, second=gallery(wanted, listing.ids, whole, seed, found))
-    return Examples(goal, listing, wanted)
+    wanted = None
+    if isinstance(spec, Labelled) and goal is Goal.TARGETED and not found:
+        wanted = wanted_classes(spec, listing, seed)
+        if spec.references == "gallery":
+            listing = replace(listing, second=gallery(wanted, listing.ids, whole, seed, found))
+    return Examples(goal, listing, wanted, _account(whole, found))
+
+
+def _account(whole: Listing, found: Found) -> Account:
+    """Return what there is to say of everything in a source."""
+    notes, left_out = tuple(found.notes), tuple(found.left_out)
+    if whole.labels is None:
+        return Account(len(whole), notes=notes, left_out=left_out)
+    return Account(
+        held=len(whole),
+        labels=(int(whole.labels.min()), int(whole.labels.max())),
+        present=len(np.unique(whole.labels)),
+        classes=whole.classes,
+        notes=notes,
+        left_out=left_out,
+    )
 
 
 def _read(store: ImageStore, positions: Sequence[int]) -> list[Pixels | Undecodable]:

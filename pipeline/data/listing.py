@@ -41,6 +41,8 @@ class Listing:
         first: position in the store of each example's image, (N,).
         labels: true classes, (N,); classification only.
         classes: number of classes; classification only.
+        class_names: name of each class, empty where there is none; classification only.
+        wanted: class that the source says an attacker wants, (N,); where it says so only.
         second: position of each example's reference image, (N,); pairs and galleries only.
         pairs: the whole list of pairs, whichever are examples; pairs only.
     """
@@ -50,6 +52,8 @@ class Listing:
     first: Positions
     labels: Positions | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    wanted: Positions | None = None
     second: Positions | None = None
     pairs: PairRows | None = None
 
@@ -64,5 +68,6 @@ class Listing:
             ids=tuple(self.ids[i] for i in index.tolist()),
             first=self.first[index],
             labels=None if self.labels is None else self.labels[index],
+            wanted=None if self.wanted is None else self.wanted[index],
             second=None if self.second is None else self.second[index],
         )

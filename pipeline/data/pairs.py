@@ -11,16 +11,21 @@ import numpy as np
 
 from pipeline.batch import Goal
 from pipeline.data import archive
-from pipeline.data.csv_table import read_table, whole_number
+from pipeline.data.csv_table import Header, Row, read_table, whole_number
 from pipeline.data.decoding import Fit
 from pipeline.data.findings import Found
-from pipeline.data.lfw import NamedPair, read_pairs
+from pipeline.data.lfw import PAIRS, NamedPair, read_pairs
 from pipeline.data.listing import Flags, Listing, PairRows, Positions
+from pipeline.data.lookup import find_files, report_missing
 from pipeline.data.spec import Lfw, Paired, Pairs
-from pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size, stays_below
+from pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size
 
 _INDEXED = ("index_a", "index_b", "same")
 _FILED = ("file_a", "file_b", "same")
+_SAME = {
+    **dict.fromkeys(("1", "1.0", "true"), True),
+    **dict.fromkeys(("0", "0.0", "false"), False),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class PairList:
         fingerprint: hash of the images' names and pixels (or of what determines these), ``same``
             and ``fold``.
         rejected: images that could not be decoded; pairs with one of them are left out.
+        left_out: how many pairs that are; with those here they are all of the list.
     """
 
     first: list[int]
@@ -56,6 +62,12 @@ class PairList:
     fold: Positions
     fingerprint: str
     rejected: tuple[Rejected, ...] = ()
+    left_out: int = 0
+
+    @property
+    def listed(self) -> int:
+        """How many pairs the list has."""
+        return len(self.first) + self.left_out
 
 
 def paired(spec: Paired, goal: Goal, base: Path, found: Found) -> Listing | None:
@@ -104,7 +116,8 @@ def pair_list(rows: PairRows, store: ImageStore, rejected: Sequence[Rejected]) -
     digest.update(f"{store.fingerprint(sorted({*first, *second}))}\n".encode())
     for a, b, one, block in zip(first, second, same.tolist(), fold.tolist(), strict=True):
         digest.update(f"{names[a]}\x1f{names[b]}\x1f{one:d}\x1f{block}\n".encode())
-    return PairList(first, second, same, fold, digest.hexdigest(), tuple(rejected))
+    left_out = len(used) - len(first)
+    return PairList(first, second, same, fold, digest.hexdigest(), tuple(rejected), left_out)
 
 
 def _is_archive(spec: Pairs, base: Path) -> bool:
@@ -124,47 +137,59 @@ def _archived(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None,
         index = whole_number(cell)
         if index is None or (count is not None and index >= count):
             expected = f"0..{count - 1}" if count is not None else "0, 1, ..."
-            found.add(where, f"index {cell} is no image of {spec.images}, expected {expected}")
+            what = f"index {cell} is no image of {spec.images}, expected {expected}"
+            found.add(where, what, PAIRS)
             return None
         return store.names[index] if store is not None else cell
 
-    return store, _csv_pairs(spec, base, _INDEXED, name, found)
+    rows = _csv_rows(spec, base, _INDEXED, found)
+    return store, _csv_pairs(spec, rows, name, found)
 
 
 def _filed(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
     root = base / Path(spec.images).expanduser()
+    rows = _csv_rows(spec, base, _FILED, found)
+    named = find_files([cell for row in rows for cell in row.cells[:2]], root, spec.pairs, found)
 
     def name(cell: str, where: str) -> str | None:
-        if stays_below(cell) and (root / cell).is_file():
-            return cell
-        found.add(where, f"no image {cell!r} in {root}")
-        return None
+        file = named.files.get(cell)
+        if file is None:
+            report_missing(named, cell, where, root, "data.images", PAIRS, found)
+        return file
 
-    pairs = _csv_pairs(spec, base, _FILED, name, found)
+    pairs = _csv_pairs(spec, rows, name, found)
     names = _names(pairs)
     return FileImages(root, names, one_size(root, names, spec.size)), pairs
 
 
-def _csv_pairs(
-    spec: Pairs,
-    base: Path,
-    header: tuple[str, ...],
-    name: Callable[[str, str], str | None],
-    found: Found,
-) -> list[NamedPair]:
+def _csv_rows(spec: Pairs, base: Path, header: Header, found: Found) -> list[Row]:
+    def headless(cells: Header) -> Header | None:
+        if len(cells) != len(header) or cells[-1] not in _SAME:
+            return None
+        indexed = all(whole_number(cell) is not None for cell in cells[:2])
+        return header if indexed == (header == _INDEXED) else None
+
     path = base / Path(spec.pairs).expanduser()
-    table = read_table(path, spec.pairs, "data.pairs", [header], found)
-    rows = table.rows if table is not None else []
+    table = read_table(path, spec.pairs, "data.pairs", [header], found, headless)
+    return table.rows if table is not None else []
+
+
+def _csv_pairs(
+    spec: Pairs, rows: Sequence[Row], name: Callable[[str, str], str | None], found: Found
+) -> list[NamedPair]:
     if rows and len(rows) < spec.folds:
         found.add("data.folds", f"{len(rows)} pairs cannot be {spec.folds} folds")
     pairs = []
     for position, row in enumerate(rows):
-        first, second = (name(cell, row.where) for cell in row.cells[:2])
-        if row.cells[2] not in ("0", "1"):
-            found.add(row.where, f"same is {row.cells[2]!r}, expected 1 or 0")
+        # An image that is paired with itself is missing once.
+        ends = {cell: name(cell, row.where) for cell in dict.fromkeys(row.cells[:2])}
+        first, second = (ends[cell] for cell in row.cells[:2])
+        same = _SAME.get(row.cells[2].lower())
+        if same is None:
+            found.add(row.where, f"same is {row.cells[2]!r}, expected 1 or 0", "{} such lines")
         elif first is not None and second is not None:
             fold = position * spec.folds // len(rows)
-            pairs.append(NamedPair(first, second, row.cells[2] == "1", fold, row.where))
+            pairs.append(NamedPair(first, second, same, fold, row.where))
     return pairs
 
 
@@ -188,7 +213,8 @@ def _listing(store: ImageStore, pairs: list[NamedPair], kind: str, found: Found)
     place = {name: position for position, name in enumerate(store.names)}
     for pair in pairs:
         if pair.first == pair.second and not pair.same:
-            found.add(pair.where, "an image paired with itself does not show different people")
+            what = "an image paired with itself does not show different people"
+            found.add(pair.where, what, "{} such pairs")
     rows = PairRows(
         first=np.asarray([place[pair.first] for pair in pairs], dtype=np.int64),
         second=np.asarray([place[pair.second] for pair in pairs], dtype=np.int64),
@@ -198,7 +224,7 @@ def _listing(store: ImageStore, pairs: list[NamedPair], kind: str, found: Found)
     attacked = {
         f"{pair.first}|{pair.second}": pair for pair in pairs if pair.same == (kind == "same")
     }
-    if not attacked:
+    if not attacked and not found:  # rows that could not be used would have had some
         found.add("data.pairs", f"the list has no pair of the kind that is attacked, {kind!r}")
     return Listing(
         store=store,

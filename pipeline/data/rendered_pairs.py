@@ -37,6 +37,11 @@ class RenderedImages:
     faces: int
     may_fail: bool = False
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.size, self.size
+
     @cached_property
     def names(self) -> Sequence[str]:
         """``person/shot``."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.csv_table import Row, read_table, whole_number
+from pipeline.data.csv_table import Row, Table, read_table, whole_number
 from pipeline.data.findings import Found
 from pipeline.data.listing import Listing
-from pipeline.data.spec import Listed
+from pipeline.data.lookup import find_files
+from pipeline.data.spec import Listed, Numbered
 from pipeline.data.stores import FileImages
 from pipeline.draws import Draws
 
@@ -27,21 +29,23 @@ def select(listing: Listing, spec: Listed, base: Path, seed: int, found: Found) 
         found: takes what is wrong with the file of ids.
     """
     if spec.ids is not None:
-        listing = listing.rows(_named(listing, spec.ids, base, found))
+        listing = listing.rows(_named(listing, spec, spec.ids, base, found))
     if spec.order == "random" and len(listing):
         bits = Draws.keyed(seed, listing.ids).bits("order").numpy()
         listing = listing.rows(np.lexsort((np.asarray(listing.ids), bits)))
     return listing.rows(range(min(len(listing), spec.limit or len(listing))))
 
 
-def _named(listing: Listing, name: str, base: Path, found: Found) -> list[int]:
+def _named(listing: Listing, spec: Listed, name: str, base: Path, found: Found) -> list[int]:
     table = read_table(base / Path(name).expanduser(), name, "data.ids", _headers(listing), found)
     if table is None:
         return []
+    files = _files(listing, table, name, found)
+    first = (spec.labels_from or 0) if isinstance(spec, Numbered) else 0
     place = {example: position for position, example in enumerate(listing.ids)}
     chosen: dict[int, str] = {}
     for row in table.rows:
-        example = _id(table.header, row, listing, found)
+        example = _id(table.header, row, listing, files, found)
         if example is None:
             continue
         position = place.get(example)
@@ -51,9 +55,18 @@ def _named(listing: Listing, name: str, base: Path, found: Found) -> list[int]:
             )
         elif position in chosen:
             found.add(row.where, f"{example!r} is already named at {chosen[position]}")
-        elif _label_agrees(table.header, row, listing, position, found):
+        elif _label_agrees(table.header, row, listing, position, first, found):
             chosen[position] = row.where
     return list(chosen)
+
+
+def _files(listing: Listing, table: Table, name: str, found: Found) -> Mapping[str, str]:
+    """Return the files on disk that a table of file names means."""
+    if not table.header[0].startswith("file") or not isinstance(listing.store, FileImages):
+        return {}
+    ends = 1 if listing.second is None else 2
+    cells = [cell for row in table.rows for cell in row.cells[:ends]]
+    return find_files(cells, listing.store.root, name, found).files
 
 
 def _headers(listing: Listing) -> list[tuple[str, ...]]:
@@ -63,13 +76,15 @@ def _headers(listing: Listing) -> list[tuple[str, ...]]:
     return [("id",), (column,), (column, "label")]
 
 
-def _id(header: tuple[str, ...], row: Row, listing: Listing, found: Found) -> str | None:
+def _id(
+    header: tuple[str, ...], row: Row, listing: Listing, files: Mapping[str, str], found: Found
+) -> str | None:
     """Return the example id that a row names, or None with the problem in ``found``."""
     if header == ("id",):
         return row.cells[0]
     cells = row.cells if listing.second is not None else row.cells[:1]
     if header[0].startswith("file"):
-        return "|".join(cells)
+        return "|".join(files.get(cell, cell) for cell in cells)
     names = []
     for cell in cells:
         index, count = whole_number(cell), len(listing.store.names)
@@ -81,14 +96,16 @@ def _id(header: tuple[str, ...], row: Row, listing: Listing, found: Found) -> st
 
 
 def _label_agrees(
-    header: tuple[str, ...], row: Row, listing: Listing, position: int, found: Found
+    header: tuple[str, ...], row: Row, listing: Listing, position: int, first: int, found: Found
 ) -> bool:
     if header[-1] != "label" or listing.labels is None:
         return True
     label = int(listing.labels[position])
-    if whole_number(row.cells[-1]) == label:
+    if whole_number(row.cells[-1]) == label + first:
         return True
-    found.add(row.where, f"label {row.cells[-1]}, but {listing.ids[position]!r} has label {label}")
+    found.add(
+        row.where, f"label {row.cells[-1]}, but {listing.ids[position]!r} has label {label + first}"
+    )
     return False
 
 

@@ -28,17 +28,27 @@ class Listed(Spec):
 class Labelled(Listed):
     """What every source of labelled images has in common."""
 
-    wanted: Literal["next", "random"] | None = None
-    """Targeted: the class that the attacker wants. `next`: label + 1, modulo the number of classes
-    (the default). `random`: another class, drawn by a hash of run seed and example id."""
+    wanted: Literal["next", "random", "listed"] | None = None
+    """Targeted: the class that the attacker wants. `next`: label + 1, modulo the number of classes.
+    `random`: another class, drawn by a hash of run seed and example id. `listed`: what the source
+    says of each example. By default what the source says, and `next` where it says nothing."""
     references: Literal["gallery"] | None = None
     """Targeted: what the attacker has of the wanted class, for objectives such as `aa`. `gallery`:
     for each example one image of that class out of the whole source, whatever `ids` and `limit`
     leave, drawn by a hash of run seed and example id. By default nothing."""
 
 
-class Npz(Labelled):
-    """Labelled images in one NumPy archive."""
+class Numbered(Labelled):
+    """What sources have in common whose classes people number themselves."""
+
+    labels_from: Literal[0, 1] | None = None
+    """Number of the first class in labels, or in the names of class folders. By default 0; 1 where
+    the format has it (the column `TrueLabel` of the 2017 competition) or class folders are
+    numbered 1 to their count."""
+
+
+class Npz(Numbered):
+    """Labelled images in one NumPy archive; its array `wanted`, if any, holds wanted classes."""
 
     source: Literal["npz"]
     """Kind of source."""
@@ -47,24 +57,31 @@ class Npz(Labelled):
     images: str = "images"
     """Name of the array of images in it: uint8, (N, H, W, 3), RGB."""
     labels: str = "labels"
-    """Name of the array of classes in it: integers, (N,)."""
+    """Name of the array of classes in it: whole numbers, (N,) or (N, 1), or one-hot rows (N, C)."""
     classes: int | None = Field(None, ge=2)
-    """Number of classes; by default the length of the archive's `classes`, or highest label + 1."""
+    """Number of classes; by default the length of the archive's `classes` or of one-hot rows, or
+    highest label + 1."""
 
 
-class Folder(Labelled):
-    """Labelled image files."""
+class Folder(Numbered):
+    """Labelled image files. Links are followed; hidden files and what systems leave behind
+    (`__MACOSX`, `Thumbs.db`) are passed over."""
 
     source: Literal["folder"]
     """Kind of source."""
     root: str
-    """The folder; without `labels`, each of its sub-folders is a class, in sorted order."""
+    """The folder; without `labels`, each of its sub-folders is a class: its name if that is a
+    number, ImageNet's label if it is a synset of 1,000 classes, or its place in sorted order."""
     labels: str | None = None
-    """CSV `file,label`: paths below `root`, and classes as integers from 0."""
+    """CSV `file,label`, or `file,label,wanted` with the class that a targeted attacker wants: paths
+    below `root`, and classes as whole numbers. Published spellings are known
+    (`filename,label,targeted_label`; `ImageId,TrueLabel,TargetClass`), other columns passed over.
+    """
     size: Size | None = None
     """Height and width to resize to (bilinear, antialiased); by default all must have one size."""
     classes: int | None = Field(None, ge=2)
-    """Number of classes; by default the number of sub-folders, or highest label + 1."""
+    """Number of classes; by default the number of sub-folders, or highest label + 1. Needed where
+    a class has an empty sub-folder."""
 
 
 class Cifar10(Labelled):
@@ -76,19 +93,20 @@ class Cifar10(Labelled):
     """Folder that holds `cifar-10-batches-py`."""
 
 
-class ImageNet(Labelled):
+class ImageNet(Numbered):
     """An ImageNet validation set laid out by class."""
 
     source: Literal["imagenet"]
     """Kind of source."""
     root: str
-    """Folder with one sub-folder for each class, named so that sorted order is label order."""
+    """Folder with one sub-folder for each class: named by synset or by label (then some may be
+    missing), or so that sorted order is label order."""
     size: Side = 224
     """Side of the central square that is kept, in pixels."""
     resize: Side = 256
     """Length that the shorter side is resized to first (bilinear, antialiased)."""
     classes: int = Field(1000, ge=2)
-    """Number of class sub-folders that must be there; a sub-folder may be empty."""
+    """Number of classes; a sub-folder may be empty."""
 
 
 class Paired(Listed):
@@ -122,7 +140,7 @@ class Lfw(Paired):
     source: Literal["lfw"]
     """Kind of source."""
     root: str
-    """Folder with `Name/Name_0001.jpg` (or .png) for each person."""
+    """Folder with `Name/Name_0001.jpg` for each person; other image suffixes will do."""
     pairs: str | None = None
     """View-2 list of pairs; `pairs.txt` in `root` by default."""
     size: Size = (112, 112)

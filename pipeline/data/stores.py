@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from torchvision.datasets import CIFAR10
 
-from pipeline.data.archive import array
-from pipeline.data.decoding import SUFFIXES, Fit, Pixels, decode, size_of
+from pipeline.data.archive import archived_size, array
+from pipeline.data.decoding import Fit, Pixels, decode, size_of
 
 
 class ImageStore(Protocol):
@@ -25,6 +25,10 @@ class ImageStore(Protocol):
     @property
     def may_fail(self) -> bool:
         """Whether an image may turn out to be undecodable when it is read."""
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of every image that can be read; None where only reading tells."""
 
     def read(self, position: int) -> Pixels:
         """Return an image, uint8 (H, W, 3), RGB; H and W are the same for all.
@@ -50,6 +54,11 @@ class ArchiveImages:
     def names(self) -> Sequence[str]:
         """``archive-stem/index``."""
         return numbered(self.path.stem, self.count)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width, by the archive's header."""
+        return archived_size(self.path, self.key)
 
     def read(self, position: int) -> Pixels:
         """Return an image."""
@@ -80,6 +89,11 @@ class FileImages:
     fit: Fit = field(default_factory=Fit)
     may_fail: bool = True
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width after the fit; None where none is wanted and no first image was read."""
+        return self.fit.size or self.fit.crop or (self.fit.expect and self.fit.expect[0])
+
     def read(self, position: int) -> Pixels:
         """Decode a file."""
         return decode(self.root / self.names[position], self.fit)
@@ -100,6 +114,11 @@ class CifarImages:
 
     root: Path
     may_fail: bool = False
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """32 x 32."""
+        return 32, 32
 
     @property
     def names(self) -> Sequence[str]:
@@ -131,16 +150,6 @@ def cifar10(root: Path) -> Any:
 def numbered(stem: str, count: int) -> tuple[str, ...]:
     """Return ``stem/0`` to ``stem/(count - 1)``."""
     return tuple(f"{stem}/{index}" for index in range(count))
-
-
-def image_files(root: Path) -> list[str]:
-    """Return the image files below a folder by suffix, hidden ones left out, sorted."""
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not any(p.startswith(".") for p in path.parts)
-    )
 
 
 def one_size(root: Path, names: Iterable[str], size: tuple[int, int] | None) -> Fit:

@@ -136,7 +136,7 @@ FAILURES = pa.schema(
     [
         _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
         _column("attack", _TEXT, "label of the attack; empty for inputs", True),
-        _column("stage", _TEXT, "input, select, attack, evaluate, interactions or unit"),
+        _column("stage", _TEXT, "input, threshold, select, attack, evaluate, interactions or unit"),
         _column("reason", _TEXT, "what was wrong"),
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
     ]

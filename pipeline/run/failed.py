@@ -6,13 +6,13 @@ from pipeline.results.folder import RunFolder
 
 
 class Failed:
-    """Collects the failures of one attack on one batch.
+    """Collects the failures of one attack on one batch, or of a stage before any attack.
 
     Args:
-        attack: label of the attack.
+        attack: label of the attack; None for inputs.
     """
 
-    def __init__(self, attack: str) -> None:
+    def __init__(self, attack: str | None) -> None:
         self._attack = attack
         self._rows: list[tuple[str | None, str, str]] = []
 
@@ -21,7 +21,12 @@ class Failed:
         self._rows.append((example, stage, reason))
 
     def write(self, folder: RunFolder, unit: str) -> None:
-        """Write the rows, replacing those of an earlier attempt; no file if there are none."""
+        """Write the rows, replacing those of an earlier attempt; no file if there are none.
+
+        Args:
+            folder: of the run.
+            unit: of work, or what else names the rows.
+        """
         if not self._rows:
             folder.delete(f"failures/{unit}.parquet")
             return

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.batch import Task
-from pipeline.data.examples import Examples
+from pipeline.data.account import first_names
+from pipeline.data.examples import Examples, PairList
 from pipeline.evaluation.verification import protocol
 from pipeline.problems import BadInput, Problem
 from pipeline.run import threshold_cache
@@ -20,16 +21,27 @@ from pipeline.run.plan import Plan
 from pipeline.run.progress import Progress
 
 
-def thresholds(
-    plan: Plan, examples: Examples, engine: Engine, progress: Progress
-) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of verification models, and the pairs that they are from.
+
+    Attributes:
+        found: threshold, accuracy and where they come from, by model; empty for classification.
+        pairs: the pairs; None when none was needed.
+    """
+
+    found: dict[str, dict[str, Any]]
+    pairs: PairList | None = None
+
+
+def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progress) -> Thresholds:
     """Return each verification model's threshold and accuracy by the LFW protocol.
 
     Every image of the pair list is embedded once by every model whose job entry gives no threshold
-    and for which none was found before on the same pairs. Empty for classification.
+    and for which none was found before on the same pairs.
     """
     if plan.task.kind is Task.CLASSIFICATION:
-        return {}
+        return Thresholds({})
     wanted = _judged(plan)
     found: dict[str, dict[str, Any]] = {
         spec.name: {"threshold": spec.threshold, "source": "job"}
@@ -38,21 +50,27 @@ def thresholds(
     }
     missing = [name for name in wanted if name not in found]
     if not missing:
-        return found
+        return Thresholds(found)
     pairs = examples.verification_pairs()
+    if pairs.left_out:
+        progress.note(_left_out(pairs))
     cards = engine.cards
     keys = {
         name: f"{(cards.get(f'target/{name}') or cards[f'surrogate/{name}']).fingerprint}"
         f"-{pairs.fingerprint}-{plan.seed}"
         for name in missing
     }
-    cached = {name: entry for name in missing if (entry := threshold_cache.load(keys[name]))}
+    # The key is of the pairs that are used: an entry may be from a list without the others.
+    listed = {"pairs_listed": pairs.listed}
+    cached = {
+        name: entry | listed for name in missing if (entry := threshold_cache.load(keys[name]))
+    }
     found |= cached
     missing = [name for name in missing if name not in cached]
     for name, entry in cached.items():
-        progress.note(f"{name}: threshold {entry['threshold']:.4f}, found before ({keys[name]})")
+        progress.note(f"{in_words(name, entry)}, found before ({keys[name]})")
     if not missing:
-        return found
+        return Thresholds(found, pairs)
     images = sorted({*pairs.first, *pairs.second})
     row = {image: position for position, image in enumerate(images)}
     progress.stage("thresholds", len(images), "images")
@@ -72,7 +90,7 @@ def thresholds(
             * vectors[[row[image] for image in pairs.second]]
         ).sum(1)
         result = protocol(scores, pairs.same, pairs.fold)
-        found[name] = {
+        entry = {
             "source": "LFW protocol",
             "pairs": len(pairs.first),
             "threshold": result.threshold,
@@ -81,13 +99,29 @@ def thresholds(
             "accuracy_sd": result.accuracy_sd,
             "accuracy_at_threshold": result.accuracy_at_threshold,
         }
-        threshold_cache.save(keys[name], found[name])
+        threshold_cache.save(keys[name], entry)
+        found[name] = entry | listed
         progress.note(
-            f"{name}: threshold {result.threshold:.4f}, accuracy "
+            f"{in_words(name, found[name])}, accuracy "
             f"{100 * result.accuracy_mean:.2f} ± {100 * result.accuracy_standard_error:.2f} % "
             f"(ten folds, standard error)"
         )
-    return found
+    return Thresholds(found, pairs)
+
+
+def in_words(name: str, entry: Mapping[str, Any]) -> str:
+    """Return a model's threshold, with the number of pairs where it is not from all of the list."""
+    text = f"{name}: threshold {entry['threshold']:.4f}"
+    used, listed = entry.get("pairs"), entry.get("pairs_listed")
+    return text if used == listed else f"{text} from {used:,} of {listed:,} pairs"
+
+
+def _left_out(pairs: PairList) -> str:
+    names = [image.id for image in pairs.rejected]
+    return (
+        f"thresholds: {pairs.left_out:,} of {pairs.listed:,} pairs left out; images that did not "
+        f"decode, in `failures`: {len(names):,} ({first_names(names)})"
+    )
 
 
 def _judged(plan: Plan) -> list[str]:

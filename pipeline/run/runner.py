@@ -7,14 +7,16 @@ import json
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 import torch
 
-from pipeline.data.examples import Examples, open_examples
+from pipeline.data.account import first_names
+from pipeline.data.described import described
+from pipeline.data.examples import Examples, PairList, open_examples
 from pipeline.problems import BadInput, Problem
 from pipeline.results.folder import RunFolder
 from pipeline.results.schema import TABLES
@@ -101,8 +103,12 @@ class Runner:
         self._progress.note(f"placement: {self._engine.description}")
         record = self._record()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+        self._tell_data(record)
         if "thresholds" not in record:
-            record["thresholds"] = thresholds(plan, self._examples, self._engine, self._progress)
+            found = thresholds(plan, self._examples, self._engine, self._progress)
+            if found.pairs is not None:
+                self._report_left_out(found.pairs)
+            record["thresholds"] = found.found
             self._save(record)
         if "probe" not in record:
             record["probe"] = self._probe(record["thresholds"]).record()
@@ -127,6 +133,27 @@ class Runner:
             seconds=time.perf_counter() - started,
         )
 
+    # -- what is read --------------------------------------------------------------------------
+
+    def _tell_data(self, record: dict[str, Any]) -> None:
+        """Say and record what the source holds, and what of it is left out."""
+        for line in described(self._examples, self._plan.data.source):
+            self._progress.note(f"data: {line}")
+        account = self._examples.account
+        record["data"] = {"examples": len(self._examples), **account.record()}
+        self._save(record)
+        failed = Failed(None)
+        for entry in account.left_out:
+            failed.add(None, "input", f"left out: {entry}")
+        failed.write(self._folder, "data")
+
+    def _report_left_out(self, pairs: PairList) -> None:
+        """Put the images that no threshold is from into `failures`."""
+        failed = Failed(None)
+        for image in pairs.rejected:
+            failed.add(image.id, "threshold", f"{image.reason}; its pairs give no threshold")
+        failed.write(self._folder, "threshold")
+
     # -- stages --------------------------------------------------------------------------------
 
     def _probe(self, thresholds: dict[str, Any]) -> Probe:
@@ -145,17 +172,11 @@ class Runner:
             record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
             self._save(record)
             if found.dropped:
-                self._folder.write_rows(
-                    "failures",
-                    "select",
-                    {
-                        "example": list(found.dropped),
-                        "attack": None,
-                        "stage": "select",
-                        "reason": list(found.dropped.values()),
-                    },
-                )
-                self._progress.note(f"{len(found.dropped)} examples set aside in `failures`")
+                failed = Failed(None)
+                for example, reason in found.dropped.items():
+                    failed.add(example, "select", reason)
+                failed.write(self._folder, "select")
+                self._progress.note(_set_aside("examples", list(found.dropped)))
             self._folder.write("selection.json", json.dumps(found.ids).encode())
         chosen = self._examples.select(json.loads(self._folder.read("selection.json")))
         if not len(chosen):
@@ -205,9 +226,9 @@ class Runner:
                 work = BatchWork(
                     self._plan, self._chosen, positions, self._judges, self._folder, begun
                 )
-                self._rejected += work.rejected  # the lanes take units under the lock
+                self._rejected += len(work.rejected)  # the lanes take units under the lock
                 if work.rejected:
-                    self._progress.note(f"{work.rejected} inputs set aside in `failures`")
+                    self._progress.note(_set_aside("inputs", work.rejected))
                 for attack, name in left:
                     yield Unit(name, attack, tuple(ids), work)
 
@@ -297,6 +318,10 @@ class Runner:
 
     def _save(self, record: dict[str, Any]) -> None:
         self._folder.write("manifest.json", json.dumps(record, indent=2).encode())
+
+
+def _set_aside(what: str, names: Sequence[str]) -> str:
+    return f"{len(names)} {what} set aside in `failures` ({first_names(names)})"
 
 
 def _software() -> dict[str, str]:

@@ -59,7 +59,7 @@ class BatchWork:
             earlier = folder.rows("failures", report, ("example", "reason")).to_pylist()
             reasons = {row["example"]: row["reason"] for row in earlier} | reasons
         self.batch: Batch | None = _without(loaded.batch, reasons.keys())
-        self.rejected = len(reasons)
+        self.rejected = tuple(reasons)
         self._judges = judges
         self._lock = threading.Lock()
         self._clean: CleanAnswers | None = None

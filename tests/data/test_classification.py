@@ -215,7 +215,10 @@ def test_missing_cifar10_says_what_to_fetch(tmp_path: Path) -> None:
         ({"images": pixels(6).transpose(0, 3, 1, 2)}, "expected uint8 (N, H, W, 3)"),
         ({"images": pixels(0), "labels": np.arange(0)}, "data.images: array 'images' is empty"),
         ({"labels": np.arange(5)}, "data.labels: 5 labels for 6 images"),
-        ({"labels": np.ones(6)}, "data.labels: array 'labels' is float64 (6,), expected integers"),
+        (
+            {"labels": np.full(6, 0.5)},
+            "data.labels: array 'labels' is float64 (6,), expected integers",
+        ),
         ({"labels": np.array([None] * 6)}, "data.labels: array 'labels' is object"),
         ({"labels": np.array([0, 1, 2, -1, 0, 1])}, "labels[3]: label -1 is no class"),
     ],
@@ -273,10 +276,19 @@ def test_bad_label_files(tmp_path: Path) -> None:
 
 
 def test_problems_are_capped_and_counted(tmp_path: Path) -> None:
-    write_npz(tmp_path / "set.npz", 50, labels=np.full(50, -1))
-    found = problems(tmp_path, UNTARGETED, source="npz", path="set.npz", classes=2)
+    write_npz(tmp_path / "set.npz", 50)
+    rows = [f"{index},0" for index in range(50, 100)]
+    write_text(tmp_path / "ids.csv", "index,label", *rows)
+    found = problems(tmp_path, UNTARGETED, source="npz", path="set.npz", ids="ids.csv")
     assert len(found) == 21
     assert found[-1] == "data: and 30 more problems like these"
+
+
+def test_many_examples_of_one_cause_are_one_problem(tmp_path: Path) -> None:
+    write_npz(tmp_path / "set.npz", 50, labels=np.full(50, -1))
+    assert problems(tmp_path, UNTARGETED, source="npz", path="set.npz", classes=2) == [
+        "set.npz: labels[0]: label -1 is no class, expected 0..1; 50 examples have such a label"
+    ]
 
 
 def test_trap_18_fields_without_effect_are_refused(tmp_path: Path) -> None:

@@ -255,7 +255,8 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
     write_text(path, *lines)
     found = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert len(found) == 4
-    assert found[0].startswith("lfw/pairs.txt:2: no image Person_00/Person_00_0003.jpg (or .png)")
+    missing = "'Person_00/Person_00_0003.jpg' (or with another suffix)"
+    assert found[0].startswith(f"lfw/pairs.txt:2: no image {missing} in ")
     assert "lfw/pairs.txt:4" in found[1]
     assert "of the form 'Name 1 Other 2'" in found[1]
     assert "'Nobody one' is no person and picture number" in found[2]
@@ -265,6 +266,7 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
     write_text(path, "<html>")
     (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert message.startswith("lfw/pairs.txt:1: expected the numbers of sets")
+    assert message.endswith("as in '10 300', got '<html>'")
 
 
 def test_the_acceptance_pairs(data_root: Path) -> None:
@@ -277,3 +279,74 @@ def test_the_acceptance_pairs(data_root: Path) -> None:
     attacked = opened(data_root, IMPERSONATION, **fields, ids="orl-attack-pairs.csv")
     assert len(attacked) == 40
     assert attacked.ids[0] == "orl-faces-112/110|orl-faces-112/272"
+
+
+def test_many_pairs_of_one_missing_image_are_one_problem(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        write_image(tmp_path / "faces" / name)
+    rows = ["1.png,2.png,1", "gone.png,gone.png,1", *("1.png,gone.png,0" for _ in range(7))]
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *rows)
+    (message,) = problems(tmp_path, IMPERSONATION, **(FIELDS | {"images": "faces"}))
+    assert message.startswith("pairs.csv:3: no image 'gone.png' ")
+    assert message.endswith("(needed by 8 pairs)")
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *(f"x/{n}.png,y.png,1" for n in "abc"))
+    (message,) = problems(tmp_path, DODGING, **(FIELDS | {"images": "faces"}))
+    assert message.startswith("data.images: none of the 4 listed files is in ")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("﻿image1;image2;same", "1.PNG;2.png;TRUE", "1.png;3.jpg;FALSE"),
+        ("1.png 2.png 1", "1.png 3.png 0"),
+        ("1.png,2.png,1", "1.png,3.png,0"),
+        ("id,path1,path2,same", "0,/x/1.png,/x/2.png,1.0", "1,/x/1.png,/x/3.png,0.0"),
+    ],
+    ids=["excel", "blanks", "headless", "absolute"],
+)
+def test_pair_lists_of_other_tools(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    for name in ("1.png", "2.png", "3.png"):
+        write_image(tmp_path / "faces" / name)
+    write_text(tmp_path / "pairs.csv", *rows)
+    examples = opened(tmp_path, IMPERSONATION, **(FIELDS | {"images": "faces"}))
+    assert examples.ids == ("1.png|3.png",)
+    assert examples.verification_pairs().same.tolist() == [True, False]
+
+
+def test_pairs_of_indices_without_a_header(faces: Path) -> None:
+    write_text(faces / "pairs.csv", *ROWS)
+    whole = opened(faces, IMPERSONATION, **FIELDS).verification_pairs()
+    assert (whole.first, whole.second) == ([0, 2, 0, 3, 4, 5, 4, 1], [1, 3, 2, 1, 5, 4, 0, 5])
+
+
+def test_lfw_like_folders_with_other_suffixes_and_names_with_blanks(tmp_path: Path) -> None:
+    root = write_lfw(tmp_path / "lfw")
+    fields = {"source": "lfw", "root": "lfw", "size": (16, 12)}
+    plain = opened(tmp_path, IMPERSONATION, **fields)
+    for place, image in enumerate(sorted(root.rglob("*.jpg"))):
+        image.rename(image.with_suffix((".jpeg", ".JPG", ".png")[place % 3]))
+    renamed = opened(tmp_path, IMPERSONATION, **fields)
+    assert [name.replace(".jpeg", ".jpg").replace(".JPG", ".jpg").replace(".png", ".jpg")
+            for name in renamed.ids] == list(plain.ids)  # fmt: skip
+    assert len(renamed.verification_pairs().first) == 8
+    for image in sorted(root.rglob("Person_00*.*")):
+        if image.is_file():
+            image.rename(image.with_name(image.name.replace("Person_00", "Ann Lee")))
+    (root / "Person_00").rename(root / "Ann Lee")
+    text = (root / "pairs.txt").read_text().replace("Person_00", "Ann Lee")
+    for content in (text, text.replace("\t", " "), text.replace("\t", "  "), f"﻿{text}"):
+        (root / "pairs.txt").write_text(content)
+        assert opened(tmp_path, IMPERSONATION, **fields).listing.pairs is not None
+    (root / "pairs.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert len(opened(tmp_path, IMPERSONATION, **fields)) == 4
+
+
+def test_left_out_pairs_are_counted(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "3.png", "4.png"):
+        write_image(tmp_path / "faces" / name)
+    (tmp_path / "faces" / "4.png").write_bytes(b"")
+    rows = ("1.png,2.png,1", "1.png,3.png,0", "4.png,2.png,0", "4.png,3.png,0")
+    write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *rows)
+    pairs = opened(tmp_path, IMPERSONATION, **(FIELDS | {"images": "faces"})).verification_pairs()
+    assert (len(pairs.first), pairs.left_out, pairs.listed) == (2, 2, 4)
+    assert pairs.rejected[0].reason.endswith("the file is empty")

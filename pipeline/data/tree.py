@@ -1,0 +1,96 @@
+"""The files below a folder, as people's disks have them: with links, hidden files and debris."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pipeline.data.decoding import SUFFIXES
+from pipeline.data.findings import Found
+
+_SYSTEM = frozenset(
+    {
+        *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+        *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "lost+found"),
+        *("$recycle.bin", "recycler", "system volume information"),
+    }
+)
+"""What archives, file managers, network disks and file systems leave behind, in lower case."""
+
+
+def is_system(name: str) -> bool:
+    """Return whether a file or folder is no data by its name: hidden, or left by a system."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+@dataclass
+class Tree:
+    """What is below a folder; paths are relative, with ``/``. Hidden and system names are absent.
+
+    Attributes:
+        folders: names of the sub-folders, links to folders among them, sorted.
+        images: image files by suffix, sorted.
+        others: other files, sorted.
+        dangling: links that lead nowhere.
+        circular: links to a folder that they lie in.
+    """
+
+    folders: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
+    circular: list[str] = field(default_factory=list)
+
+
+def read_tree(root: Path) -> Tree:
+    """Return what is below a folder; links are followed, each circle once.
+
+    Raises:
+        OSError: when a folder cannot be read.
+    """
+    tree = Tree()
+    _read(root, "", (_identity(root),), tree)
+    for names in (tree.folders, tree.images, tree.others):
+        names.sort()
+    return tree
+
+
+def note_left_out(files: Iterable[str], found: Found) -> None:
+    """Record files that are no images by their suffix, one entry a suffix."""
+    by_suffix: dict[str, list[str]] = defaultdict(list)
+    for name in files:
+        by_suffix[PurePosixPath(name).suffix.lower()].append(name)
+    for suffix, names in sorted(by_suffix.items()):
+        found.leave_out(f"with suffix {suffix}" if suffix else "without suffix", names)
+
+
+def _read(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: Tree) -> None:
+    with os.scandir(folder) as entries:
+        listed = [entry for entry in entries if not is_system(entry.name)]
+    for entry in listed:
+        name = f"{prefix}{entry.name}"
+        if _leads_nowhere(entry):
+            tree.dangling.append(name)
+        elif entry.is_dir():
+            identity = _identity(Path(entry.path))
+            if identity in above:
+                tree.circular.append(name)
+                continue
+            if not prefix:
+                tree.folders.append(name)
+            _read(Path(entry.path), f"{name}/", (*above, identity), tree)
+        elif entry.is_file():
+            suffix = PurePosixPath(name).suffix.lower()
+            (tree.images if suffix in SUFFIXES else tree.others).append(name)
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)  # also false for a link to itself
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
