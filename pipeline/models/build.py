@@ -108,6 +108,10 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
         found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
     if spec.architecture is not None and not spec.source.startswith("file:"):
         found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
+    for field in ("key", "unfold_limit"):
+        if getattr(spec, field) is not None and not spec.source.startswith("file:"):
+            what = f"only a file: source takes one, not {spec.source!r}"
+            found.append(Problem(field, what))
     wrong = source.problems(rest, spec, root)
     if wrong:
         return [*found, *wrong]
