@@ -24,6 +24,9 @@ from pipeline.run.plan import Plan
 OK, FAILED_UNITS, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
+SHOWN_PROBLEMS = 20
+"""Problems that are printed; the rest are of the same kinds, or come up again."""
+
 Arguments = ParamSpec("Arguments")
 
 
@@ -39,16 +42,20 @@ def _console(stderr: bool = False) -> Console:
 def end(
     command: Callable[Arguments, int], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> NoReturn:
-    """Do a command and leave with its exit code; bad input is listed, one problem a line."""
+    """Do a command and leave with its exit code; bad input is listed, one problem a line.
+
+    Of more problems than a person reads at once the first are printed, and how many there are.
+    """
     try:
         code = command(*args, **kwargs)
     except BadInput as error:
         console = _console(stderr=True)
-        for problem in error.problems:
+        for problem in error.problems[:SHOWN_PROBLEMS]:
             console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
         count = len(error.problems)
         if count > 1:
-            console.print(f"{count} problems", style="bold", highlight=False)
+            first = f"; the first {SHOWN_PROBLEMS} are shown" if count > SHOWN_PROBLEMS else ""
+            console.print(f"{count:,} problems{first}", style="bold", highlight=False)
         code = BAD_INPUT
     raise typer.Exit(code)
 
