@@ -21,6 +21,7 @@ from pipeline.batch import Goal
 from pipeline.data import archive
 from pipeline.data.findings import Found
 from pipeline.data.spec import Cifar10, DataSpec, Folder, ImageNet, Lfw, Npz, Pairs, Rendered
+from pipeline.files import expanded
 from pipeline.interactions import InteractionSpec
 from pipeline.interactions.cells import Grid
 from pipeline.models import build
@@ -171,9 +172,9 @@ def image_size(data: DataSpec, root: Path) -> tuple[int, int] | None:
         case Lfw() | Folder():
             return data.size
         case Npz():
-            return _archived_size(root / Path(data.path).expanduser(), data.images)
+            return _archived_size(root / expanded(data.path), data.images)
         case Pairs():
-            path = root / Path(data.images).expanduser()
+            path = root / expanded(data.images)
             return data.size if path.is_dir() else _archived_size(path, "images")
 
 

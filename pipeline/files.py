@@ -51,4 +51,8 @@ def escaped(name: str) -> str:
 
     Python keeps such bytes as halves of surrogate pairs, which nothing can print, hash or store.
     """
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        content = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other halves, which no file's name holds
+        content = name.encode("utf-8", "backslashreplace")
+    return content.decode("utf-8", "backslashreplace")

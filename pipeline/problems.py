@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.files import escaped
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -20,7 +22,8 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" if self.where else self.what
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return escaped(text)  # it may name a file whose name is no text
 
 
 class BadInput(ValueError):
