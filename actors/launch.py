@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import ray
@@ -15,6 +14,7 @@ from actors.session import connect, disconnect
 from actors.wire import WireBatch
 from pipeline.data.examples import open_examples
 from pipeline.problems import BadInput, Problem
+from pipeline.results import records
 from pipeline.results.folder import RunFolder
 from pipeline.run.engine import Engine
 from pipeline.run.local import LocalEngine
@@ -32,12 +32,13 @@ def read_plan(folder: str) -> Plan:
     """Return the plan that a run was started with.
 
     Raises:
-        BadInput: when there is no run in the folder.
+        BadInput: when there is no run in the folder, or its plan is damaged.
     """
     store = RunFolder(folder)
     if not store.exists():
         raise BadInput(Problem(folder, "no run here: plan.json is missing"))
-    return Plan.model_validate_json(store.read("plan.json"))
+    remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
+    return records.record(store, "plan.json", Plan.model_validate_json, remedy)
 
 
 def units_of_complete(folder: str) -> int | None:
@@ -45,7 +46,7 @@ def units_of_complete(folder: str) -> int | None:
     store = RunFolder(folder)
     if not store.exists("manifest.json"):
         return None
-    record = json.loads(store.read("manifest.json"))
+    record = records.manifest(store)
     units = record.get("units", {"done": 0, "failed": 0})
     if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
         return None

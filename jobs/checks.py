@@ -14,13 +14,17 @@ from pipeline.attacks.features.aa import ActivationAttack
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec, Labelled
+from pipeline.files import expanded, obstacle
 from pipeline.interactions.utilities import resolve
+from pipeline.models import build
 from pipeline.models.spec import ModelSpec
-from pipeline.problems import suggest
+from pipeline.problems import Problem, suggest
 from pipeline.run.plan import Evaluate, Select, TaskSpec
 
 _ANY_IMAGE = 3 * 32 * 32
 """Entries of an image; whether an attack exists for a goal does not depend on them."""
+MOST_NETWORKS = 200
+"""Different networks of a job; each is made once to be checked."""
 _TARGETS_ONLY = ("group", "repeats", "white_box")
 
 _DEFENCE_FIELDS = {
@@ -65,49 +69,75 @@ def check_model_fields(models: Sequence[Listed], task: Task | None, findings: Fi
                 )
 
 
+def check_models(
+    models: Sequence[Listed], root: Path, task: Task | None, findings: Findings
+) -> None:
+    """Report what is wrong with each model by itself; networks that several share are made once."""
+    known: dict[str, list[Problem]] = {}
+    for model in models:
+        if model.spec is None:
+            continue
+        if len(known) > MOST_NETWORKS:
+            what = f"more than {MOST_NETWORKS} different networks; make several jobs of this one"
+            findings.add(model.draft.home, what)
+            return
+        findings.add_nested(model.draft.locate, build.check(model.spec, root, task, known))
+
+
 def check_white_box(models: Sequence[Listed], root: Path, findings: Findings) -> None:
     """Report targets that are surrogates without saying so, and those that wrongly say so.
 
     Two models are the same when their weights are and they stand behind the same defence. Weights
     of ``file:`` sources are compared by content, others by source, architecture and options.
     """
+    digests: dict[Path, str] = {}
     sound = [
-        (model, model.spec, _weights(model.spec, root))
+        (model, model.spec, _weights(model.spec, root, digests))
         for model in models
         if model.spec is not None
     ]
-    surrogates = [entry for entry in sound if entry[0].role == "surrogates"]
+    # The first surrogate with some weights behind each defence.
+    surrogates: dict[str, dict[str, str]] = {}
+    for model, spec, weights in sound:
+        if model.role == "surrogates":
+            surrogates.setdefault(weights, {}).setdefault(repr(spec.defence), model.name)
+    all_sound = all(model.spec is not None for model in models if model.role == "surrogates")
     for target, spec, weights in sound:
         if target.role != "targets":
             continue
-        alike = [(model, other) for model, other, key in surrogates if key == weights]
-        if spec.white_box and not alike and len(surrogates) == _count(models, "surrogates"):
+        alike = surrogates.get(weights, {})
+        if spec.white_box and not alike and all_sound:
             findings.add(
                 target.draft.locate(("white_box",)),
                 f"{target.name!r} has the weights of no surrogate; remove `white_box: true`",
             )
-        same = [model.name for model, other in alike if other.defence == spec.defence]
-        if same and not spec.white_box:
+        same = alike.get(repr(spec.defence))
+        if same is not None and not spec.white_box:
             findings.add(
                 target.draft.home,
-                f"{target.name!r} is the same model as the surrogate {same[0]!r}; add "
+                f"{target.name!r} is the same model as the surrogate {same!r}; add "
                 "`white_box: true` if that is meant, or choose another target",
             )
 
 
-def _count(models: Sequence[Listed], role: str) -> int:
-    return sum(model.role == role for model in models)
+def _weights(spec: ModelSpec, root: Path, digests: dict[Path, str]) -> str:
+    """Return a key that two specs share when they name the same weights.
 
-
-def _weights(spec: ModelSpec, root: Path) -> str:
-    """Return a key that two specs share when they name the same weights."""
-    scheme, _, path = spec.source.partition(":")
-    if scheme == "file":
+    Args:
+        spec: the model.
+        root: folder that its path starts from.
+        digests: of files read before; a file's own is put there.
+    """
+    scheme, _, rest = spec.source.partition(":")
+    path = root / expanded(rest)
+    if scheme == "file" and obstacle(path) is None:
         try:
-            with (root / path).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            if path not in digests:
+                with path.open("rb") as stream:
+                    digests[path] = hashlib.file_digest(stream, "sha256").hexdigest()
+            return json.dumps([digests[path], spec.key])
         except OSError:
-            pass  # a missing checkpoint is reported by its own check
+            pass  # a file that cannot be read is reported by its own check
     return json.dumps([spec.source, spec.architecture, spec.options], sort_keys=True)
 
 
@@ -116,10 +146,11 @@ def check_select(select: Select, models: Sequence[Listed], findings: Findings) -
     if select.correct is None or isinstance(select.correct, str):
         return
     names = sorted(model.name for model in models)
+    known = set(names)
     if not select.correct:
         findings.add(("select", "correct"), f"expected names of models: {', '.join(names)}")
     for position, name in enumerate(select.correct):
-        if name not in names:
+        if name not in known:
             findings.add(("select", "correct", position), suggest(name, names, "model"))
 
 

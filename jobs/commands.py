@@ -25,6 +25,9 @@ from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
 from pipeline.run.plan import Plan
 
+SHOWN_PROBLEMS = 20
+"""Problems that are printed; the rest are of the same kinds, or come up again."""
+
 Arguments = ParamSpec("Arguments")
 
 
@@ -42,16 +45,21 @@ def _console(stderr: bool = False) -> Console:
 def end(
     command: Callable[Arguments, int], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> NoReturn:
-    """Do a command and leave with its exit status; bad input is listed, one problem a line."""
+    """Do a command and leave with its exit status; bad input is listed, one problem a line.
+
+    Of more problems than a person reads at once the first are printed, and how many there are.
+    """
     try:
         with termination_raised():
             status = command(*args, **kwargs)
     except BadInput as error:
-        for problem in error.problems:
+        for problem in error.problems[:SHOWN_PROBLEMS]:
             _say(str(problem))
         count = len(error.problems)
         if count > 1:
-            _console(stderr=True).print(f"{count} problems", style="bold", highlight=False)
+            first = f"; the first {SHOWN_PROBLEMS} are shown" if count > SHOWN_PROBLEMS else ""
+            text = f"{count:,} problems{first}"
+            _console(stderr=True).print(text, style="bold", highlight=False)
         status = Status.REFUSED
     except KeyboardInterrupt as error:
         status = _said(error)

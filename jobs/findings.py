@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from jobs.yaml_source import Document, Where
 from pipeline.problems import BadInput, Problem
 
+MOST = 1_000
+"""Problems of one job; with more of them nothing else is checked."""
+
 
 class Findings:
     """The problems found in one document, each at its place."""
@@ -19,9 +22,16 @@ class Findings:
         return len(self._found)
 
     def add(self, where: Where, what: str) -> None:
-        """Report something at a place of the job; the same words at the same place count once."""
+        """Report something at a place of the job; the same words at the same place count once.
+
+        Raises:
+            BadInput: with all problems, when there are so many that looking for more helps nobody.
+        """
         line = self.document.line(where)
         self._found.setdefault((self.document.describe(where), what), line)
+        if len(self._found) >= MOST:
+            first = Problem(self.document.name, f"{MOST:,} problems: the rest was not checked")
+            raise BadInput([first, *self.problems])
 
     def add_nested(self, locate: Callable[[Where], Where], problems: Iterable[Problem]) -> None:
         """Report what a part of the pipeline found in a section of the job.

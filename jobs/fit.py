@@ -21,12 +21,13 @@ from pipeline.batch import Goal
 from pipeline.data import archive
 from pipeline.data.findings import Found
 from pipeline.data.spec import Cifar10, DataSpec, Folder, ImageNet, Lfw, Npz, Pairs, Rendered
+from pipeline.files import expanded
 from pipeline.interactions import InteractionSpec
 from pipeline.interactions.cells import Grid
 from pipeline.models import build
 from pipeline.models.graph import default_layer, truncate
 from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
+from pipeline.problems import BadInput, Problem
 from pipeline.run.plan import TaskSpec
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
@@ -86,26 +87,29 @@ def check_fit(
         fold: whether the run folds batch norm; the layers that vanish then cannot be named.
         findings: collects the problems, each at the attack's line.
     """
+    checked: dict[str, list[Problem]] = {}
+    known: dict[str, dict[Demand, list[Misfit]]] = {}
     wanted = [(attack, draft, list(demands(attack, task.goal))) for attack, draft in attacks]
     for model in models:
         if model.role != "surrogates" or model.spec is None:
             continue
         asked = [
             (draft, demand)
-            for attack, draft, made in wanted
+            for attack, draft, needs in wanted
             if attack.surrogates is None or model.name in attack.surrogates
-            for demand in made
+            for demand in needs
         ]
-        if not asked or build.check(model.spec, root, task.kind):
+        if not asked or build.check(model.spec, root, task.kind, checked):
             continue  # what is wrong with the model itself has been reported
-        network = _network(model, model.spec, task, root, fold, findings)
-        if network is None:
-            continue
-        known: dict[Demand, list[Misfit]] = {}
+        # Models of one network are asked once.
+        answers = known.setdefault(build.network_key(model.spec), {})
+        if new := {demand for _, demand in asked} - answers.keys():
+            network = _network(model, model.spec, task, root, fold, findings)
+            answers |= {
+                demand: misfits(network, demand) if network is not None else [] for demand in new
+            }
         for draft, demand in asked:
-            if demand not in known:
-                known[demand] = misfits(network, demand)
-            for misfit in known[demand]:
+            for misfit in answers[demand]:
                 what = misfit.reason.removeprefix(f"{misfit.part}: ")
                 place = _place(draft, misfit)
                 findings.add(place, f"{misfit.part} on surrogate {model.name!r}: {what}")
@@ -168,9 +172,9 @@ def image_size(data: DataSpec, root: Path) -> tuple[int, int] | None:
         case Lfw() | Folder():
             return data.size
         case Npz():
-            return _archived_size(root / Path(data.path).expanduser(), data.images)
+            return _archived_size(root / expanded(data.path), data.images)
         case Pairs():
-            path = root / Path(data.images).expanduser()
+            path = root / expanded(data.images)
             return data.size if path.is_dir() else _archived_size(path, "images")
 
 

@@ -16,7 +16,6 @@ from jobs.schema import Job
 from jobs.wording import complaints, truth_values
 from jobs.yaml_source import Document, read
 from pipeline.data import examples
-from pipeline.models import build
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 
@@ -94,10 +93,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     )
     checks.check_model_fields(models, task.kind if task else None, findings)
     if root is not None:
-        for model in models:
-            if model.spec is not None:
-                found = build.check(model.spec, root, task.kind if task else None)
-                findings.add_nested(model.draft.locate, found)
+        checks.check_models(models, root, task.kind if task else None, findings)
         checks.check_white_box(models, root, findings)
         if task is not None and "data" in sections:
             seed = sections.get("seed", 0)

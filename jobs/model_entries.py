@@ -56,12 +56,14 @@ def resolve(roles: Mapping[str, Any], findings: Findings) -> list[Listed]:
     complete = len(drafts) == sum(
         len(entries) if isinstance(entries, list) else 1 for entries in roles.values()
     )
+    family = _Family(by_name, findings, complete)
     listed = []
     for (role, draft), name in zip(drafts, names, strict=True):
-        full = _inherit(draft, by_name, findings, complete)
+        full = family.inherit(draft)
         if full is None:
             listed.append(Listed(role, name, draft, None))
             continue
+        full = full.copy()  # others may inherit from it
         full.fields["name"] = name
         if "source" not in full.fields:
             findings.add(full.home, "a model needs a `source`, or `like` with another one's name")
@@ -86,10 +88,11 @@ def _names(drafts: Sequence[Draft], findings: Findings) -> list[str]:
     given = [draft.fields.get("name") for draft in drafts]
     taken = Counter(name for name in given if isinstance(name, str))
     names: list[str] = []
+    numbers: dict[str, int] = {}
     first: dict[str, Draft] = {}
     for draft, name in zip(drafts, given, strict=True):
         if not isinstance(name, str):
-            name = _unused(_proposal(draft), taken, draft.fields.get("like"))
+            name = _unused(_proposal(draft), taken, draft.fields.get("like"), numbers)
             taken[name] += 1
         elif name in first:
             line = findings.document.line(first[name].home)
@@ -115,40 +118,77 @@ def _proposal(draft: Draft) -> str:
     return re.sub(r"\.(safetensors|pth?|bin)$", "", last) or "model"
 
 
-def _unused(name: str, taken: Mapping[str, int], like: Any) -> str:
-    """Return the name, numbered if it is taken or is that of the model derived from."""
+def _unused(name: str, taken: Mapping[str, int], like: Any, numbers: dict[str, int]) -> str:
+    """Return the name, numbered if it is taken or is that of the model derived from.
+
+    Args:
+        name: what is wished for.
+        taken: names that others have.
+        like: name of the model derived from.
+        numbers: the number that each name was last given; a new one is put there.
+    """
     if name not in taken and name != like:
         return name
-    number = 2
+    number = numbers.get(name, 1) + 1
     while f"{name}-{number}" in taken:
         number += 1
+    numbers[name] = number
     return f"{name}-{number}"
 
 
-def _inherit(
-    draft: Draft, by_name: Mapping[str, Draft], findings: Findings, complete: bool
-) -> Draft | None:
-    """Fill a draft up from the models in its chain of `like`; None when that fails."""
-    full, seen = draft.copy(), [id(draft)]
-    here = draft
-    while (like := here.fields.get("like")) is not None:
-        place = (*here.home, "like")
+class _Family:
+    """Fills models up from the ones in their chains of `like`, each of them once."""
+
+    def __init__(self, by_name: Mapping[str, Draft], findings: Findings, complete: bool) -> None:
+        """Take all models by name; ``complete``: whether these are all that the job has."""
+        self._by_name, self._findings, self._complete = by_name, findings, complete
+        self._names = sorted(by_name)
+        self._full: dict[int, Draft | None] = {}
+
+    def inherit(self, draft: Draft) -> Draft | None:
+        """Return a model with all that it takes from others; None when that fails."""
+        chain = [draft]
+        open_ = {id(draft)}
+        while id(chain[-1]) not in self._full:
+            parent = self._parent(chain[-1])
+            if parent is None:
+                break
+            if id(parent) in open_:
+                like, place = chain[-1].fields["like"], (*chain[-1].home, "like")
+                self._findings.add(place, f"{like!r} is derived from itself")
+                self._full |= dict.fromkeys(open_)
+                break
+            open_.add(id(parent))
+            chain.append(parent)
+        while chain:
+            here = chain.pop()
+            if id(here) not in self._full:
+                self._full[id(here)] = self._filled(here)
+        return self._full[id(draft)]
+
+    def _parent(self, draft: Draft) -> Draft | None:
+        like = draft.fields.get("like")
+        return self._by_name.get(like) if isinstance(like, str) else None
+
+    def _filled(self, draft: Draft) -> Draft | None:
+        """Return a model with what its own `like` gives it, which is full already."""
+        like, place = draft.fields.get("like"), (*draft.home, "like")
+        full = draft.copy()
+        full.fields.pop("like", None)
+        if like is None:
+            return full
         if not isinstance(like, str):
-            findings.add(place, f"expected the name of another model, got {shown(like)}")
+            self._findings.add(place, f"expected the name of another model, got {shown(like)}")
             return None
-        if like not in by_name:
-            if complete:
-                findings.add(place, suggest(like, sorted(by_name), "model"))
+        if like not in self._by_name:
+            if self._complete:
+                self._findings.add(place, suggest(like, self._names, "model"))
             return None
-        here = by_name[like]
-        if id(here) in seen:
-            findings.add(place, f"{like!r} is derived from itself")
+        parent = self._full[id(self._by_name[like])]
+        if parent is None:
             return None
-        seen.append(id(here))
-        for key, value in here.fields.items():
+        for key, value in parent.fields.items():
             if key not in NOT_INHERITED and key not in full.fields:
-                full.put(key, value, here.locate((key,)))
-                inner = {k: v for k, v in here.origins.items() if k[0] == key}
-                full.origins |= inner
-    full.fields.pop("like", None)
-    return full
+                full.put(key, value, parent.locate((key,)))
+                full.origins |= {k: v for k, v in parent.origins.items() if k[0] == key}
+        return full

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from actors.launch import units_of_complete
+from actors.launch import read_plan, units_of_complete
 from jobs.doubts import doubts, print_warning
 from jobs.figures import Figures
 from jobs.folders import check_run
@@ -150,4 +150,4 @@ def _unfinished(run: str) -> str | None:
 
 def _plan(run: str) -> Plan:
     check_run(run)
-    return Plan.model_validate_json(RunFolder(run).read("plan.json"))
+    return read_plan(run)

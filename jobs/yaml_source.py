@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from pipeline.files import obstacle
 from pipeline.problems import BadInput, Problem
 
 Where: TypeAlias = tuple[str | int, ...]
@@ -17,8 +18,12 @@ Where: TypeAlias = tuple[str | int, ...]
 
 LARGEST_FILE = 1 << 20
 """Bytes; a job is written by a person."""
-LARGEST_JOB = 200_000
-"""Values after all aliases are written out: aliases of aliases grow without bound."""
+LARGEST_JOB = 20_000
+"""Values, also after all aliases are written out: aliases of aliases grow without bound."""
+DEEPEST = 50
+"""Mappings and lists inside each other."""
+LONGEST_TEXT = 4096
+"""Letters of one value; an alias can repeat it in many places, and messages repeat it again."""
 
 _TAG = "tag:yaml.org,2002:"
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -77,6 +82,8 @@ def read(path: Path) -> Document:
         BadInput: with the line and column of what cannot be read, or of every duplicate key.
     """
     name = str(path)
+    if what := obstacle(path):
+        raise BadInput(Problem(name, f"cannot read the job file: {what}"))
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -98,7 +105,7 @@ def parse(text: str, name: str) -> Document:
         BadInput: as `read`.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
         if node is None:
             raise BadInput(Problem(name, "the file is empty; expected `key: value` lines"))
         builder = _Builder(name)
@@ -110,7 +117,9 @@ def parse(text: str, name: str) -> Document:
         raise BadInput(
             Problem(f"{name}:{line}", f"character {error.character!r} is not allowed in YAML")
         ) from None
-    except RecursionError:
+    except _Unlike as error:
+        raise BadInput(Problem(name, str(error))) from None
+    except RecursionError:  # mappings that merge mappings that merge ...
         raise BadInput(Problem(name, "nested too deeply to be a job file")) from None
     if builder.problems:
         raise BadInput(builder.problems)
@@ -141,6 +150,34 @@ def _syntax(error: yaml.MarkedYAMLError, name: str) -> Problem:
     return Problem(where, what)
 
 
+class _Unlike(Exception):
+    """The message says why no job file can be like this."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads nodes up to the number and depth that a job can have."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._count = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._count += 1
+        _refuse_more(self._count)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise _Unlike("nested too deeply to be a job file")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _refuse_more(count: int) -> None:
+    if count > LARGEST_JOB:
+        raise _Unlike(f"more than {LARGEST_JOB:,} values: not a job file")
+
+
 class _Builder:
     """Turns YAML nodes into plain data, noting lines and collecting problems."""
 
@@ -153,8 +190,9 @@ class _Builder:
 
     def build(self, node: yaml.Node, where: Where) -> Any:
         self._count += 1
-        if self._count > LARGEST_JOB:
-            raise BadInput(Problem(self._name, f"more than {LARGEST_JOB:,} values"))
+        _refuse_more(self._count)
+        if len(where) > DEEPEST:
+            raise _Unlike("nested too deeply to be a job file")
         self.lines.setdefault(where, node.start_mark.line + 1)
         if id(node) in self._open:
             self._complain(node, where, "an alias refers to what contains it")
@@ -174,8 +212,16 @@ class _Builder:
             self._open.remove(id(node))
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
-        self._tag(node, where, "map")
         found: dict[str, Any] = {}
+        self._fill(found, node, where)
+        return found
+
+    def _fill(self, found: dict[str, Any], node: yaml.MappingNode, where: Where) -> None:
+        """Build the entries of a mapping, and then of those that it merges, where not there yet.
+
+        The keys already there win, and so do their lines.
+        """
+        self._tag(node, where, "map")
         first: dict[str, int] = {}
         merges: list[yaml.Node] = []
         for key_node, value_node in node.value:
@@ -186,31 +232,39 @@ class _Builder:
             key = key_node.value
             if key == "<<" and key_node.style is None:
                 merges.append(value_node)
+            elif what := _no_text(key):
+                self._complain(key_node, where, what)
             elif key in first:
                 self._complain(
                     key_node, (*where, key), f"given twice; the first is in line {first[key]}"
                 )
             else:
                 first[key] = line
-                self.lines[(*where, key)] = line
-                found[key] = self.build(value_node, (*where, key))
+                if key not in found:
+                    self.lines[(*where, key)] = line
+                    found[key] = self.build(value_node, (*where, key))
         for merge in merges:
             self._merge(merge, where, found)
-        return found
 
     def _merge(self, node: yaml.Node, where: Where, found: dict[str, Any]) -> None:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for source in sources:
+            self._count += 1
+            _refuse_more(self._count)
             if not isinstance(source, yaml.MappingNode):
                 self._complain(source, where, "`<<` merges mappings only")
-                continue
-            # The keys already there win, and so do their lines.
-            kept = dict(self.lines)
-            found |= {**self.build(source, where), **found}
-            self.lines |= kept
+            elif id(source) in self._open:
+                self._complain(source, where, "an alias refers to what contains it")
+            else:
+                self._open.add(id(source))
+                self._fill(found, source, where)
+                self._open.remove(id(source))
 
     def _scalar(self, node: yaml.ScalarNode, where: Where) -> Any:
         text: str = node.value
+        if what := _no_text(text):
+            self._complain(node, where, what)
+            return None
         tag = node.tag.removeprefix(_TAG)
         if node.style is not None:
             self._tag(node, where, "str")
@@ -237,6 +291,15 @@ class _Builder:
     def _complain(self, node: yaml.Node, where: Where, what: str) -> None:
         place = f"{self._name}:{node.start_mark.line + 1}"
         self.problems.append(Problem(f"{place}: {dotted(where)}" if where else place, what))
+
+
+def _no_text(text: str) -> str | None:
+    """Return why a key or value is none that any file, name or number could have."""
+    if len(text) > LONGEST_TEXT:
+        return f"{len(text):,} letters; at most {LONGEST_TEXT:,} are allowed"
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        return f"{text!r:.60} holds a character that is no text"
+    return None
 
 
 _PLAIN = {"str", "int", "float", "bool", "null", "timestamp", "merge", "value"}

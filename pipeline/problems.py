@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.files import escaped
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -20,7 +22,8 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" if self.where else self.what
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return escaped(text)  # it may name a file whose name is no text
 
 
 class BadInput(ValueError):
@@ -36,10 +39,19 @@ class BadInput(ValueError):
         return type(self), (self.problems,)
 
 
+_COMPARED = 500
+"""Known words that an unknown one is compared with."""
+_LISTED = 100
+
+
 def suggest(word: str, known: Sequence[str], noun: str) -> str:
-    """Return "unknown <noun> 'word'; did you mean 'x'? known: ..." for an error message."""
-    folded = {name.lower(): name for name in known}
+    """Return "unknown <noun> 'word'; did you mean 'x'? known: ..." for an error message.
+
+    Of hundreds of known words only the first are compared and listed.
+    """
+    folded = {name.lower(): name for name in known[:_COMPARED]}
     close = difflib.get_close_matches(word.lower(), list(folded), n=2, cutoff=0.5)
     near = [folded[name] for name in close]
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
-    return f"unknown {noun} {word!r}{hint} known: {', '.join(known)}"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"unknown {noun} {word!r}{hint} known: {', '.join(known[:_LISTED])}{more}"

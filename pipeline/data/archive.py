@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -15,13 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.data.findings import Found
+from pipeline.files import obstacle
 from pipeline.problems import BadInput, Problem
 
 # What numpy and zipfile raise on damaged files; RuntimeError where a member is encrypted.
 _BROKEN = (
     *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, TypeError),
+    *(lzma.LZMAError, struct.error, OverflowError),
 )
+UNFOLD_LIMIT = 250
+"""How many times its own size an archive may unfold to; drawn pictures compress a hundredfold."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,18 @@ def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
         field: the job's field that names it, such as ``data.path``.
         found: takes the problem when there is no such file or it is no .npz archive.
     """
-    if not path.is_file():
-        found.add(field, f"no such file: {path}")
+    if what := obstacle(path):
+        found.add(field, f"{what}: {path}" if what == "no such file" else f"{path} {what}")
         return None
     result = {}
     try:
         with zipfile.ZipFile(path) as archive:
+            unfolded = sum(member.file_size for member in archive.infolist())
+            if unfolded > (most := UNFOLD_LIMIT * path.stat().st_size):
+                raise ValueError(
+                    f"it unfolds to {unfolded:,} bytes, more than {UNFOLD_LIMIT} times its size "
+                    f"({most:,}); if that is meant, save it without compression (numpy.savez)"
+                )
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
@@ -55,6 +67,11 @@ def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
                         raise ValueError(
                             f"the header of {member} promises {promised:,} bytes of values, "
                             f"the archive has {room:,}"
+                        )
+                    if header.shape and header.shape[0] > path.stat().st_size:
+                        raise ValueError(
+                            f"{member} has {header.shape[0]:,} entries, more than the file has "
+                            "bytes"
                         )
                     result[member.removesuffix(".npy")] = header
     except _BROKEN as error:
@@ -69,6 +86,8 @@ def _header(file: Any) -> Header:
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     else:
         shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"the impossible shape {shape}")
     return Header(tuple(shape), np.dtype(dtype))
 
 

@@ -245,7 +245,7 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
         for problem in error.problems:
             found.add(problem.where, problem.what)
         return None
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter: `~name` of nobody
         found.add("data", f"cannot be read: {error}")
         return None
     if listing is None or not len(listing):

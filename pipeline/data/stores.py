@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +13,10 @@ from typing import Any, Protocol
 from torchvision.datasets import CIFAR10
 
 from pipeline.data.archive import archived_size, array
-from pipeline.data.decoding import Fit, Pixels, decode, size_of
+from pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
+from pipeline.files import escaped
+
+_ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 
 
 class ImageStore(Protocol):
@@ -89,6 +93,10 @@ class FileImages:
     fit: Fit = field(default_factory=Fit)
     may_fail: bool = True
 
+    def __post_init__(self) -> None:
+        # A name is printed, hashed and stored: bytes that are not UTF-8 are escaped in it.
+        object.__setattr__(self, "names", tuple(map(escaped, self.names)))
+
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width after the fit; None where none is wanted and no first image was read."""
@@ -96,7 +104,10 @@ class FileImages:
 
     def read(self, position: int) -> Pixels:
         """Decode a file."""
-        return decode(self.root / self.names[position], self.fit)
+        path = self.root / self.names[position]
+        if _ESCAPE.search(self.names[position]) and not path.exists():
+            raise Undecodable("its name, escaped here, is not UTF-8: rename the file")
+        return decode(path, self.fit)
 
     def fingerprint(self, positions: Sequence[int]) -> str:
         """Return a hash of the files' contents and of the fit."""
@@ -159,7 +170,7 @@ def one_size(root: Path, names: Iterable[str], size: tuple[int, int] | None) -> 
     for name in names:
         first = size_of(root / name)
         if first is not None:
-            return Fit(expect=(first, name))
+            return Fit(expect=(first, escaped(name)))
     return Fit()
 
 

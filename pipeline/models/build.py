@@ -17,6 +17,9 @@ from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
+_NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}
+"""Fields of a spec that its source makes the network from."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -88,7 +91,12 @@ def build(
     return fold_batch_norm(model).model if fold else model
 
 
-def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem]:
+def check(
+    spec: ModelSpec,
+    root: Path,
+    task: Task | None = None,
+    networks: dict[str, list[Problem]] | None = None,
+) -> list[Problem]:
     """Return everything wrong with a spec, without running any model.
 
     Checkpoints are compared with the network by name and shape; `import:` modules are imported.
@@ -98,6 +106,8 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
         spec: which model.
         root: folder that relative paths start from.
         task: what the job does, if the model has to fit one.
+        networks: what was found wrong with the networks of other specs, which need not be looked
+            at again; this one's is put there.
 
     Returns:
         Problems whose ``where`` is the field of the spec.
@@ -111,8 +121,15 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
         found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
     if spec.architecture is not None and not spec.source.startswith("file:"):
         found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
-    wrong = source.problems(rest, spec, root)
-    if wrong:
+    for field in ("key", "unfold_limit"):
+        if getattr(spec, field) is not None and not spec.source.startswith("file:"):
+            what = f"only a file: source takes one, not {spec.source!r}"
+            found.append(Problem(field, what))
+    networks = {} if networks is None else networks
+    network = network_key(spec)
+    if network not in networks:
+        networks[network] = source.problems(rest, spec, root)
+    if wrong := networks[network]:
         return [*found, *wrong]
     convention = source.convention(rest, spec, root)
     native = convention.task
@@ -129,6 +146,11 @@ def check(spec: ModelSpec, root: Path, task: Task | None = None) -> list[Problem
     if spec.mirror and does is Task.CLASSIFICATION:
         found.append(Problem("mirror", "only embeddings of a verification model can be added"))
     return found
+
+
+def network_key(spec: ModelSpec) -> str:
+    """Return what two specs of one network share, however they prepare its input."""
+    return spec.model_dump_json(include=_NETWORK)
 
 
 def describe(spec: ModelSpec, root: Path) -> Description:

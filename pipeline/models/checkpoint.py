@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +11,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.models.file_format import Shapes, identify, read_header, refuse
-from pipeline.models.matching import compare, explain
+from pipeline.models.file_format import Entries, identify, read_header, refuse, shown
+from pipeline.models.matching import fitting, without_prefix
+from pipeline.models.nesting import chosen, listing, state_dicts
+from pipeline.models.torch_file import UNFOLD_LIMIT, read_torch
 
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+Shapes = dict[str, tuple[int, ...]]
+"""Name of each entry of a state dict to its shape."""
+
 _PREFIX = "module."
 _DIGITS = 16
+_SHOWN = 4
 
 
 def inspect_checkpoint(path: Path) -> Shapes:
@@ -29,56 +32,98 @@ def inspect_checkpoint(path: Path) -> Shapes:
     Raises:
         BadInput: as `read_checkpoint`.
     """
-    if identify(path) == "safetensors":
-        shapes = read_header(path)
-        return {_bare(name, shapes): shape for name, shape in shapes.items()}
-    return {name: tuple(value.shape) for name, value in _unpickle(path, "meta").items()}
+    return {name: tuple(value.shape) for name, value in _only(path, open_checkpoint(path)).items()}
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return a checkpoint's state dict, on the CPU.
+def read_checkpoint(path: Path) -> Entries:
+    """Return a checkpoint's only state dict, on the CPU.
 
     A ``module.`` before every name is removed, and a state dict inside ``{"state_dict": ...}`` or
-    ``{"model": ...}`` is taken out.
+    any other nesting is taken out.
 
     Args:
         path: a safetensors file, or a PyTorch file; told apart by content.
 
     Raises:
-        BadInput: when the file is absent, not a checkpoint, damaged, or needs code to be run.
+        BadInput: when the file is absent, not a checkpoint, damaged, or needs code to be run; when
+            it holds several state dicts.
     """
-    if identify(path) == "safetensors":
-        read_header(path)
-        try:
-            state = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise refuse(path, f"damaged safetensors file: {error}; fetch it again") from None
-        return {_bare(name, state): value for name, value in state.items()}
-    return _unpickle(path, "cpu")
+    return _only(path, open_checkpoint(path, device="cpu"))
+
+
+def open_checkpoint(
+    path: Path, key: str | None = None, *, device: str = "meta", unfold_limit: int = UNFOLD_LIMIT
+) -> dict[str, Entries]:
+    """Return the state dicts of a checkpoint by the ways that lead to them.
+
+    Args:
+        path: a safetensors file, or a PyTorch file; told apart by content.
+        key: which of them is wanted; see `pipeline.models.nesting.chosen`.
+        device: ``cpu``, or ``meta`` to read names, shapes and types only.
+        unfold_limit: how many times the file's own size its content may take in memory.
+
+    Raises:
+        BadInput: when the file is absent, not a checkpoint, damaged, or needs code to be run; when
+            no state dict is in it, or none under the key.
+    """
+    if identify(path) == "pickle":
+        found = state_dicts(path, read_torch(path, device, unfold_limit))
+    else:
+        found = {"": read_header(path) if device == "meta" else _values(path)}
+    for state in found.values():
+        if device != "meta" and (empty := [name for name, v in state.items() if v.is_meta]):
+            raise refuse(path, f"'{shown(empty[0])}' was saved without its values")
+    return chosen(path, found, key)
 
 
 def load_checkpoint(
-    path: Path, network: nn.Module, architecture: str, *, ignore: tuple[str, ...] = ()
+    path: Path,
+    network: nn.Module,
+    architecture: str,
+    *,
+    key: str | None = None,
+    ignore: tuple[str, ...] = (),
+    unfold_limit: int = UNFOLD_LIMIT,
 ) -> None:
-    """Load a checkpoint into a network, strictly: every name and every shape must agree.
+    """Load a checkpoint into a network, strictly: all names, shapes and kinds of number must agree.
+
+    Of several state dicts in the file the one that fits is taken. Prefixes that all names have in
+    common are taken off where the network has none.
 
     Args:
         path: the checkpoint.
         network: changed in place; keeps its own floating point type and device.
         architecture: the network's name, for the error message.
+        key: which state dict, when several fit.
         ignore: prefixes of entries of the checkpoint that are left out on purpose.
+        unfold_limit: how many times the file's own size its content may take in memory.
 
     Raises:
-        BadInput: as `read_checkpoint`, and when names or shapes differ.
+        BadInput: as `open_checkpoint`, when none or several of the state dicts fit, and when a
+            value is not finite.
     """
-    state = {
-        name: value for name, value in read_checkpoint(path).items() if not name.startswith(ignore)
-    }
-    shapes = {name: tuple(value.shape) for name, value in state.items()}
-    if mismatch := compare(shapes, network):
-        raise refuse(path, explain(shapes, mismatch, architecture))
-    # compare() has been strict; only num_batches_tracked can be missing or extra here.
+    found = open_checkpoint(path, key, device="cpu", unfold_limit=unfold_limit)
+    state = _fitting(path, found, network, architecture, ignore)
+    _refuse_not_finite(path, state)
+    # The comparison has been strict; only num_batches_tracked can be missing or extra here.
     network.load_state_dict(state, strict=False)
+
+
+def check_checkpoint(
+    path: Path,
+    network: nn.Module,
+    architecture: str,
+    *,
+    key: str | None = None,
+    unfold_limit: int = UNFOLD_LIMIT,
+) -> None:
+    """Raise what `load_checkpoint` would, of a network that may be on the meta device.
+
+    Names and shapes first: the values of what does not fit are not read.
+    """
+    _fitting(path, open_checkpoint(path, key, unfold_limit=unfold_limit), network, architecture)
+    found = open_checkpoint(path, key, device="cpu", unfold_limit=unfold_limit)
+    _refuse_not_finite(path, _fitting(path, found, network, architecture))
 
 
 def weights_fingerprint(network: nn.Module) -> str:
@@ -110,39 +155,59 @@ def fingerprint(weights: str, *around: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
-def _unpickle(path: Path, device: str) -> dict[str, Tensor]:
+def _values(path: Path) -> Entries:
+    read_header(path)
     try:
-        # An open file, not a path: torch goes by a path's name, here the content decides.
-        with path.open("rb") as file:
-            content = torch.load(file, map_location=device, weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        culprit = f" ({found.group(1)})" if found else ""
+        return dict(load_file(path))
+    except (SafetensorError, OSError) as error:
+        raise refuse(path, f"damaged safetensors file: {error}; fetch it again") from None
+
+
+def _only(path: Path, found: Mapping[str, Entries]) -> Entries:
+    """Return the only state dict, without the prefix of DataParallel."""
+    if len(found) > 1:
+        raise refuse(path, f"{listing(found)}: choose one by `key`")
+    (state,) = found.values()
+    bare = without_prefix(state) if all(name.startswith(_PREFIX) for name in state) else None
+    return state if bare is None else bare
+
+
+def _fitting(
+    path: Path,
+    found: Mapping[str, Entries],
+    network: nn.Module,
+    architecture: str,
+    ignore: tuple[str, ...] = (),
+) -> Entries:
+    """Return the one state dict that fits, without ignored entries and needless prefixes."""
+    kept = {
+        way: {name: value for name, value in state.items() if not name.startswith(ignore)}
+        for way, state in found.items()
+    }
+    try:
+        return fitting(kept, network, architecture).state
+    except ValueError as error:
+        raise refuse(path, str(error)) from None
+
+
+def _refuse_not_finite(path: Path, state: Entries) -> None:
+    wrong = {name: count for name, value in state.items() if (count := _not_finite(value))}
+    if wrong:
+        first = [
+            f"{shown(name)} ({count} of {state[name].numel()})"
+            for name, count in list(wrong.items())[:_SHOWN]
+        ]
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise refuse(
             path,
-            f"refused: this pickle holds more than tensors{culprit}, and loading such a file can "
-            "run any code on your machine; ask for the bare state dict, "
-            "torch.save(network.state_dict(), ...), or for a safetensors file",
-        ) from None
-    except Exception as error:  # a damaged pickle can fail in any way
-        reason = str(error).strip().split("\n")[0]
-        raise refuse(path, f"damaged or unsupported PyTorch checkpoint: {reason}") from None
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPERS if key in content), None)
-        if not isinstance(inner, Mapping):
-            break
-        content = inner
-    if not isinstance(content, Mapping):
-        raise refuse(path, f"expected a state dict, found {type(content).__name__}")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise refuse(
-                path,
-                f"expected a state dict of tensors, found {name!r} of type {type(value).__name__}",
-            )
-    return {_bare(name, content): value for name, value in content.items()}
+            f"weights that are not finite: {', '.join(first)}{more}; the training diverged, or the "
+            "file is damaged",
+        )
 
 
-def _bare(name: str, names: Mapping[str, object]) -> str:
-    """Return the name without the prefix of DataParallel, if every name has it."""
-    return name.removeprefix(_PREFIX) if all(n.startswith(_PREFIX) for n in names) else name
+def _not_finite(value: Tensor) -> int:
+    if not value.is_floating_point():
+        return 0
+    # Eight-bit floating point has no arithmetic of its own.
+    numbers = value.float() if value.itemsize == 1 else value
+    return value.numel() - int(torch.isfinite(numbers).sum())

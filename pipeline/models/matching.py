@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.file_format import Shapes
+from pipeline.models.file_format import Entries, shown
+from pipeline.models.nesting import listing
 
 _SHOWN = 4
 _COUNTER = "num_batches_tracked"
+_PREFIXES = 8
+"""Prefixes that are taken off one after the other."""
+_NEAR = 10
+"""An architecture nearly fits when less than one entry in this many differs."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,15 @@ class Mismatch:
     Attributes:
         missing: entries of the network that the checkpoint lacks.
         unexpected: entries of the checkpoint that the network lacks.
-        misshaped: entries of both, with the network's shape and the checkpoint's.
+        misshaped: entries of both with another shape, and both shapes.
+        mistyped: entries that are real numbers in the network and integers, truth values or
+            complex in the checkpoint, or the reverse, and both types.
     """
 
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    misshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    misshaped: tuple[str, ...]
+    mistyped: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return self.total > 0
@@ -35,37 +44,82 @@ class Mismatch:
     @property
     def total(self) -> int:
         """Number of entries that differ."""
-        return len(self.missing) + len(self.unexpected) + len(self.misshaped)
+        return sum(map(len, (self.missing, self.unexpected, self.misshaped, self.mistyped)))
 
     def __str__(self) -> str:
-        shapes = tuple(
-            f"{name} (network {list(wanted)}, checkpoint {list(found)})"
-            for name, wanted, found in self.misshaped
+        parts = {
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "misshaped": self.misshaped,
+            "of another type": self.mistyped,
+        }
+        return "; ".join(
+            f"{len(names)} {what}: {_first(names)}" for what, names in parts.items() if names
         )
-        parts = (("missing", self.missing), ("unexpected", self.unexpected), ("misshaped", shapes))
-        return "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in parts if names)
 
 
-def compare(shapes: Shapes, network: nn.Module) -> Mismatch:
-    """Compare a checkpoint with a network, which may be on the meta device.
+@dataclass(frozen=True)
+class Fit:
+    """A state dict of a checkpoint, as near to a network as it can be brought.
+
+    Attributes:
+        state: its entries, without the prefix that all of their names have in common where that
+            makes them fit better.
+        mismatch: what still differs.
+    """
+
+    state: Entries
+    mismatch: Mismatch
+
+
+def compare(state: Entries, network: nn.Module) -> Mismatch:
+    """Compare a checkpoint with a network; both may be on the meta device.
 
     Batch norm's ``num_batches_tracked`` counters may be missing or extra: nothing here reads them.
     """
-    found = {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
-    wanted = {
-        name: tuple(value.shape)
-        for name, value in network.state_dict().items()
-        if not name.endswith(_COUNTER)
-    }
-    return Mismatch(
-        missing=tuple(name for name in wanted if name not in found),
-        unexpected=tuple(name for name in found if name not in wanted),
-        misshaped=tuple(
-            (name, shape, found[name])
-            for name, shape in wanted.items()
-            if name in found and found[name] != shape
-        ),
-    )
+    return _compare(state, network.state_dict())
+
+
+def fit(state: Entries, network: nn.Module) -> Fit:
+    """Compare a checkpoint with a network, taking off prefixes that all of its names have.
+
+    ``module.`` of DataParallel, ``_orig_mod.`` of a compiled network, ``backbone.`` of the person's
+    own module: they go, one by one, as long as that is needed and brings the two nearer.
+    """
+    wanted = network.state_dict()
+    best = Fit(state, _compare(state, wanted))
+    for _ in range(_PREFIXES):
+        shorter = without_prefix(state) if best.mismatch else None
+        if shorter is None:
+            break
+        state = shorter
+        mismatch = _compare(state, wanted)
+        if mismatch.total < best.mismatch.total:
+            best = Fit(state, mismatch)
+    return best
+
+
+def fitting(found: Mapping[str, Entries], network: nn.Module, architecture: str) -> Fit:
+    """Return the one state dict of a checkpoint that a network takes.
+
+    Args:
+        found: the checkpoint's state dicts by the ways that lead to them.
+        network: what they are compared with.
+        architecture: the network's name, for the error message.
+
+    Raises:
+        ValueError: when none fits, with what differs, or when several do.
+    """
+    fits = {way: fit(state, network) for way, state in found.items()}
+    sound = [way for way, made in fits.items() if not made.mismatch]
+    if len(sound) == 1:
+        return fits[sound[0]]
+    if sound:
+        choices = listing({way: found[way] for way in sound})
+        raise ValueError(f"{choices}, which all fit {architecture}: choose one by `key`")
+    way = min(fits, key=lambda way: fits[way].mismatch.total)
+    others = f"; {listing(found)}, of which '{shown(way)}' is the nearest" if len(fits) > 1 else ""
+    raise ValueError(explain(fits[way], architecture) + others)
 
 
 def on_meta(constructor: Callable[[], nn.Module]) -> nn.Module:
@@ -74,35 +128,83 @@ def on_meta(constructor: Callable[[], nn.Module]) -> nn.Module:
         return constructor()
 
 
-def better_architecture(shapes: Shapes, fewer_than: int | None = None) -> str | None:
-    """Return the known architecture that a checkpoint matches best, with what it matches.
+def better_architecture(state: Entries, fewer_than: int | None = None) -> str | None:
+    """Return the known architecture that a checkpoint fits, or nearly fits.
 
     Args:
-        shapes: the checkpoint's entries.
+        state: the checkpoint's entries.
         fewer_than: differences of the architecture in question; the checkpoint's size by default.
 
     Returns:
-        A clause such as "it matches architecture 'cifar-resnet-32' exactly", or None when no known
-        architecture has fewer differences.
+        A clause such as "it fits architecture 'cifar-resnet-32' exactly", or None when every known
+        architecture differs in a tenth of the entries, or in as many as the one in question.
     """
-    best, least = None, len(shapes) if fewer_than is None else fewer_than
-    for name, architecture in ARCHITECTURES.items():
-        total = compare(shapes, on_meta(architecture.constructor)).total
+    best, least = None, min(len(state) / _NEAR, len(state) if fewer_than is None else fewer_than)
+    for name in ARCHITECTURES:
+        total = fit(state, _known(name)).mismatch.total
         if total < least:
             best, least = name, total
     if best is None:
         return None
-    how = "exactly" if least == 0 else f"better, with {least} differences"
-    return f"it matches architecture {best!r} {how}"
+    how = "matches" if least == 0 else "nearly matches"
+    rest = "exactly" if least == 0 else f"({least} of {len(state)} entries differ)"
+    return f"it {how} architecture {best!r} {rest}"
 
 
-def explain(shapes: Shapes, mismatch: Mismatch, architecture: str) -> str:
+def explain(made: Fit, architecture: str) -> str:
     """Return the message about a checkpoint that does not fit an architecture."""
-    better = better_architecture(shapes, mismatch.total)
+    better = better_architecture(made.state, made.mismatch.total)
     hint = f"; {better}" if better else ""
-    return f"the checkpoint does not fit {architecture}: {mismatch}{hint}"
+    return f"the checkpoint does not fit {architecture}: {made.mismatch}{hint}"
+
+
+def without_prefix(state: Entries) -> Entries | None:
+    """Return a state dict without the first part of its names, if that is the same in all."""
+    firsts = {name.partition(".")[0] for name in state}
+    if len(firsts) != 1 or not all("." in name for name in state):
+        return None
+    return {name.partition(".")[2]: value for name, value in state.items()}
+
+
+@lru_cache(maxsize=len(ARCHITECTURES))
+def _known(name: str) -> nn.Module:
+    return on_meta(ARCHITECTURES[name].constructor)
+
+
+def _compare(state: Entries, network: Mapping[str, Tensor]) -> Mismatch:
+    found = {name: value for name, value in state.items() if not name.endswith(_COUNTER)}
+    wanted = {name: value for name, value in network.items() if not name.endswith(_COUNTER)}
+    both = {name: (value, found[name]) for name, value in wanted.items() if name in found}
+    return Mismatch(
+        missing=tuple(name for name in wanted if name not in found),
+        unexpected=tuple(name for name in found if name not in wanted),
+        misshaped=tuple(
+            f"{name} (network {list(ours.shape)}, checkpoint {_short(list(theirs.shape))})"
+            for name, (ours, theirs) in both.items()
+            if ours.shape != theirs.shape
+        ),
+        mistyped=tuple(
+            f"{name} (network {_kind(ours)}, checkpoint {_kind(theirs)})"
+            for name, (ours, theirs) in both.items()
+            if ours.shape == theirs.shape and _family(ours) != _family(theirs)
+        ),
+    )
+
+
+def _family(value: Tensor) -> str:
+    if value.is_floating_point():
+        return "real"
+    return "complex" if value.is_complex() else "integer" if value.dtype != torch.bool else "bool"
+
+
+def _kind(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _short(shape: list[int]) -> str:
+    return str(shape) if len(shape) <= 8 else f"[{', '.join(map(str, shape[:8]))}, ...]"
 
 
 def _first(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(map(shown, names[:_SHOWN])) + more

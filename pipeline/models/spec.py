@@ -10,6 +10,10 @@ from pipeline.batch import Task
 from pipeline.spec import Probability, Quantity, Spec
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Defence(Spec):
     """An input transform in front of a target (RGEA paper, section on transform defences)."""
 
@@ -39,6 +43,12 @@ class ModelSpec(Spec):
     """`import:` sources: what the model does; the job's task by default. Other sources know it."""
     architecture: str | None = None
     """Named architecture of a `file:` source (see `gauntlet models`)."""
+    key: str | None = Field(None, exclude_if=_is_none)
+    """`file:` sources: which state dict of a checkpoint that holds several, as its message lists
+    them: `ema`, or `nets.0`. Wrappers and prefixes are taken off without it."""
+    unfold_limit: int | None = Field(None, ge=1, exclude_if=_is_none)
+    """`file:` sources: how many times the file's own size a checkpoint may take in memory. More
+    than 4 (the default) is refused: that is no network, but a trap or an unusual compression."""
     input_size: tuple[int, int] | None = None
     """Height and width that the network wants; the source's own by default."""
     mean: tuple[Quantity, Quantity, Quantity] | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.results import records
 from pipeline.results.folder import RunFolder
 from pipeline.results.schema import TABLES
 
@@ -24,7 +24,7 @@ def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataF
         columns: those that are wanted; all of them by default.
 
     Raises:
-        ValueError: when there is no such table or no run at that place.
+        ValueError: when there is no such table, no run at that place, or a damaged file.
     """
     if table not in TABLES:
         raise ValueError(f"unknown table {table!r}; known: {', '.join(TABLES)}")
@@ -36,9 +36,12 @@ def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataF
 
 
 def manifest(run: str) -> dict[str, Any]:
-    """Return what a run recorded about its models, attacks, thresholds and software."""
-    content: dict[str, Any] = json.loads(RunFolder(run).read("manifest.json"))
-    return content
+    """Return what a run recorded about its models, attacks, thresholds and software.
+
+    Raises:
+        BadInput: when the file is missing or damaged.
+    """
+    return records.manifest(RunFolder(run))
 
 
 def decode_image(row: pd.Series) -> np.ndarray:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.files import obstacle
 from pipeline.problems import BadInput, Problem
 from pipeline.results.schema import TABLES
 
@@ -102,7 +103,13 @@ class RunFolder:
             raise
 
     def read(self, name: str) -> bytes:
-        """Return a file's content."""
+        """Return a file's content.
+
+        Raises:
+            OSError: when it cannot be read.
+        """
+        if self._local and (what := obstacle(Path(self._path(name)))):
+            raise OSError(what)
         with self._fs.open_input_stream(self._path(name)) as stream:
             return bytes(stream.read())
 
@@ -154,12 +161,15 @@ class RunFolder:
         return int(rows)
 
     def rows(self, table: str, unit: str, columns: Sequence[str]) -> pa.Table:
-        """Return what a unit wrote to a table; empty if it wrote nothing."""
+        """Return what a unit wrote to a table; empty if it wrote nothing.
+
+        Raises:
+            BadInput: when the file is damaged.
+        """
         name, schema = f"{table}/{unit}.parquet", TABLES[table]
         if not self.exists(name):
             return schema.empty_table().select(list(columns))
-        path = self._path(name)
-        return pq.read_table(path, filesystem=self._fs, schema=schema, columns=list(columns))
+        return self._part(self._path(name), table, list(columns))
 
     def finish(self, unit: str, entry: Mapping[str, Any]) -> None:
         """Record a unit as finished: from now on `resume` skips it."""
@@ -175,7 +185,11 @@ class RunFolder:
         }
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return a table, or some of its columns; empty if nothing was written to it."""
+        """Return a table, or some of its columns; empty if nothing was written to it.
+
+        Raises:
+            BadInput: when a file of it is damaged.
+        """
         names = list(columns) if columns is not None else TABLES[name].names
         selector = fs.FileSelector(self._path(name), allow_not_found=True)
         paths = sorted(
@@ -185,10 +199,24 @@ class RunFolder:
         )
         if not paths:
             return TABLES[name].empty_table().select(names)
-        return pa.concat_tables(
-            pq.read_table(path, filesystem=self._fs, schema=TABLES[name], columns=names)
-            for path in paths
-        )
+        return pa.concat_tables(self._part(path, name, names) for path in paths)
+
+    def _part(self, path: str, table: str, columns: list[str]) -> pa.Table:
+        """Return the rows of one file of a table."""
+        try:
+            if self._local and (what := obstacle(Path(path))):
+                raise OSError(what)
+            return pq.read_table(path, filesystem=self._fs, schema=TABLES[table], columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            unit = path.rpartition("/")[2].removesuffix(".parquet")
+            entry = f"ledger/{unit}.json"
+            both = f" and {entry} of the run" if self.exists(entry) else ""
+            reason = str(error).partition("\n")[0][:200]
+            what = (
+                f"damaged Parquet file ({reason}): delete it{both}, and "
+                f"`gauntlet resume {self.location}` makes its rows anew"
+            )
+            raise BadInput(Problem(path, what)) from None
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

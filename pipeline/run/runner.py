@@ -18,6 +18,7 @@ from pipeline.data.account import first_names
 from pipeline.data.described import described
 from pipeline.data.examples import Examples, PairList, open_examples
 from pipeline.problems import BadInput, Problem
+from pipeline.results import records
 from pipeline.results.folder import RunFolder
 from pipeline.results.schema import TABLES
 from pipeline.run.engine import Engine
@@ -178,7 +179,7 @@ class Runner:
                 failed.write(self._folder, "select")
                 self._progress.note(_set_aside("examples", list(found.dropped)))
             self._folder.write("selection.json", json.dumps(found.ids).encode())
-        chosen = self._examples.select(json.loads(self._folder.read("selection.json")))
+        chosen = self._examples.select(records.selection(self._folder))
         if not len(chosen):
             where = "select.correct" if self._plan.select.correct else "data"
             raise BadInput(Problem(where, "no example is left to attack"))
@@ -286,10 +287,10 @@ class Runner:
         """Return the manifest so far, refusing to go on with other models than before."""
         cards = {key: vars(card) for key, card in self._engine.cards.items()}
         if self._folder.exists("manifest.json"):
-            record: dict[str, Any] = json.loads(self._folder.read("manifest.json"))
+            record = records.manifest(self._folder)
             changed = [
                 key
-                for key, card in record["models"].items()
+                for key, card in record.get("models", {}).items()
                 if cards.get(key, {}).get("fingerprint") != card["fingerprint"]
             ]
             if changed:

@@ -8,6 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from pipeline.files import obstacle
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    pairs: int
+    threshold: FiniteFloat
+    accuracy: FiniteFloat
+
 
 def folder() -> Path:
     """Return the cache's folder: `GAUNTLET_CACHE`, or `gauntlet` in the user's cache."""
@@ -19,11 +31,13 @@ def folder() -> Path:
 
 def load(key: str) -> dict[str, Any] | None:
     """Return what was found under a key, or None; an unreadable entry is found anew."""
+    path = folder() / f"{key}.json"
     try:
-        entry = json.loads((folder() / f"{key}.json").read_text())
+        if obstacle(path):
+            return None
+        return _Entry.model_validate_json(path.read_bytes()).model_dump()
     except (OSError, ValueError):
         return None
-    return entry if isinstance(entry, dict) and "threshold" in entry else None
 
 
 def save(key: str, entry: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pipeline.files import obstacle
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Spec
@@ -167,9 +168,11 @@ def about_head(path: Path) -> dict[str, Any]:
         BadInput: when it is not such a file.
     """
     try:
+        if what := obstacle(path):
+            raise OSError(what)
         with safe_open(path, "pt") as file:
             return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from None
 
 
@@ -190,12 +193,12 @@ def read_head(path: Path, device: torch.device, dtype: torch.dtype) -> Head:
         tensors = load_file(path)
         return Head(
             **{name: tensors[name].to(device, dtype) for name in _TENSORS},
-            shape=tuple(about["shape"]),
-            pool=about["pool"],
-            auc=about["auc"],
+            shape=tuple(int(side) for side in about["shape"]),
+            pool=int(about["pool"]),
+            auc=float(about["auc"]),
             trained_on=tensors["trained_on"],
         )
-    except (SafetensorError, OSError, KeyError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from None
 
 

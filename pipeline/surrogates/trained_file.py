@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.files import obstacle
 from pipeline.models.adapter import Model
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Spec
@@ -102,8 +103,10 @@ def about_trained(path: Path) -> dict[str, Any]:
         BadInput: when it is no safetensors file with such metadata.
     """
     try:
+        if what := obstacle(path):
+            raise OSError(what)
         with safe_open(path, "pt") as file:
             return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         what = f"not a readable file of a trained surrogate: {error}"
         raise BadInput(Problem(str(path), what)) from None

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from pipeline.attacks.part import register
 from pipeline.attacks.query import Surgery
 from pipeline.attacks.surgery.activations import Kink, census, kinks
+from pipeline.files import obstacle
 from pipeline.models.graph.editing import belongs_with, follow
 from pipeline.models.graph.operations import nonlinear
 from pipeline.models.graph.residuals import Residual, residuals
@@ -21,6 +22,8 @@ from pipeline.models.graph.tracing import finish, trace
 from pipeline.spec import Quantity
 
 _STAGES = 4
+_LARGEST = 1 << 20
+"""Bytes of the file of a search."""
 _DEEP = 50
 """Residual sums from which on a network counts as ResNet-152."""
 
@@ -144,11 +147,15 @@ class IntrinsicAttack(Surgery):
 
 
 def _artefact(path: Path) -> dict[str, Any]:
+    if what := obstacle(path):
+        raise ValueError(f"search: {path} cannot be read: {what}")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise ValueError(f"search: {path} has {size:,} bytes: not what a search has written")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"search: {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"search: {path} is not JSON: {error}") from None
     if not isinstance(found, dict) or not {"beta", "lambdas"} <= set(found):
         raise ValueError(f"search: {path} must hold `beta` and `lambdas`")

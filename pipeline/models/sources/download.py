@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 import torch
 
+from pipeline.models.checkpoint import open_checkpoint
 from pipeline.models.file_format import identify
 from pipeline.problems import BadInput, Problem
 
@@ -128,9 +129,13 @@ def _cache_problems(source: str, url: str, cached: Path | None, place: Path) -> 
             return []
         return list(unavailable(source, url, place, "HF_HUB_OFFLINE is set").problems)
     try:
-        identify(cached)
+        if cached.suffix == ".npz":  # arrays of other frameworks, which timm reads itself
+            identify(cached)
+        else:
+            open_checkpoint(cached)
     except BadInput as error:
-        return [Problem("source", str(problem)) for problem in error.problems]
+        again = "; delete it, and it is downloaded again"
+        return [Problem("source", f"{problem}{again}") for problem in error.problems]
     return []
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
+from pipeline.files import expanded
 from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.checkpoint import inspect_checkpoint, load_checkpoint
-from pipeline.models.file_format import Shapes, provenance
-from pipeline.models.matching import better_architecture, compare, explain, on_meta
+from pipeline.models.checkpoint import check_checkpoint, load_checkpoint, open_checkpoint
+from pipeline.models.file_format import Entries, provenance
+from pipeline.models.matching import better_architecture, on_meta
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
@@ -25,32 +28,18 @@ class FileSource:
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, the architecture, or the two together."""
-        found: list[Problem] = []
-        shapes: Shapes | None = None
+        path, found = root / expanded(rest), list[Problem]()
+        if spec.architecture not in ARCHITECTURES:
+            found.append(Problem("architecture", _no_architecture(path, spec)))
+            return found + _wrong_with(lambda: _open(path, spec))
+        name, constructor = spec.architecture, ARCHITECTURES[spec.architecture].constructor
         try:
-            shapes = inspect_checkpoint(root / rest)
-        except BadInput as error:
-            found += [Problem("source", str(problem)) for problem in error.problems]
-        if spec.architecture is None:
-            better = better_architecture(shapes) if shapes is not None else None
-            hint = f"; {better}" if better else ""
-            known = ", ".join(ARCHITECTURES)
-            found.append(Problem("architecture", f"a file: source needs one{hint}; known: {known}"))
-        elif spec.architecture not in ARCHITECTURES:
-            what = suggest(spec.architecture, list(ARCHITECTURES), "architecture")
-            found.append(Problem("architecture", what))
-        else:
-            constructor = ARCHITECTURES[spec.architecture].constructor
-            try:
-                inspect.signature(constructor).bind(**spec.options)
-                network = on_meta(lambda: constructor(**spec.options))
-            except (TypeError, ValueError, RuntimeError) as error:
-                what = f"{spec.architecture} cannot be made with these options: {error}"
-                return [*found, Problem("options", what)]
-            if shapes is not None and (mismatch := compare(shapes, network)):
-                what = f"{root / rest}: {explain(shapes, mismatch, spec.architecture)}"
-                found.append(Problem("source", what))
-        return found
+            inspect.signature(constructor).bind(**spec.options)
+            network = on_meta(lambda: constructor(**spec.options))
+        except (TypeError, ValueError, RuntimeError) as error:
+            what = f"{name} cannot be made with these options: {error}"
+            return [Problem("options", what), *_wrong_with(lambda: _open(path, spec))]
+        return _wrong_with(lambda: check_checkpoint(path, network, name, **_reading(spec)))
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return the architecture's convention."""
@@ -64,7 +53,7 @@ class FileSource:
                 channels=architecture.channels,
                 resize=architecture.resize,
             ),
-            _adversarial(root / rest),
+            _adversarial(root / expanded(rest)),
             architecture.classes(**spec.options),
         )
 
@@ -72,7 +61,7 @@ class FileSource:
         """Return the architecture with the file's weights."""
         name = spec.architecture or ""
         network = ARCHITECTURES[name].constructor(**spec.options)
-        load_checkpoint(root / rest, network, name)
+        load_checkpoint(root / expanded(rest), network, name, **_reading(spec))
         return network
 
     def offers(self) -> list[Offer]:
@@ -83,6 +72,35 @@ class FileSource:
         ]
 
 
+def _reading(spec: ModelSpec) -> dict[str, Any]:
+    """Return how the spec wants its checkpoint read."""
+    limit = {} if spec.unfold_limit is None else {"unfold_limit": spec.unfold_limit}
+    return {"key": spec.key, **limit}
+
+
+def _open(path: Path, spec: ModelSpec) -> dict[str, Entries]:
+    return open_checkpoint(path, **_reading(spec))
+
+
+def _wrong_with(reading: Callable[[], object]) -> list[Problem]:
+    try:
+        reading()
+    except BadInput as error:
+        return [Problem("source", str(problem)) for problem in error.problems]
+    return []
+
+
+def _no_architecture(path: Path, spec: ModelSpec) -> str:
+    if spec.architecture is not None:
+        return suggest(spec.architecture, list(ARCHITECTURES), "architecture")
+    try:
+        known = (better_architecture(state) for state in _open(path, spec).values())
+        hint = next((f"; {better}" for better in known if better), "")
+    except BadInput:  # said of the source
+        hint = ""
+    return f"a file: source needs one{hint}; known: {', '.join(ARCHITECTURES)}"
+
+
 def _adversarial(path: Path) -> str | None:
     """Return how a file says that its weights were trained adversarially, if it does."""
     about = provenance(path)
@@ -90,5 +108,7 @@ def _adversarial(path: Path) -> str | None:
     if about.get("method") != _HARDENED or not isinstance(settings, dict):
         return None
     ball = {"linf": "l_inf", "l2": "l2"}.get(str(settings.get("norm")), "")
-    budget = float(settings.get("epsilon", 0))
+    budget = settings.get("epsilon")
+    if isinstance(budget, bool) or not isinstance(budget, int | float):
+        return f"PGD-AT, {ball}".rstrip(", ")
     return f"PGD-AT, {ball} " + (f"{budget * 255:.3g}/255" if ball == "l_inf" else f"{budget:.3g}")

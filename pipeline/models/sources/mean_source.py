@@ -45,14 +45,14 @@ class MeanSource:
             return [Problem("source", f"expected mean:logits, got 'mean:{rest}'")]
         if len(spec.members) < 2:
             return [Problem("members", "a mean needs at least two models")]
-        found = []
+        found, known = [], dict[str, list[Problem]]()
         for position, member in enumerate(spec.members):
             where = f"members[{position}]"
             if member.defence is not None:
                 found.append(Problem(f"{where}.defence", "a member of a mean takes no defence"))
             found += [
                 Problem(f"{where}.{problem.where}", problem.what)
-                for problem in check(member, root, Task.CLASSIFICATION)
+                for problem in check(member, root, Task.CLASSIFICATION, known)
             ]
         return found
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 from torch import nn
 
 from pipeline.batch import Task
-from pipeline.models.file_format import identify
+from pipeline.models.checkpoint import open_checkpoint
 from pipeline.models.matching import on_meta
 from pipeline.models.preprocessing import Preprocessing, Triple
 from pipeline.models.sources.download import fetch_url, url_problems
@@ -77,7 +77,7 @@ class TorchvisionSource:
         pretrained, _ = constructor_options(spec)
         weights = _weights(rest, spec) if pretrained else None
         if weights is not None:
-            identify(fetch_url(source, weights.url))
+            open_checkpoint(fetch_url(source, weights.url))
         try:
             with _safe_loading():
                 return _make(rest, weights, _arguments(rest, spec))
