@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -186,11 +187,16 @@ def _thumbnail(pixels: np.ndarray) -> Image.Image:
     return image
 
 
+@lru_cache(maxsize=4)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
 def _write(
     pen: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, width: int, size: int, ink: str
 ) -> None:
     """Write a line, cut to a width in pixels."""
-    font = ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    font = _font(size)
     if font.getlength(text) > width:
         while text and font.getlength(f"{text}…") > width:
             text = text[:-1]
