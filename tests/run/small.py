@@ -20,9 +20,13 @@ KEYS = ["example", "attack", "target", "step"]
 
 
 def network(name: str, **more: Any) -> dict[str, Any]:
-    source = "import:jobs.quickstart.networks:load"
-    return {"name": name, "source": source, "options": {"name": name},
-            "input_size": [32, 32], **more}  # fmt: skip
+    return {"name": name, "source": f"quickstart/{name}", **more}
+
+
+def own(name: str, factory: str) -> dict[str, Any]:
+    """A network of the quickstart that a test's own factory has changed."""
+    options = {"name": name}
+    return {"name": name, "source": f"import:{factory}", "options": options, "input_size": [32, 32]}
 
 
 def job(**changes: Any) -> dict[str, Any]:
