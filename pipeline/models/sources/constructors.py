@@ -17,7 +17,7 @@ from pipeline.problems import BadInput, Problem, suggest
 _ALWAYS_SAFE, _NEVER_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 _LOADERS = frozenset(
-    ("args", "cache", "cfg", "checkpoint", "config", "configs", "dir", "file", "fn", "hub",
+    ("args", "cache", "cfg", "cfgs", "checkpoint", "config", "configs", "dir", "file", "fn", "hub",
      "kwargs", "load", "path", "pretrained", "repo", "source", "state", "url", "weights")
 )  # fmt: skip
 """Words in the name of a parameter that says what to read, or holds what a job cannot write."""

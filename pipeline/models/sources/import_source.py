@@ -142,9 +142,11 @@ def _definition(factory: object) -> object:
             factory = factory.__wrapped__
         elif isinstance(factory, type) or hasattr(factory, "__code__"):
             return factory
+        elif hasattr(type(factory).__call__, "__code__"):
+            factory = type(factory).__call__
         else:
-            factory = type(factory).__call__  # of an object; a slot of C is nobody's
-    return None
+            break  # written in C
+    return factory
 
 
 def _file_of(defined: object, module: str) -> Path | None:

@@ -19,7 +19,6 @@ from types import ModuleType
 from pipeline.models.sources.permission import (
     OPTION,
     Permission,
-    is_installed,
     is_module_name,
 )
 from pipeline.problems import BadInput, Problem
@@ -51,7 +50,7 @@ def find_module(name: str, permission: Permission, root: Path) -> Path | None:
         raise _refused(_not_yours(name, "belongs to the standard library", permission))
     if file is not None:
         return _permitted(name, file, permission)
-    if is_installed(top):
+    if _is_installed(top):
         raise _refused(_not_yours(name, "is an installed package", permission))
     raise _refused(_missed(name, permission, root))
 
@@ -136,7 +135,15 @@ def _missed(name: str, permission: Permission, root: Path) -> str:
     below = root.joinpath(*way)
     if (below / f"{last}.py").is_file() or (below / last / "__init__.py").is_file():
         return f"{what}; a job's `root` is not trusted: to run the one there, add {OPTION} {root}"
-    return f"{what}; {OPTION} FOLDER adds a folder"
+    return f"{what}; to add a folder: {OPTION} ./FOLDER"
+
+
+def _is_installed(top: str) -> bool:
+    """Return whether Python finds a package by itself; nothing is run."""
+    finders = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+    found = [finder.find_spec(top, None) for finder in finders if hasattr(finder, "find_spec")]
+    # A folder without code has no origin: one below the working directory is no package.
+    return any(spec is not None and spec.origin is not None for spec in found)
 
 
 def _refuse_namesakes(name: str, file: Path) -> None:

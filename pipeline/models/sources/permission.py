@@ -7,9 +7,7 @@ command names, is handed down to whatever builds models, and is stored nowhere.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +128,6 @@ def _package(value: str, option: str) -> str:
     if not is_module_name(value):
         what = f"expected a folder, written with a slash, or a package's name, got {value!r}"
         raise BadInput(Problem(option, what))
-    if option == OPTION and os.path.isdir(value) and not is_installed(value):
-        raise BadInput(Problem(option, f"no package {value!r}; for the folder write ./{value}"))
     return value
 
 
@@ -145,16 +141,6 @@ def _each_once(places: Sequence[Place]) -> tuple[Place, ...]:
 def is_module_name(text: str) -> bool:
     """Return whether a text is names with dots between them: no path, no relative import."""
     return all(part.isidentifier() and not part.startswith("__") for part in text.split("."))
-
-
-def is_installed(package: str) -> bool:
-    """Return whether Python finds a package by its name outside of the places; runs nothing."""
-    top = package.partition(".")[0]
-    try:
-        found = importlib.util.find_spec(top)
-    except (ValueError, ImportError):
-        return top in sys.modules
-    return found is not None and found.origin is not None
 
 
 def _in_packages(file: Path, folder: Path) -> bool:
