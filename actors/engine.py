@@ -11,6 +11,7 @@ import numpy as np
 import ray
 from torch import Tensor
 
+from actors.own_modules import NONE, OwnModules
 from actors.pinned import PinnedOracle, PublishedBatches
 from actors.placement import Layout
 from actors.targets import TargetHandles, gathered
@@ -47,16 +48,15 @@ def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
 class Targets:
     """The target workers: each image travels into the object store once and is read by all."""
 
-    def __init__(self, plan: Plan, layout: Layout) -> None:
+    def __init__(self, plan: Plan, layout: Layout, modules: OwnModules = NONE) -> None:
         names = [spec.name for spec in plan.targets]
         workers = []
         home: dict[str, int] = {}
         for index in range(layout.target_workers):
             share = names[index :: layout.target_workers]
             home |= dict.fromkeys(share, index)
-            workers.append(
-                _spawn(TargetWorker, layout, layout.target_gpus, plan, share, layout.threads)
-            )
+            arguments = (plan, share, layout.threads, modules)
+            workers.append(_spawn(TargetWorker, layout, layout.target_gpus, *arguments))
         self.handles = TargetHandles(tuple(workers), home)
 
     @property
@@ -196,20 +196,23 @@ class PinnedSurrogates:
         return [actor.see.remote(decoded, readings) for actor in actors]
 
 
-def spawn_packed(plan: Plan, layout: Layout) -> Any:
+def spawn_packed(plan: Plan, layout: Layout, modules: OwnModules = NONE) -> Any:
     """Start one packed worker."""
-    return _spawn(PackedWorker, layout, layout.surrogate_gpus, plan, layout.threads)
+    return _spawn(PackedWorker, layout, layout.surrogate_gpus, plan, layout.threads, modules)
 
 
-def _spawn_surrogates(plan: Plan, layout: Layout, first: Any | None) -> list[Any]:
+def _spawn_surrogates(
+    plan: Plan, layout: Layout, modules: OwnModules, first: Any | None
+) -> list[Any]:
     """Start the packed workers beside the first, or every replica's actors in turn."""
     if layout.placement == "packed":
         workers = [] if first is None else [first]
         while len(workers) < layout.surrogate_workers:
-            workers.append(spawn_packed(plan, layout))
+            workers.append(spawn_packed(plan, layout, modules))
         return workers
+    gpus, threads = layout.surrogate_gpus, layout.threads
     return [
-        _spawn(SurrogateActor, layout, layout.surrogate_gpus, plan, spec.name, layout.threads)
+        _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules)
         for _ in range(plan.resources.replicas)
         for spec in plan.surrogates
     ]
@@ -228,19 +231,25 @@ class RayEngine:
         BadInput: when an actor cannot build its models.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, first: Any | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        first: Any | None = None,
+        modules: OwnModules = NONE,
+    ) -> None:
         self._layout = layout
         self._surrogates: PackedSurrogates | PinnedSurrogates
         kind = PackedSurrogates if layout.placement == "packed" else PinnedSurrogates
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
-                workers = _spawn_surrogates(plan, layout, first)
+                workers = _spawn_surrogates(plan, layout, modules, first)
                 _wait_if_shared(layout, workers)
-                self._targets = Targets(plan, layout)
+                self._targets = Targets(plan, layout, modules)
             else:
-                self._targets = Targets(plan, layout)
+                self._targets = Targets(plan, layout, modules)
                 _wait_if_shared(layout, self._targets.handles.workers)
-                workers = _spawn_surrogates(plan, layout, first)
+                workers = _spawn_surrogates(plan, layout, modules, first)
             self._workers = (*workers, *self._targets.handles.workers)
             self._surrogates = kind(plan, layout, self._targets.handles, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}

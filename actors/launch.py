@@ -9,10 +9,14 @@ import torch
 
 from actors.devices import Devices, this_machine
 from actors.engine import RayEngine, spawn_packed
+from actors.own_modules import OwnModules, packed
 from actors.placement import Layout, lay_out, refuse_without_memory
 from actors.session import connect, disconnect
 from actors.wire import WireBatch
 from pipeline.data.examples import open_examples
+from pipeline.models.build import own_code
+from pipeline.models.sources.own_modules import modules_to_carry
+from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem
 from pipeline.results import records
 from pipeline.results.folder import RunFolder
@@ -61,6 +65,7 @@ def launch(
     address: str | None = None,
     resume: bool = False,
     decide: Decide | None = None,
+    permission: Permission | None = None,
 ) -> Outcome:
     """Carry a plan out in a run folder.
 
@@ -71,9 +76,12 @@ def launch(
         address: of a Ray cluster; a local one is started when it is None and one is needed.
         resume: go on with the run in the folder instead of starting one.
         decide: hears what the models say of clean examples, before the first attack.
+        permission: the code that `import:` sources may run, which no plan says; by default modules
+            of the working directory, and what ``GAUNTLET_ALLOW_IMPORTS`` names.
 
     Raises:
-        BadInput: when the folder holds a run already, holds none to resume, or cannot be written.
+        BadInput: when the folder holds a run already, holds none to resume, or cannot be written;
+            when a model's code may not be run, or fails.
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
@@ -86,7 +94,7 @@ def launch(
     if obstacle := store.obstacle():
         raise BadInput(Problem(folder, obstacle))
     try:
-        engine = _engine(plan, address, progress)
+        engine = _engine(plan, address, progress, permission)
         try:
             if not resume:
                 # Not before the models are built: a run that could not begin leaves no folder.
@@ -102,20 +110,27 @@ def launch(
         disconnect()
 
 
-def look(plan: Plan, *, progress: Progress | None = None, address: str | None = None) -> Probe:
+def look(
+    plan: Plan,
+    *,
+    progress: Progress | None = None,
+    address: str | None = None,
+    permission: Permission | None = None,
+) -> Probe:
     """Return what a plan's models say of clean examples, where a run would ask them.
 
     Args:
         plan: what would be run.
         progress: who listens.
         address: of a Ray cluster, as in `launch`.
+        permission: as in `launch`.
 
     Raises:
         BadInput: when a model cannot be built.
         Refused: when the models lack classes of the examples.
     """
     try:
-        engine = _engine(plan, address, progress or Silent())
+        engine = _engine(plan, address, progress or Silent(), permission)
         try:
             examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
             return probe(plan, examples, engine, {})
@@ -181,18 +196,27 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}" if count else f"no {noun}"
 
 
-def _engine(plan: Plan, address: str | None, progress: Progress) -> Engine:
+def _engine(
+    plan: Plan, address: str | None, progress: Progress, permission: Permission | None
+) -> Engine:
+    permission = granted() if permission is None else permission
+    models = (*plan.surrogates, *plan.targets)
+    ran = own_code(models, plan.root, plan.task.kind, permission)
     if (reason := _needs_no_ray(plan, address)) is not None:
-        return LocalEngine(plan, reason)
-    if address in (None, "local") and not ray.is_initialized():
+        return LocalEngine(plan, reason, permission)
+    # A session that this process has already took its environment when it began.
+    elsewhere = address not in (None, "local") and not ray.is_initialized()
+    if not elsewhere and not ray.is_initialized():
         # What does not fit on this machine is refused before anything has been started on it.
         _alone(plan, this_machine())
         progress.note("starting a Ray session on this machine")
-    devices = connect(address, progress.note)
+    with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
+        devices = connect(address, progress.note, parcel)
+    modules = OwnModules(permission, parcel is not None)
     wanted = plan.resources.placement
     if wanted == "auto":
-        return _measured(plan, devices, progress)
-    return RayEngine(plan, lay_out(plan, devices, wanted, "asked for"))
+        return _measured(plan, devices, progress, modules)
+    return RayEngine(plan, lay_out(plan, devices, wanted, "asked for"), modules=modules)
 
 
 def _alone(plan: Plan, machine: Devices) -> Layout:
@@ -214,12 +238,13 @@ def _needs_no_ray(plan: Plan, address: str | None) -> str | None:
     return None
 
 
-def _measured(plan: Plan, devices: Devices, progress: Progress) -> Engine:
+def _measured(plan: Plan, devices: Devices, progress: Progress, modules: OwnModules) -> Engine:
     """Start one packed worker, measure it on a real batch, and decide."""
     layout = lay_out(plan, devices, "packed", "auto")
     if layout.surrogate_gpus < 1 and devices.gpus:
-        return RayEngine(plan, lay_out(plan, devices, "packed", "auto: several share a GPU"))
-    worker = spawn_packed(plan, layout)
+        shared = lay_out(plan, devices, "packed", "auto: several share a GPU")
+        return RayEngine(plan, shared, modules=modules)
+    worker = spawn_packed(plan, layout, modules)
     peak, memory, why = _peak(plan, devices, worker)
     copies = 1 if devices.gpus else layout.surrogate_workers
     if peak is not None and copies * peak <= MEMORY_SHARE * memory:
@@ -227,9 +252,10 @@ def _measured(plan: Plan, devices: Devices, progress: Progress) -> Engine:
             f"auto: all {len(plan.surrogates)} surrogates take {peak / 2**30:.1f} GiB in one "
             f"process at batch {plan.resources.batch}, {memory / 2**30:.1f} GiB are there"
         )
-        return RayEngine(plan, _because(plan, devices, "packed", reason), first=worker)
+        return RayEngine(plan, _because(plan, devices, "packed", reason), worker, modules)
     ray.kill(worker)
-    return RayEngine(plan, _because(plan, devices, "pinned", f"auto: {why}"))
+    pinned = _because(plan, devices, "pinned", f"auto: {why}")
+    return RayEngine(plan, pinned, modules=modules)
 
 
 def _because(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:

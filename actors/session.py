@@ -44,7 +44,11 @@ _leaving: ExitStack | None = None
 """What ends the session that `connect` began; None where there is none, or it is the caller's."""
 
 
-def connect(address: str | None, note: Callable[[str], None] = lambda _: None) -> Devices:
+def connect(
+    address: str | None,
+    note: Callable[[str], None] = lambda _: None,
+    runtime_env: dict[str, Any] | None = None,
+) -> Devices:
     """Join the cluster at an address, or start a local session, and return what there is.
 
     A local session has its own folder, ports and access token, binds to the loopback interface
@@ -54,6 +58,7 @@ def connect(address: str | None, note: Callable[[str], None] = lambda _: None) -
     Args:
         address: HOST:PORT; auto: the cluster around; None or local: a session of our own.
         note: told what a person might not expect.
+        runtime_env: what the workers of a cluster need of this machine; a local session has it.
 
     Raises:
         BadInput: when nothing answers at the address, or what answers there is no cluster, when
@@ -69,7 +74,7 @@ def connect(address: str | None, note: Callable[[str], None] = lambda _: None) -
         if address in (None, "local"):
             _start(note)
         else:
-            _join(resolve(address or "auto"), note)
+            _join(resolve(address or "auto"), note, runtime_env)
         atexit.register(disconnect)
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple(Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in alive)
@@ -145,7 +150,7 @@ def _start(note: Callable[[str], None]) -> None:
         _leaving = leaving.pop_all()
 
 
-def _join(address: str, note: Callable[[str], None]) -> None:
+def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any] | None) -> None:
     global _leaving
     note(f"Ray: joining the cluster at {address}")
     with ExitStack() as leaving:
@@ -155,7 +160,12 @@ def _join(address: str, note: Callable[[str], None]) -> None:
         leaving.callback(ray.shutdown)
         try:
             with _signals_kept():
-                ray.init(address=address, log_to_driver=False, configure_logging=False)
+                ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    runtime_env=runtime_env,
+                )
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
             what = f"no Ray cluster to join at {address}: {error}"
             raise BadInput(Problem("--address", what)) from error

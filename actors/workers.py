@@ -18,6 +18,7 @@ import numpy as np
 import ray
 import torch
 
+from actors.own_modules import OwnModules
 from actors.targets import TargetHandles
 from actors.wire import WireBatch, WireLook, WireObserved, array, tensor
 from pipeline.attacks.query import Query, Setting
@@ -76,12 +77,12 @@ def keep_to_share(gpus: Sequence[str]) -> None:
 class SurrogateActor:
     """One surrogate, answering queries: the pinned placement."""
 
-    def __init__(self, plan: Plan, name: str, threads: int | None) -> None:
+    def __init__(self, plan: Plan, name: str, threads: int | None, modules: OwnModules) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
         self._plan = plan
         spec = next(spec for spec in plan.surrogates if spec.name == name)
-        self._model, self._card = build_surrogate(spec, plan)
+        self._model, self._card = build_surrogate(spec, plan, modules.permission())
         self._responder = Responder(self._model, rows_per_pass=plan.resources.rows_per_pass)
         self._dtype = DTYPES[plan.resources.dtype]
         self._batches: OrderedDict[str, Batch] = OrderedDict()
@@ -153,10 +154,10 @@ class SurrogateActor:
 class PackedWorker:
     """All surrogates and the loop: the packed placement. Workers split the examples."""
 
-    def __init__(self, plan: Plan, threads: int | None) -> None:
+    def __init__(self, plan: Plan, threads: int | None, modules: OwnModules) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
-        self._surrogates = LocalSurrogates(plan)
+        self._surrogates = LocalSurrogates(plan, modules.permission())
 
     def cards(self) -> dict[str, ModelCard]:
         """Return the surrogates' cards."""
@@ -204,10 +205,14 @@ class PackedWorker:
 class TargetWorker:
     """A share of the targets."""
 
-    def __init__(self, plan: Plan, names: Sequence[str], threads: int | None) -> None:
+    def __init__(
+        self, plan: Plan, names: Sequence[str], threads: int | None, modules: OwnModules
+    ) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
-        built = [build_target(spec, plan) for spec in plan.targets if spec.name in names]
+        permission = modules.permission()
+        wanted = [spec for spec in plan.targets if spec.name in names]
+        built = [build_target(spec, plan, permission) for spec in wanted]
         self._models = {model.name: model for model, _ in built}
         self._cards = {f"target/{card.name}": card for _, card in built}
 

@@ -23,12 +23,14 @@ from rich.table import Table
 from torch import Tensor
 
 from actors.engine import RayEngine
+from actors.own_modules import OwnModules
 from actors.placement import lay_out
 from actors.session import connect, disconnect
 from bench.networks import images, specs
 from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
+from pipeline.models.sources.permission import granted
 from pipeline.run.local import LocalSurrogates
 from pipeline.run.models import configure, device
 from pipeline.run.plan import Plan, Resources, TaskSpec
@@ -103,7 +105,7 @@ def engine_against_bare(
     """
     configure(plan.resources, 2)
     work = [batch.to(device()) for batch in work]
-    surrogates = LocalSurrogates(plan)
+    surrogates = LocalSurrogates(plan, granted())
     models = list(surrogates.models.values())
     found = {}
     for name, attack in attacks(steps).items():
@@ -131,9 +133,13 @@ def placement_against_engine(
     compared with the mean of the two: a machine that grows slower or faster between them is not
     mistaken for a difference. The ratio is the median of the repeats.
     """
-    engine = RayEngine(placed, lay_out(placed, connect(None), placement, "benchmark"))
+    engine = RayEngine(
+        placed,
+        lay_out(placed, connect(None), placement, "benchmark"),
+        modules=OwnModules(granted()),
+    )
     configure(plan.resources, 2)
-    surrogates = LocalSurrogates(plan)
+    surrogates = LocalSurrogates(plan, granted())
     found = {}
     for name, attack in attacks(steps).items():
         warm = attack.model_copy(update={"steps": 1})

@@ -30,6 +30,7 @@ from bench.networks import images, specs
 from pipeline import Attack, Batch, Goal
 from pipeline.data.spec import Npz
 from pipeline.models.adapter import Model
+from pipeline.models.sources.permission import granted
 from pipeline.run.local import LocalSurrogates
 from pipeline.run.models import configure, device
 from pipeline.run.plan import Plan, Resources, TaskSpec
@@ -55,7 +56,7 @@ def surrogates(rows: int, fold: bool = True) -> LocalSurrogates:
         attacks=(attack("ir", 1),),
         resources=Resources(rows_per_pass=rows, fold=fold),
     )
-    return LocalSurrogates(plan)
+    return LocalSurrogates(plan, granted())
 
 
 def one_by_one(model: Model, clean: Tensor, labels: Tensor, given: Attack) -> Tensor:

@@ -21,6 +21,7 @@ def measure(count: int, folder: str) -> None:
     """Run in a process of its own; print the peak resident size in MiB."""
     from pipeline import Attack
     from pipeline.data.spec import Npz
+    from pipeline.models.sources.permission import granted
     from pipeline.results.folder import RunFolder
     from pipeline.run.local import LocalEngine
     from pipeline.run.plan import Plan, Resources, TaskSpec
@@ -38,7 +39,9 @@ def measure(count: int, folder: str) -> None:
         attacks=(Attack(base="mi", steps=1), Attack(combine="rgea", steps=1)),
         resources=Resources(batch=64),
     )
-    outcome = Runner(plan, RunFolder(f"{folder}/run-{count}"), LocalEngine(plan), Silent()).run()
+    outcome = Runner(
+        plan, RunFolder(f"{folder}/run-{count}"), LocalEngine(plan, permission=granted()), Silent()
+    ).run()
     assert outcome.units_failed == 0
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

@@ -17,6 +17,7 @@ from pipeline.data.spec import DataSpec, Labelled
 from pipeline.files import expanded, obstacle
 from pipeline.interactions.utilities import resolve
 from pipeline.models import build
+from pipeline.models.sources.permission import Permission
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import Problem, suggest
 from pipeline.run.plan import Evaluate, Select, TaskSpec
@@ -70,7 +71,11 @@ def check_model_fields(models: Sequence[Listed], task: Task | None, findings: Fi
 
 
 def check_models(
-    models: Sequence[Listed], root: Path, task: Task | None, findings: Findings
+    models: Sequence[Listed],
+    root: Path,
+    task: Task | None,
+    findings: Findings,
+    permission: Permission,
 ) -> None:
     """Report what is wrong with each model by itself; networks that several share are made once."""
     known: dict[str, list[Problem]] = {}
@@ -81,14 +86,16 @@ def check_models(
             what = f"more than {MOST_NETWORKS} different networks; make several jobs of this one"
             findings.add(model.draft.home, what)
             return
-        findings.add_nested(model.draft.locate, build.check(model.spec, root, task, known))
+        wrong = build.check(model.spec, root, task, known, permission)
+        findings.add_nested(model.draft.locate, wrong)
 
 
 def check_white_box(models: Sequence[Listed], root: Path, findings: Findings) -> None:
     """Report targets that are surrogates without saying so, and those that wrongly say so.
 
     Two models are the same when their weights are and they stand behind the same defence. Weights
-    of ``file:`` sources are compared by content, others by source, architecture and options.
+    of ``file:`` and ``trained:`` sources are compared by content, others by source, architecture
+    and options.
     """
     digests: dict[Path, str] = {}
     sound = [
@@ -130,7 +137,7 @@ def _weights(spec: ModelSpec, root: Path, digests: dict[Path, str]) -> str:
     """
     scheme, _, rest = spec.source.partition(":")
     path = root / expanded(rest)
-    if scheme == "file" and obstacle(path) is None:
+    if scheme in ("file", "trained") and obstacle(path) is None:
         try:
             if path not in digests:
                 with path.open("rb") as stream:

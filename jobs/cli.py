@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.allowed import AllowImports
 from jobs.data import data
 from jobs.heads import heads
 from jobs.status import IN_HELP
@@ -104,6 +105,7 @@ def run(
     placement: Placement = None,
     yes: Yes = False,
     strict: Strict = False,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Run a job: attack, evaluate, store, and print the summary.
 
@@ -122,24 +124,31 @@ def run(
     """
     from jobs import commands
 
-    commands.end(commands.run, job, out, changes or [], address, placement, yes, strict)
+    allowed = allow_imports or []
+    commands.end(commands.run, job, out, changes or [], address, placement, yes, strict, allowed)
 
 
 @app.command()
 def resume(
-    folder: RunFolder, address: Address = None, yes: Yes = False, strict: Strict = False
+    folder: RunFolder,
+    address: Address = None,
+    yes: Yes = False,
+    strict: Strict = False,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Go on with an interrupted run, or try its failed units again.
 
     What is finished is skipped, and every row is there exactly once in the end.
-    The job file is not read again: the run's folder holds the plan.
+    The job file is not read again: the run's folder holds the plan. Where its
+    import: models may run code from is not in it: start in the same folder, or
+    say --allow-imports again.
 
     \b
     gauntlet resume runs/quickstart-20260131-120000
     """
     from jobs import commands
 
-    commands.end(commands.resume, folder, address, yes, strict)
+    commands.end(commands.resume, folder, address, yes, strict, allow_imports or [])
 
 
 @app.command()
@@ -154,14 +163,16 @@ def check(
         typer.Option("--probe", help="Build the models, and ask them about 64 clean examples."),
     ] = False,
     strict: Strict = False,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Say what a job would do, without running a model; or all that is wrong with it.
 
     Prints every attack with its budget, step size and normalisation, every model
-    with its preprocessing, what was read of the data (examples, labels, classes,
-    sizes, files left out; `gauntlet data look` draws them), and where the work would
-    be done. Takes the options of `run` and refuses what it would refuse; what
-    only running can tell is named. With --probe also how many clean examples each
+    with its preprocessing and the file of yours that was run for it (an import:
+    model), what was read of the data (examples, labels, classes, sizes, files left
+    out; `gauntlet data look` draws them), and where the work would be done. Takes
+    the options of `run` and refuses what it would refuse; what only running can
+    tell is named. With --probe also how many clean examples each
     model is right about, and what would explain it if those are few: labels from
     1, the channel order, 0..255, normalisation.
 
@@ -173,7 +184,10 @@ def check(
     """
     from jobs import commands
 
-    commands.end(commands.check, job, changes or [], out, address, placement, probe, strict)
+    allowed = allow_imports or []
+    commands.end(
+        commands.check, job, changes or [], out, address, placement, probe, strict, allowed
+    )
 
 
 @app.command()
@@ -223,6 +237,7 @@ def inspect(
     layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
     size: Annotated[int | None, typer.Option("--input", min=1, help="Side of the input.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Show a model's residual branches, what surgeries would touch, and its layers.
 
@@ -234,7 +249,8 @@ def inspect(
     """
     from jobs import commands
 
-    commands.end(commands.inspect_model, model, surgery, layers, size, architecture)
+    allowed = allow_imports or []
+    commands.end(commands.inspect_model, model, surgery, layers, size, architecture, allowed)
 
 
 @app.command()

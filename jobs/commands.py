@@ -21,6 +21,7 @@ from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
 from jobs.status import Status, Terminated, termination_raised
+from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
 from pipeline.run.plan import Plan
@@ -89,14 +90,16 @@ def run(
     placement: str | None,
     yes: bool,
     strict: bool,
+    allowed: Sequence[str],
 ) -> int:
     """Run a job in a new folder."""
     _refuse_both(yes, strict)
-    loaded = loading.open_job(find_job(job), _changes(changes, placement))
+    loaded = loading.open_job(find_job(job), _changes(changes, placement), allowed)
     folder, problems = _ready(loaded, out, address)
     if problems:
         raise BadInput(problems)
-    return _carry_out(loaded.plan, folder, address, yes, strict, again=False)
+    permission = loaded.permission
+    return _carry_out(loaded.plan, folder, address, permission, yes, strict, again=False)
 
 
 def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str, list[Problem]]:
@@ -119,16 +122,19 @@ def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str
     return folder, problems
 
 
-def resume(folder: str, address: str | None, yes: bool, strict: bool) -> int:
-    """Go on with the run in a folder."""
+def resume(
+    folder: str, address: str | None, yes: bool, strict: bool, allowed: Sequence[str]
+) -> int:
+    """Go on with the run in a folder, whose plan does not say what code it may run."""
     _refuse_both(yes, strict)
     check_run(folder)
     plan = read_plan(folder)
+    permission = granted(allowed)
     if problems := _in_process_with(address, plan):
         raise BadInput(problems)
     units = units_of_complete(folder)
     if units is None:
-        return _carry_out(plan, folder, address, yes, strict, again=True)
+        return _carry_out(plan, folder, address, permission, yes, strict, again=True)
     _say(f"nothing left to do: all {units} units are finished")
     reports.print_report(folder, _console())
     return Status.DONE
@@ -151,7 +157,13 @@ def _refuse_both(yes: bool, strict: bool) -> None:
 
 
 def _carry_out(
-    plan: Plan, folder: str, address: str | None, yes: bool, strict: bool, again: bool
+    plan: Plan,
+    folder: str,
+    address: str | None,
+    permission: Permission,
+    yes: bool,
+    strict: bool,
+    again: bool,
 ) -> int:
     errors = _console(stderr=True)
     try:
@@ -164,6 +176,7 @@ def _carry_out(
                 address=address,
                 resume=again,
                 decide=decide_on(progress, errors, yes, strict),
+                permission=permission,
             )
     except BadInput:
         raise
@@ -228,6 +241,7 @@ def check(
     placement: str | None,
     probe: bool,
     strict: bool,
+    allowed: Sequence[str],
 ) -> int:
     """Print what a job comes to, and refuse what a run would refuse.
 
@@ -235,7 +249,7 @@ def check(
     """
     if strict and not probe:
         raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
-    loaded = loading.open_job(find_job(job), _changes(changes, placement))
+    loaded = loading.open_job(find_job(job), _changes(changes, placement), allowed)
     folder, problems = _ready(loaded, out, address)
     where = ""
     try:
@@ -245,12 +259,14 @@ def check(
         problems += error.problems
     if problems:
         raise BadInput(problems)
-    resolved.print_plan(loaded.plan, _console())
+    resolved.print_plan(loaded.plan, loaded.permission, _console())
     place = loaded.output if out is None else folder
     resolved.print_place(loaded.plan, where, place, _console())
     if probe:
         with shown_on(_console(stderr=True)) as progress:
-            found = look(loaded.plan, progress=progress, address=address)
+            found = look(
+                loaded.plan, progress=progress, address=address, permission=loaded.permission
+            )
         print_probe(found, _console())
         if strict and found.asks:
             raise strictly_refused()
@@ -287,7 +303,12 @@ def models() -> int:
 
 
 def inspect_model(
-    model: str, surgery: str, layers: bool, size: int | None, architecture: str | None
+    model: str,
+    surgery: str,
+    layers: bool,
+    size: int | None,
+    architecture: str | None,
+    allowed: Sequence[str],
 ) -> int:
     """Print what is inside a model."""
     from jobs.inspect import inspect
@@ -299,6 +320,7 @@ def inspect_model(
         list_layers=layers,
         size=size,
         architecture=architecture,
+        permission=granted(allowed),
     )
     return Status.DONE
 

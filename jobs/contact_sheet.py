@@ -46,7 +46,14 @@ class Row:
     captions: list[str]
 
 
-def look(job: str, changes: Sequence[str], out: Path, rows: int, columns: int) -> int:
+def look(
+    job: str,
+    changes: Sequence[str],
+    out: Path,
+    rows: int,
+    columns: int,
+    allowed: Sequence[str] = (),
+) -> int:
     """Draw a job's data and say what they are.
 
     Args:
@@ -55,13 +62,14 @@ def look(job: str, changes: Sequence[str], out: Path, rows: int, columns: int) -
         out: the .png file.
         rows: most rows.
         columns: most images in a row.
+        allowed: folders and packages that the job's models may run code from, too.
 
     Raises:
         BadInput: when the job is wrong, or the file cannot be written.
     """
     if out.suffix.lower() != ".png":
         raise BadInput(Problem("--out", f"{out}: expected a .png file"))
-    plan = open_job(find_job(job), list(changes)).plan
+    plan = open_job(find_job(job), list(changes), allowed).plan
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     chosen, shows = sheet_rows(examples, rows, columns)
     sheet, broken = draw(chosen, examples.listing.store)

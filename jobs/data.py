@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.allowed import AllowImports
+
 data = typer.Typer(
     name="data", no_args_is_help=True, help="Look at the data of a job before they are attacked."
 )
@@ -29,6 +31,7 @@ def look(
     ] = None,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Most rows.")] = 40,
     columns: Annotated[int, typer.Option(min=2, max=50, help="Most images in a row.")] = 8,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Draw a contact sheet of a job's data, and say what was read.
 
@@ -44,4 +47,4 @@ def look(
     from jobs import commands
     from jobs.contact_sheet import look as draw
 
-    commands.end(draw, job, changes or [], out, rows, columns)
+    commands.end(draw, job, changes or [], out, rows, columns, allow_imports or [])

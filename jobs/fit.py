@@ -26,6 +26,7 @@ from pipeline.interactions import InteractionSpec
 from pipeline.interactions.cells import Grid
 from pipeline.models import build
 from pipeline.models.graph import default_layer, truncate
+from pipeline.models.sources.permission import Permission
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 from pipeline.run.plan import TaskSpec
@@ -73,6 +74,7 @@ def check_fit(
     root: Path,
     fold: bool,
     findings: Findings,
+    permission: Permission,
 ) -> None:
     """Report surgeries that a surrogate's network does not allow, and layers that it lacks.
 
@@ -86,6 +88,7 @@ def check_fit(
         root: folder that relative paths start from.
         fold: whether the run folds batch norm; the layers that vanish then cannot be named.
         findings: collects the problems, each at the attack's line.
+        permission: the code of the person's that `import:` sources may run.
     """
     checked: dict[str, list[Problem]] = {}
     known: dict[str, dict[Demand, list[Misfit]]] = {}
@@ -99,12 +102,12 @@ def check_fit(
             if attack.surrogates is None or model.name in attack.surrogates
             for demand in needs
         ]
-        if not asked or build.check(model.spec, root, task.kind, checked):
+        if not asked or build.check(model.spec, root, task.kind, checked, permission):
             continue  # what is wrong with the model itself has been reported
         # Models of one network are asked once.
         answers = known.setdefault(build.network_key(model.spec), {})
         if new := {demand for _, demand in asked} - answers.keys():
-            network = _network(model, model.spec, task, root, fold, findings)
+            network = _network(model, model.spec, task, root, fold, findings, permission)
             answers |= {
                 demand: misfits(network, demand) if network is not None else [] for demand in new
             }
@@ -247,19 +250,27 @@ def _reads_a_layer(objective: Objective) -> bool:
 
 
 def _network(
-    model: Listed, spec: ModelSpec, task: TaskSpec, root: Path, fold: bool, findings: Findings
+    model: Listed,
+    spec: ModelSpec,
+    task: TaskSpec,
+    root: Path,
+    fold: bool,
+    findings: Findings,
+    permission: Permission,
 ) -> nn.Module | None:
     """Return a surrogate's network as a run has it but for its weights, or report why not."""
     try:
         # Random weights would be drawn from torch's own generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            made = build.build(_undownloaded(spec), root=root, fold=fold, task=task.kind)
+            made = build.build(
+                _undownloaded(spec), root=root, fold=fold, task=task.kind, permission=permission
+            )
     except BadInput as error:
         findings.add_nested(model.draft.locate, error.problems)
         return None
     except Exception as error:
-        # A factory of the person's own can raise anything.
+        # A network that is made well can still fail when its batch norm is folded.
         what = f"its network cannot be made: {type(error).__name__}: {error}"
         findings.add(model.draft.home, what)
         return None

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.allowed import AllowImports
+
 heads = typer.Typer(
     name="heads",
     no_args_is_help=True,
@@ -34,6 +36,7 @@ def train(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=4, help="Train on at most this many images.")] = 5000,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Train what the job's fd attacks need and does not exist yet.
 
@@ -51,4 +54,4 @@ def train(
     """
     from jobs import commands, heads_commands
 
-    commands.end(heads_commands.train, job, changes or [], images, limit)
+    commands.end(heads_commands.train, job, changes or [], images, limit, allow_imports or [])

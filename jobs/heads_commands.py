@@ -41,7 +41,9 @@ class Need:
     objective: FeatureDistribution
 
 
-def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> int:
+def train(
+    job: str, changes: Sequence[str], images: str | None, limit: int, allowed: Sequence[str] = ()
+) -> int:
     """Train the heads that a job's attacks need and that are not there yet, or cannot be used.
 
     Args:
@@ -50,6 +52,7 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
         images: a job whose `data` to train on; by default all images of the job's own source.
         limit: most images to train on, chosen by a hash of seed and id. Attacked images (the same
             pixels, whatever their name) are always left out.
+        allowed: folders and packages that the jobs' models may run code from, too.
 
     Returns:
         The exit status: incomplete when a head separates its class too badly to be used.
@@ -58,17 +61,18 @@ def train(job: str, changes: Sequence[str], images: str | None, limit: int) -> i
         BadInput: when no attack needs heads, or none can be trained.
     """
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    plan = open_job(find_job(job), list(changes)).plan
+    loaded = open_job(find_job(job), list(changes), allowed)
+    plan = loaded.plan
     needs = list(needed(plan))
     if not needs:
         raise BadInput(Problem("attacks", "no attack has `objective: fd`: no heads are needed"))
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     labels = _wanted(attacked)
     hashes = hashes_of(attacked)
-    examples = _training_images(plan, images, limit)
+    examples = _training_images(plan, images, limit, allowed)
     weak = 0
     for need in needs:
-        model, _ = build_surrogate(need.spec, plan)
+        model, _ = build_surrogate(need.spec, plan, loaded.permission)
         objective = need.objective
         key = heads_key(model.fingerprint, objective.layer, objective.training)
         new = [n for n in labels if not _usable(head_path(objective.folder, key, n), hashes)]
@@ -148,12 +152,12 @@ def _wanted(examples: Examples) -> list[int]:
     return sorted({int(label) for label in examples.wanted})
 
 
-def _training_images(plan: Plan, other: str | None, limit: int) -> Examples:
+def _training_images(plan: Plan, other: str | None, limit: int, allowed: Sequence[str]) -> Examples:
     if other is None:
         root = plan.root
         spec = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
     else:
-        source = open_job(find_job(other)).plan
+        source = open_job(find_job(other), allowed=allowed).plan
         root, spec = source.root, source.data
     spec = spec.model_copy(update={"wanted": None, "references": None})
     examples = open_examples(spec, Goal.UNTARGETED, root=root, seed=plan.seed)

@@ -20,6 +20,7 @@ from pipeline.models.graph import default_layer, layers, residuals, trace
 from pipeline.models.graph.stack import modules_around
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.models.sources import SOURCES, find_source
+from pipeline.models.sources.permission import NOTHING, Permission
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
@@ -53,6 +54,7 @@ def inspect(
     size: int | None = None,
     architecture: str | None = None,
     root: Path = Path("."),
+    permission: Permission = NOTHING,
 ) -> None:
     """Print a model's residual branches; what surgeries would touch; its layers.
 
@@ -66,11 +68,12 @@ def inspect(
         size: side of the input for the shapes; the model's own by default.
         architecture: of a ``file:`` source.
         root: folder that relative paths start from.
+        permission: the code of the person's that an ``import:`` may run.
 
     Raises:
         BadInput: when the source, a surgery or the network does not allow it.
     """
-    network, preprocessing = bare_network(source, root, architecture)
+    network, preprocessing = bare_network(source, root, architecture, permission)
     chosen = surgeries(surgery)
     try:
         _print_residuals(network, source, console)
@@ -84,7 +87,10 @@ def inspect(
 
 
 def bare_network(
-    source: str, root: Path, architecture: str | None = None
+    source: str,
+    root: Path,
+    architecture: str | None = None,
+    permission: Permission = NOTHING,
 ) -> tuple[nn.Module, Preprocessing]:
     """Return a source's network, with random weights if the source allows it, and its convention.
 
@@ -94,7 +100,7 @@ def bare_network(
     if near := _of_libraries(source):
         choices = " or ".join(map(repr, near))
         raise BadInput(Problem("source", f"{source!r} has no source; did you mean {choices}?"))
-    kind, rest = find_source(source)
+    kind, rest = find_source(source, permission)
     loaded = ModelSpec(name="inspected", source=source, architecture=architecture)
     random = loaded.model_copy(update={"options": {"pretrained": False}})
     spec = loaded if kind.problems(rest, random, root) else random

@@ -16,6 +16,7 @@ from jobs.schema import Job
 from jobs.wording import complaints, truth_values
 from jobs.yaml_source import Document, read
 from pipeline.data import examples
+from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 
@@ -26,32 +27,40 @@ class LoadedJob:
 
     Attributes:
         plan: what to run.
+        permission: the code of the person's that the models' `import:` sources may run.
         output: folder, or address of an object store, for run folders.
         objectives: where the job says what each attack's objective is: file, line and field.
     """
 
     plan: Plan
+    permission: Permission
     output: str
     objectives: tuple[str, ...]
 
 
-def load(path: str | Path, overrides: Sequence[str | Override] = ()) -> Plan:
+def load(
+    path: str | Path, overrides: Sequence[str | Override] = (), allowed: Sequence[str] = ()
+) -> Plan:
     """Return the plan of a job file.
 
     Args:
         path: the file.
         overrides: changes such as ``resources.batch=16``.
+        allowed: folders and packages from which `import:` sources may run code, beside the job's
+            folder, the working directory and a `root` among the overrides.
 
     Raises:
         BadInput: with all problems of the job, each with file, line and field.
     """
-    return open_job(path, overrides).plan
+    return open_job(path, overrides, allowed).plan
 
 
-def open_job(path: str | Path, overrides: Sequence[str | Override] = ()) -> LoadedJob:
-    """Return a job's plan and where its results go; see `load`."""
+def open_job(
+    path: str | Path, overrides: Sequence[str | Override] = (), allowed: Sequence[str] = ()
+) -> LoadedJob:
+    """Return a job's plan, what it may run and where its results go; see `load`."""
     document = apply(read(Path(path)), _parsed(overrides))
-    return expand(document, Path(path).parent)
+    return expand(document, Path(path).parent, allowed)
 
 
 def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
@@ -67,7 +76,7 @@ def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
     return parsed
 
 
-def expand(document: Document, folder: Path) -> LoadedJob:
+def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> LoadedJob:
     """Write a job out in full: names, derived models, grids, defaults.
 
     Every part is checked even where another one is wrong, so that a person sees all problems at
@@ -77,6 +86,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     Args:
         document: the job.
         folder: where the job file lies; its `root` is relative to it.
+        allowed: as of `load`.
 
     Raises:
         BadInput: with all problems.
@@ -84,6 +94,9 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     findings = Findings(document)
     sections = _sections(document.data, findings)
     root = _root(sections.get("root"), document, folder, findings)
+    # A `root` that the job itself names is not trusted.
+    trusted = root if ("root",) in document.overrides else None
+    permission = granted(allowed, job=folder, root=trusted)
     task: TaskSpec | None = sections.get("task")
     if task is not None and not checks.check_task(task, findings):
         task = None
@@ -93,7 +106,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
     )
     checks.check_model_fields(models, task.kind if task else None, findings)
     if root is not None:
-        checks.check_models(models, root, task.kind if task else None, findings)
+        checks.check_models(models, root, task.kind if task else None, findings, permission)
         checks.check_white_box(models, root, findings)
         if task is not None and "data" in sections:
             seed = sections.get("seed", 0)
@@ -107,7 +120,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
         checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
     if task is not None and root is not None:
         resources: Resources = sections.get("resources", Resources())
-        fit.check_fit(attacks, models, task, root, resources.fold, findings)
+        fit.check_fit(attacks, models, task, root, resources.fold, findings, permission)
         if "data" in sections:
             evaluate: Evaluate = sections.get("evaluate", Evaluate())
             fit.check_grids(
@@ -131,7 +144,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
         seed=job.seed,
     )
     places = (document.describe(draft.locate(("objective",))) for _, draft in attacks)
-    return LoadedJob(plan, job.output, tuple(places))
+    return LoadedJob(plan, permission, job.output, tuple(places))
 
 
 def _sections(data: Mapping[str, Any], findings: Findings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from pipeline.data.described import described
 from pipeline.data.examples import Examples, open_examples
 from pipeline.models import build
+from pipeline.models.sources.permission import Permission
 from pipeline.problems import BadInput
 from pipeline.run.plan import Plan
 from pipeline.run.probe.classes import class_problems
@@ -18,18 +19,18 @@ _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 """Sources whose weights come from the network."""
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: Plan, permission: Permission, console: Console) -> None:
     """Print a plan's attacks with their budgets, models with their preprocessing, and data.
 
     Raises:
         BadInput: when the examples have classes that a model is known to lack.
     """
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    if found := class_problems(examples, _classes(plan)):
+    if found := class_problems(examples, _classes(plan, permission)):
         raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}", highlight=False)
     console.print(_attacks(plan))
-    _print_models(plan, console)
+    _print_models(plan, permission, console)
     console.print()
     for line in _data(plan, examples):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -59,18 +60,18 @@ def _attacks(plan: Plan) -> Table:
     return table
 
 
-def _print_models(plan: Plan, console: Console) -> None:
+def _print_models(plan: Plan, permission: Permission, console: Console) -> None:
     for role, specs in (("surrogates", plan.surrogates), ("targets", plan.targets)):
         console.print(role, style="italic", highlight=False)
         for spec in specs:
-            found = build.describe(spec, plan.root)
+            found = build.describe(spec, plan.root, permission)
             console.print(f"  {found}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _classes(plan: Plan) -> dict[str, int]:
+def _classes(plan: Plan, permission: Permission) -> dict[str, int]:
     """Return the number of classes of each model that is known before it is built."""
     specs = (*plan.surrogates, *plan.targets)
-    known = {spec.name: build.describe(spec, plan.root).classes for spec in specs}
+    known = {spec.name: build.describe(spec, plan.root, permission).classes for spec in specs}
     return {name: classes for name, classes in known.items() if classes is not None}
 
 

@@ -48,8 +48,9 @@ class ListedModel(ModelSpec):
     """Unique within the job; the `target` column of the results. Made from the source by default
     (its last part), or from the model in `like` and what differs."""
     source: str = ""
-    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `file:PATH`,
-    `import:MODULE:FACTORY`, or `mean:logits` of `members`. Needed unless `like` is given."""
+    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
+    `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`. Needed
+    unless `like` is given."""
     like: str | None = None
     """Name of another model of the job. Everything is taken from it but `name`, `group`, `repeats`
     and `white_box`."""

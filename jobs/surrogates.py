@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from jobs.allowed import AllowImports
+
 surrogates = typer.Typer(
     name="surrogates",
     no_args_is_help=True,
@@ -84,6 +86,7 @@ def harden(
     flips: Flips = None,
     validation: Validation = None,
     seed: Seed = None,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Fine-tune a surrogate adversarially, and write it with its provenance.
 
@@ -145,6 +148,7 @@ def align(
     flips: Flips = None,
     validation: Validation = None,
     seed: Seed = None,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Fine-tune a surrogate so that its loss gradient follows the data, and write it.
 
@@ -191,6 +195,7 @@ def ia_search(
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Images in one pass. Default 32.")] = None,
     seed: Seed = None,
+    allow_imports: AllowImports = None,
 ) -> None:
     """Search the sharpness and the branch factors of the attack part ia for a surrogate.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,13 +15,14 @@ from rich.console import Console
 
 from jobs.draft import validate
 from jobs.folders import find_job
-from jobs.loading import open_job
+from jobs.loading import LoadedJob, open_job
 from jobs.status import Status
 from pipeline.batch import Goal, Task
 from pipeline.data.examples import Examples, open_examples
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.build import build
+from pipeline.models.sources.trained_source import ORIGINAL
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.run.models import build_surrogate, configure, device
@@ -34,7 +36,9 @@ from pipeline.surrogates.robustness import Accuracy
 from pipeline.surrogates.trained_file import write_trained
 from pipeline.surrogates.unattacked import Unattacked, apart, hashes_of
 
-_RESTORED = "import:pipeline.surrogates.restored:network"
+_TRAINED = "trained:"
+_ONCE = "import:pipeline.surrogates.restored:network"
+"""How jobs once wrote a `trained:` file, which was then the option `file`."""
 _TOLERANCE = 1e-5
 
 Settings = TypeVar("Settings", bound=Spec)
@@ -52,6 +56,7 @@ class Request:
         images: a job whose `data` to use; by default all images of the job's own source.
         limit: most images to use, chosen by a hash of seed and id. Attacked images (the same
             pixels, whatever their name) are always left out.
+        allow_imports: folders and packages that the jobs' models may run code from, too.
     """
 
     job: str
@@ -60,6 +65,7 @@ class Request:
     changes: Sequence[str]
     images: str | None
     limit: int
+    allow_imports: Sequence[str] = ()
 
 
 def asked(options: Mapping[str, Any]) -> tuple[Request, dict[str, Any]]:
@@ -68,7 +74,8 @@ def asked(options: Mapping[str, Any]) -> tuple[Request, dict[str, Any]]:
     Args:
         options: every option of the command, those that were not given as None.
     """
-    settings = {**options, "changes": options["changes"] or []}
+    given = {name: options[name] or [] for name in ("changes", "allow_imports")}
+    settings = {**options, **given}
     request = Request(**{field.name: settings.pop(field.name) for field in fields(Request)})
     return request, settings
 
@@ -85,8 +92,9 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(HardenSettings, given)
     console = _console()
-    plan, spec = _opened(request)
-    model, use = _original(plan, spec, request, "hardened")
+    loaded, spec = _opened(request)
+    plan = loaded.plan
+    model, use = _original(loaded, spec, request, "hardened")
     images = _images(plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = harden(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
@@ -111,8 +119,9 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(AlignSettings, given)
     console = _console()
-    plan, spec = _opened(request)
-    model, use = _original(plan, spec, request, "aligned")
+    loaded, spec = _opened(request)
+    plan = loaded.plan
+    model, use = _original(loaded, spec, request, "aligned")
     images = _images(plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = align(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
@@ -139,9 +148,10 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(SearchSettings, given)
     console = _console()
-    plan, spec = _opened(request)
+    loaded, spec = _opened(request)
+    plan = loaded.plan
     _writable(request.out)
-    model, _ = build_surrogate(spec, plan)
+    model, _ = build_surrogate(spec, plan, loaded.permission)
     images = _images(plan, request)
     batch = images.batch(torch.arange(len(images))).to(model.mean.device, model.mean.dtype)
     assert batch.labels is not None
@@ -181,17 +191,18 @@ def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
     path = str(out.resolve())
     if spec.source.startswith("file:"):
         return spec.model_copy(update={"name": name, "source": f"file:{path}"})
-    if spec.source == _RESTORED:  # was trained before
-        options = {**spec.options, "file": path}
-        return spec.model_copy(update={"name": name, "options": options})
-    if taken := {"source", "file"} & spec.options.keys():
-        what = f"{spec.name!r} has the option {min(taken)!r}, which its trained copy needs: rename"
+    if spec.source == _ONCE or spec.source.startswith(_TRAINED):  # was trained before
+        options = {key: value for key, value in spec.options.items() if key != "file"}
+        fields = {"name": name, "source": f"{_TRAINED}{path}", "options": options}
+        return spec.model_copy(update=fields)
+    if ORIGINAL in spec.options:
+        what = f"{spec.name!r} has the option {ORIGINAL!r}, which its trained copy needs: rename"
         raise BadInput(Problem("--surrogate", f"{what} it in your factory"))
     wants = model.preprocessing
     return ModelSpec(
         name=name,
-        source=_RESTORED,
-        options={**spec.options, "source": spec.source, "file": path},
+        source=f"{_TRAINED}{path}",
+        options={**spec.options, ORIGINAL: spec.source},
         task=model.task,
         input_size=wants.input_size,
         mean=wants.mean,
@@ -201,8 +212,9 @@ def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
     )
 
 
-def _opened(request: Request) -> tuple[Plan, ModelSpec]:
-    plan = open_job(find_job(request.job), list(request.changes)).plan
+def _opened(request: Request) -> tuple[LoadedJob, ModelSpec]:
+    loaded = open_job(find_job(request.job), list(request.changes), request.allow_imports)
+    plan = loaded.plan
     if plan.task.kind is not Task.CLASSIFICATION:
         what = "training needs labelled images; the job's task is verification"
         raise BadInput(Problem("task.kind", what))
@@ -211,22 +223,23 @@ def _opened(request: Request) -> tuple[Plan, ModelSpec]:
         raise BadInput(Problem("--surrogate", suggest(request.surrogate, names, "surrogate")))
     threads = plan.resources.threads
     configure(plan.resources, None if threads == "auto" else threads)
-    return plan, plan.surrogates[names.index(request.surrogate)]
+    return loaded, plan.surrogates[names.index(request.surrogate)]
 
 
 def _original(
-    plan: Plan, spec: ModelSpec, request: Request, suffix: str
+    loaded: LoadedJob, spec: ModelSpec, request: Request, suffix: str
 ) -> tuple[Model, ModelSpec]:
     """Return the model to train, and how its trained copy will be used, which has been tried."""
     _writable(request.out)
-    model = build(spec, root=plan.root, device=device(), task=plan.task.kind)
+    made = partial(build, root=loaded.plan.root, device=device(), permission=loaded.permission)
+    model = made(spec, task=loaded.plan.task.kind)
     refuse_untrainable(model)
     with tempfile.TemporaryDirectory() as folder:
         # The weights as they are: a file that nothing could load would show only hours later.
         trial = Path(folder) / "trial.safetensors"
         write_trained(trial, model.network, {})
         try:
-            again = build(usage(spec, model, trial, suffix), root=plan.root, device=device())
+            again = made(usage(spec, model, trial, suffix))
         except BadInput as error:
             what = f"a file of {spec.source}'s weights could not be used: {error}"
             raise BadInput(Problem("--surrogate", what)) from None
@@ -253,7 +266,7 @@ def _images(plan: Plan, request: Request) -> Unattacked:
         root = plan.root
         data = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
     else:
-        other = open_job(find_job(request.images)).plan
+        other = open_job(find_job(request.images), allowed=request.allow_imports).plan
         if other.task.kind is not Task.CLASSIFICATION:
             raise BadInput(Problem("--images", "the job's data has no labels"))
         root, data = other.root, other.data

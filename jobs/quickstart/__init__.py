@@ -1,1 +1,1 @@
-"""The quickstart's own little world: drawn shapes, and tiny networks that tell them apart."""
+"""The quickstart's own little world: drawn shapes, and how its networks are trained."""

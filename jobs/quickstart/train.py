@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jobs.quickstart.networks import HERE, NETWORKS
 from jobs.quickstart.shapes import CLASSES, draw
+from pipeline.models.quickstart.networks import HERE, NETWORKS
 
 TRAIN_SEED, TEST_SEED = 1, 2
 TRAIN, TEST = 8192, 512
@@ -43,10 +44,11 @@ def train(name: str, data: tuple[Tensor, Tensor], seed: int) -> nn.Module:
 
 
 def main() -> None:
-    """Draw the images, train the networks, write both beside this file."""
+    """Draw the images beside this file, train the networks, write them beside their module."""
     torch.set_num_threads(1)
     images, labels = draw(TEST, TEST_SEED)
-    np.savez_compressed(HERE / "shapes.npz", images=images, labels=labels, classes=CLASSES)
+    shapes = Path(__file__).with_name("shapes.npz")
+    np.savez_compressed(shapes, images=images, labels=labels, classes=CLASSES)
     test, data = _tensors(images, labels), _tensors(*draw(TRAIN, TRAIN_SEED))
     for seed, name in enumerate(NETWORKS):
         started = time.perf_counter()

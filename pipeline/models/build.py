@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from pipeline.models.defences import make_defence
 from pipeline.models.fold import fold_batch_norm
 from pipeline.models.preprocessing import Preprocessing, in_bytes
 from pipeline.models.sources import SOURCES, find_source
-from pipeline.models.sources.source import Convention, Offer
+from pipeline.models.sources.permission import NOTHING, Permission
+from pipeline.models.sources.source import Convention, Offer, Permitting
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
@@ -33,6 +35,7 @@ class Description:
         defence: transform in front, or None.
         adversarial: how the weights were trained adversarially, or None.
         classes: number of a classifier's logits, where it is known without building it.
+        ran: files of the person's own code that make the network; they have been run.
     """
 
     name: str
@@ -42,13 +45,15 @@ class Description:
     defence: str | None
     adversarial: str | None
     classes: int | None
+    ran: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         classes = f", {self.classes:,} classes" if self.classes else ""
         task = f"{self.task.value}{classes}; " if self.task else ""
         defence = f"; behind {self.defence}" if self.defence else ""
         training = f"; adversarially trained ({self.adversarial})" if self.adversarial else ""
-        return f"{self.name}: {self.source}; {task}{self.preprocessing}{defence}{training}"
+        ran = f"; ran {' and '.join(map(str, self.ran))}" if self.ran else ""
+        return f"{self.name}: {self.source}{ran}; {task}{self.preprocessing}{defence}{training}"
 
 
 def build(
@@ -59,6 +64,7 @@ def build(
     dtype: torch.dtype = torch.float32,
     fold: bool = False,
     task: Task | None = None,
+    permission: Permission = NOTHING,
 ) -> Model:
     """Return a spec's model, frozen, in eval mode, in its adapter.
 
@@ -69,13 +75,14 @@ def build(
         dtype: floating point type of weights and images.
         fold: whether batch norm is folded (`fold_batch_norm` also says whether it could be).
         task: what the job does; for an `import:` source whose spec does not say.
+        permission: the code of the person's that an `import:` may run.
 
     Raises:
         BadInput: with everything that is wrong, weights that cannot be had included.
     """
-    if found := check(spec, root, task):
+    if found := check(spec, root, task, permission=permission):
         raise BadInput(found)
-    source, rest = find_source(spec.source)
+    source, rest = find_source(spec.source, permission)
     convention = source.convention(rest, spec, root)
     model = Model(
         source.network(rest, spec, root).to(device, dtype),
@@ -96,10 +103,12 @@ def check(
     root: Path,
     task: Task | None = None,
     networks: dict[str, list[Problem]] | None = None,
+    permission: Permission = NOTHING,
 ) -> list[Problem]:
     """Return everything wrong with a spec, without running any model.
 
-    Checkpoints are compared with the network by name and shape; `import:` modules are imported.
+    Checkpoints are compared with the network by name and shape; `import:` modules that may be run
+    are imported.
     Weights that a build would download are not looked for, unless downloads are switched off.
 
     Args:
@@ -108,13 +117,14 @@ def check(
         task: what the job does, if the model has to fit one.
         networks: what was found wrong with the networks of other specs, which need not be looked
             at again; this one's is put there.
+        permission: the code of the person's that an `import:` may run.
 
     Returns:
         Problems whose ``where`` is the field of the spec.
     """
     found = _field_problems(spec)
     try:
-        source, rest = find_source(spec.source)
+        source, rest = find_source(spec.source, permission)
     except BadInput as error:
         return [*found, *error.problems]
     if spec.members and not spec.source.startswith("mean:"):
@@ -122,7 +132,7 @@ def check(
     if spec.architecture is not None and not spec.source.startswith("file:"):
         found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
     for field in ("key", "unfold_limit"):
-        if getattr(spec, field) is not None and not spec.source.startswith("file:"):
+        if getattr(spec, field) is not None and not spec.source.startswith(("file:", "trained:")):
             what = f"only a file: source takes one, not {spec.source!r}"
             found.append(Problem(field, what))
     networks = {} if networks is None else networks
@@ -153,13 +163,13 @@ def network_key(spec: ModelSpec) -> str:
     return spec.model_dump_json(include=_NETWORK)
 
 
-def describe(spec: ModelSpec, root: Path) -> Description:
-    """Return what a spec's model takes and does, without building it.
+def describe(spec: ModelSpec, root: Path, permission: Permission = NOTHING) -> Description:
+    """Return what a spec's model takes and does, without building it; arguments as of `check`.
 
     Raises:
         BadInput: when the spec names nothing known; `check` tells more.
     """
-    source, rest = find_source(spec.source)
+    source, rest = find_source(spec.source, permission)
     if found := source.problems(rest, spec, root):
         raise BadInput(found)
     convention = source.convention(rest, spec, root)
@@ -172,7 +182,31 @@ def describe(spec: ModelSpec, root: Path) -> Description:
         defence=None if defence is None else str(defence),
         adversarial=_training(spec, convention),
         classes=convention.classes,
+        ran=convention.ran,
     )
+
+
+def own_code(
+    specs: Sequence[ModelSpec], root: Path, task: Task, permission: Permission
+) -> tuple[Path, ...]:
+    """Return the files of the person's own code that make models, each once; they have been run.
+
+    Raises:
+        BadInput: with what is wrong with any model that is, or has, an `import:`.
+    """
+    ran: list[Path] = []
+    problems: list[Problem] = []
+    for spec in specs:
+        source, rest = find_source(spec.source, permission)
+        if not isinstance(source, Permitting):
+            continue
+        if found := check(spec, root, task, permission=permission):
+            problems += [Problem(f"model {spec.name!r}: {p.where}", p.what) for p in found]
+        else:
+            ran += source.convention(rest, spec, root).ran
+    if problems:
+        raise BadInput(problems)
+    return tuple(dict.fromkeys(ran))
 
 
 def catalogue() -> list[Offer]:

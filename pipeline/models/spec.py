@@ -35,8 +35,8 @@ class ModelSpec(Spec):
     name: str
     """Unique within a job; the `target` column of the results."""
     source: str
-    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `file:PATH`,
-    `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
+    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
+    `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
     members: tuple[ModelSpec, ...] = ()
     """`mean:logits` sources: the models whose logits are averaged; each needs a name."""
     task: Task | None = None
@@ -80,5 +80,6 @@ class ModelSpec(Spec):
     """Keyword arguments of the `import:` factory or of the network's constructor.
 
     `pretrained: false` gives a timm, torchvision or facenet network random weights; `weights: NAME`
-    chooses among torchvision's; `num_classes: 0` makes a timm network give embeddings.
+    chooses among torchvision's; `num_classes: 0` makes a timm network give embeddings; `source` of
+    a `trained:` file is that of its network.
     """

@@ -13,6 +13,7 @@ from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch
 from pipeline.interactions import InteractionSpec
 from pipeline.models.adapter import Model
+from pipeline.models.sources.permission import NOTHING, Permission
 from pipeline.oracle.in_process import InProcessOracle
 from pipeline.run.engine import ModelCard, Observed
 from pipeline.run.interactions import Interactions, interactions
@@ -27,9 +28,9 @@ from pipeline.run.steps import Show, Watch, Watcher
 class LocalSurrogates:
     """All surrogates of a plan in this process, and the loop: also what a packed worker holds."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, permission: Permission = NOTHING) -> None:
         self._plan = plan
-        built = [build_surrogate(spec, plan) for spec in plan.surrogates]
+        built = [build_surrogate(spec, plan, permission) for spec in plan.surrogates]
         self.models = {model.name: model for model, _ in built}
         self.cards = {f"surrogate/{card.name}": card for _, card in built}
         self._oracle = InProcessOracle(
@@ -106,11 +107,13 @@ class LocalEngine:
     losses = ()
     """None: there is no worker to lose."""
 
-    def __init__(self, plan: Plan, reason: str = "asked for") -> None:
+    def __init__(
+        self, plan: Plan, reason: str = "asked for", permission: Permission = NOTHING
+    ) -> None:
         threads = plan.resources.threads
         configure(plan.resources, None if threads == "auto" else threads)
-        self._surrogates = LocalSurrogates(plan)
-        targets = [build_target(spec, plan) for spec in plan.targets]
+        self._surrogates = LocalSurrogates(plan, permission)
+        targets = [build_target(spec, plan, permission) for spec in plan.targets]
         self._targets = {model.name: model for model, _ in targets}
         self._cards = {
             **self._surrogates.cards,

@@ -9,6 +9,7 @@ from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.build import build
 from pipeline.models.fold import fold_batch_norm
+from pipeline.models.sources.permission import NOTHING, Permission
 from pipeline.models.spec import ModelSpec
 from pipeline.run.engine import ModelCard
 from pipeline.run.heap import keep_freed_memory
@@ -34,18 +35,31 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def build_surrogate(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
+def build_surrogate(
+    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING
+) -> tuple[Model, ModelCard]:
     """Build a surrogate in the plan's precision, with batch norm folded if the plan says so."""
-    return _built(spec, plan, plan.resources.dtype, plan.resources.fold)
+    return _built(spec, plan, permission, plan.resources.dtype, plan.resources.fold)
 
 
-def build_target(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
+def build_target(
+    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING
+) -> tuple[Model, ModelCard]:
     """Build a target: float32, as its checkpoint has it."""
-    return _built(spec, plan, "float32", False)
+    return _built(spec, plan, permission, "float32", False)
 
 
-def _built(spec: ModelSpec, plan: Plan, dtype: str, fold: bool) -> tuple[Model, ModelCard]:
-    model = build(spec, root=plan.root, device=device(), dtype=DTYPES[dtype], task=plan.task.kind)
+def _built(
+    spec: ModelSpec, plan: Plan, permission: Permission, dtype: str, fold: bool
+) -> tuple[Model, ModelCard]:
+    model = build(
+        spec,
+        root=plan.root,
+        device=device(),
+        dtype=DTYPES[dtype],
+        task=plan.task.kind,
+        permission=permission,
+    )
     fingerprint, weights = model.fingerprint, model.weights_fingerprint
     folded = False
     if fold:

@@ -135,8 +135,8 @@ def test_what_cannot_be_traced_is_refused_where_tracing_is_needed(tmp_path: Path
 def test_a_factory_that_fails_is_reported_at_the_model(tmp_path: Path) -> None:
     mine = (PLAIN, 'source: "import:tests.jobs.test_fit:by_value", options: {fail: true}')
     (line,) = problems(tmp_path, mine, attacks("  - {base: linbp}"))
-    assert line.startswith("job.yaml:5: surrogates[0]: its network cannot be made")
-    assert "RuntimeError: no such weights" in line
+    assert line.startswith("job.yaml:5: surrogates[0].source: tests.jobs.test_fit:by_value in ")
+    assert line.endswith("test_fit.py failed: RuntimeError: no such weights")
 
 
 def test_a_broken_model_is_reported_once(tmp_path: Path) -> None:

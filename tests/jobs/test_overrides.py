@@ -46,9 +46,10 @@ def test_output_and_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     # In the file `root` is relative to the file; on the command line, to the working directory.
-    assert load(path).root == tmp_path
-    assert load(path, ["root=.."]).root == tmp_path
-    assert open_job(path, ["output=s3://bucket/x"]).output == "s3://bucket/x"
+    tests = ["tests"]
+    assert load(path, allowed=tests).root == tmp_path
+    assert load(path, ["root=.."], tests).root == tmp_path
+    assert open_job(path, ["output=s3://bucket/x"], tests).output == "s3://bucket/x"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from jobs.loading import load
 from jobs.surrogates_commands import Request
 from pipeline.models import architectures
 from pipeline.models.build import build
+from pipeline.models.sources.permission import granted
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput
 from pipeline.surrogates.heads import image_hashes
@@ -103,8 +104,8 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     assert use.name == "s1-hardened"
     assert use.adversarial
     assert load(asked.job).surrogates[1].adversarial is None
-    original = build(load(asked.job).surrogates[1])
-    again = build(use)
+    original = build(load(asked.job).surrogates[1], permission=granted())
+    again = build(use, permission=granted())
     assert again.weights_fingerprint != original.weights_fingerprint
     assert {name for name, _ in again.network.named_parameters()} == {
         name for name, _ in original.network.named_parameters()
@@ -117,7 +118,7 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     # A trained one can be trained again.
     more = Request(str(other), "s1-hardened", tmp_path / "more.safetensors", [], None, 5000)
     assert commands.harden_surrogate(more, {**HARD, "epochs": 1, "rate": 1e-9}) == 1
-    assert printed_model(capsys.readouterr().out).options["file"] == str(more.out)
+    assert printed_model(capsys.readouterr().out).source == f"trained:{more.out}"
 
 
 def test_a_file_source_keeps_its_architecture(
@@ -171,7 +172,8 @@ def test_ia_search_writes_what_ia_reads(tmp_path: Path, capsys: pytest.CaptureFi
     found = json.loads(asked.out.read_text())
     assert found["provenance"]["images"] == 20
     assert (
-        found["provenance"]["weights"] == build(load(asked.job).surrogates[0]).weights_fingerprint
+        found["provenance"]["weights"]
+        == build(load(asked.job).surrogates[0], permission=granted()).weights_fingerprint
     )
     assert len(found["lambdas"]) == 1
     output = capsys.readouterr().out
@@ -232,17 +234,17 @@ def test_models_that_have_no_file_of_their_own_are_refused_at_once(tmp_path: Pat
     defended = request(tmp_path, ("{name: s0, ", "{name: s0, defence: jpeg, "))
     with pytest.raises(BadInput, match="'s0' stands behind a defence"):
         commands.harden_surrogate(defended, HARD)
-    clash = request(tmp_path, ("{scale: 2.0}", "{file: x}"),
+    clash = request(tmp_path, ("{scale: 2.0}", "{source: x}"),
                     ("test_surrogates:trained\", options", "test_surrogates:named\", options"),
                     surrogate="s1")  # fmt: skip
-    with pytest.raises(BadInput, match="'s1' has the option 'file'"):
+    with pytest.raises(BadInput, match="'s1' has the option 'source'"):
         commands.harden_surrogate(clash, HARD)
     changing = request(tmp_path, ('trained"}', 'changing"}'))
     with pytest.raises(BadInput, match="answers otherwise"):
         commands.harden_surrogate(changing, HARD)
 
 
-def named(file: str) -> nn.Module:
+def named(source: str) -> nn.Module:
     return trained()
 
 

@@ -20,6 +20,7 @@ from pipeline.draws import Draws
 from pipeline.models.adapter import adapt
 from pipeline.models.build import build, catalogue, check, describe
 from pipeline.models.checkpoint import weights_fingerprint
+from pipeline.models.sources.permission import granted
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput
 
@@ -230,31 +231,30 @@ def broken():
 """
 
 
-def test_import_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_source(tmp_path: Path) -> None:
     (tmp_path / "my_nets.py").write_text(MODULE)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    mine = granted(job=tmp_path)
     made = spec("import:my_nets:factory", options={"outputs": 5})
-    model = build(made, root=tmp_path, task=Task.VERIFICATION)
+    model = build(made, task=Task.VERIFICATION, permission=mine)
     assert model.task is Task.VERIFICATION
     assert model(noise(2, 9, 9)).shape == (2, 5)
     assert str(model.preprocessing) == "any size, rgb, no normalisation"
-    assert check(made, tmp_path, Task.VERIFICATION) == []
-    assert build(spec("import:my_nets:kept", task="verification"), root=tmp_path).task == (
-        Task.VERIFICATION
-    )
+    assert check(made, HERE, Task.VERIFICATION, mine) == []
+    kept_one = spec("import:my_nets:kept", task="verification")
+    assert build(kept_one, permission=mine).task is Task.VERIFICATION
     kept: nn.Module = sys.modules["my_nets"].KEPT
     assert kept.training
     assert all(parameter.requires_grad for parameter in kept.parameters())
     for source, options, message in (
         ("import:my_nets:absent", {}, "no callable 'absent'; it defines Net, factory, kept"),
         ("import:my_nets", {}, "expected import:package.module:factory"),
-        ("import:no_such_module:f", {}, "cannot import 'no_such_module'"),
+        ("import:no_such_module:f", {}, "no module 'no_such_module': looked for"),
         ("import:my_nets:factory", {"width": 2}, "does not take these options"),
     ):
-        (problem,) = check(spec(source, options=options), tmp_path)
+        (problem,) = check(spec(source, options=options), HERE, permission=mine)
         assert message in problem.what
     with pytest.raises(BadInput, match="returned str, expected a bare"):
-        build(spec("import:my_nets:broken"), root=tmp_path)
+        build(spec("import:my_nets:broken"), permission=mine)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,8 @@ def test_check_wants_models_that_fit_the_task(data_root: Path) -> None:
 def test_catalogue_lists_every_source() -> None:
     offers = catalogue()
     forms = {"timm/NAME", "torchvision/NAME", "facenet/NAME", "zoo/NAME", "file:PATH"}
-    assert {offer.form for offer in offers} == forms | {"import:MODULE:FACTORY", "mean:logits"}
+    forms |= {"quickstart/NAME", "trained:FILE", "import:MODULE:FACTORY", "mean:logits"}
+    assert {offer.form for offer in offers} == forms
     names = {name for offer in offers for name in offer.names}
     assert {"resnet50", "squeezenet1_1", "vggface2", "cifar-resnet-56"} <= names
 

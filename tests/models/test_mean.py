@@ -8,6 +8,7 @@ import torch
 from pipeline import Attack, Batch, Goal
 from pipeline.attacks.loop import run
 from pipeline.models.build import build, check
+from pipeline.models.sources.permission import granted
 from pipeline.models.spec import ModelSpec
 from pipeline.oracle import InProcessOracle
 
@@ -26,9 +27,11 @@ def mean(*members):
 def test_the_outputs_are_the_mean_of_the_members_behind_their_own_adapters():
     specs = member(0), member(1, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
     images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    expected = torch.stack([build(spec)(images) for spec in specs]).mean(0)
+    expected = torch.stack([build(spec, permission=granted())(images) for spec in specs]).mean(0)
     for fold in (False, True):
-        assert torch.allclose(build(mean(*specs), fold=fold)(images), expected, atol=1e-5)
+        assert torch.allclose(
+            build(mean(*specs), fold=fold, permission=granted())(images), expected, atol=1e-5
+        )
 
 
 def test_attacking_the_mean_is_fusing_logits():
@@ -36,8 +39,8 @@ def test_attacking_the_mean_is_fusing_logits():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(40, 216, (3, 3, 8, 8), generator=generator).double() / 255
     batch = Batch(("a", "b", "c"), images, Goal.UNTARGETED, labels=torch.tensor([0, 1, 0]))
-    several = [build(spec, dtype=torch.float64) for spec in specs]
-    one = build(mean(*specs), dtype=torch.float64)
+    several = [build(spec, dtype=torch.float64, permission=granted()) for spec in specs]
+    one = build(mean(*specs), dtype=torch.float64, permission=granted())
     fused = run(Attack(combine="ens-logits", steps=3), batch, InProcessOracle(several))
     alone = run(Attack(steps=3), batch, InProcessOracle([one]))
     assert torch.equal(fused.images, alone.images)
@@ -58,6 +61,6 @@ def test_attacking_the_mean_is_fusing_logits():
     ],
 )
 def test_bad_input(spec, where, words):
-    (problem,) = check(spec, HERE)
+    (problem,) = check(spec, HERE, permission=granted())
     assert problem.where == where
     assert words in problem.what

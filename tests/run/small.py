@@ -10,7 +10,7 @@ import yaml
 
 import jobs
 from actors.launch import launch
-from jobs.loading import load
+from jobs.loading import LoadedJob, open_job
 from pipeline import results
 from pipeline.run.plan import Plan
 from pipeline.run.runner import Outcome
@@ -20,9 +20,13 @@ KEYS = ["example", "attack", "target", "step"]
 
 
 def network(name: str, **more: Any) -> dict[str, Any]:
-    source = "import:jobs.quickstart.networks:load"
-    return {"name": name, "source": source, "options": {"name": name},
-            "input_size": [32, 32], **more}  # fmt: skip
+    return {"name": name, "source": f"quickstart/{name}", **more}
+
+
+def own(name: str, factory: str) -> dict[str, Any]:
+    """A network of the quickstart that a test's own factory has changed."""
+    options = {"name": name}
+    return {"name": name, "source": f"import:{factory}", "options": options, "input_size": [32, 32]}
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -42,15 +46,20 @@ def job(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def plan(folder: Path, **changes: Any) -> Plan:
+def loaded(folder: Path, **changes: Any) -> LoadedJob:
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(job(**changes)))
-    return load(path)
+    return open_job(path)
+
+
+def plan(folder: Path, **changes: Any) -> Plan:
+    return loaded(folder, **changes).plan
 
 
 def carry_out(folder: Path, placement: str, name: str = "run", **changes: Any) -> Outcome:
     resources = {"batch": 8, "threads": 1, "placement": placement, **changes.pop("resources", {})}
-    return launch(plan(folder, resources=resources, **changes), str(folder / name))
+    given = loaded(folder, resources=resources, **changes)
+    return launch(given.plan, str(folder / name), permission=given.permission)
 
 
 def verdicts(run: Path | str) -> pd.DataFrame:

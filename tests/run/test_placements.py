@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pipeline import results
-from tests.run.small import KEYS, carry_out, job, network, verdicts
+from tests.run.small import KEYS, carry_out, job, network, own, verdicts
 
 ROWS = 24 * 2 * 2
 EXACT = ["success", "clean_correct", "prediction", "linf", "threshold", "repeats", "white_box"]
@@ -49,7 +49,13 @@ def test_in_process_has_every_row_once(reference):
 
 @pytest.mark.parametrize("placement", ["packed", "pinned"])
 def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_path):
-    outcome = carry_out(tmp_path, placement)
+    """With a surrogate that a module beside the job file makes, which is installed nowhere."""
+    (tmp_path / "mine.py").write_text(
+        "from pipeline.models.quickstart import networks\n"
+        "def make(name):\n    return networks.load(name)\n"
+    )
+    surrogates = [own("plain", "mine:make"), network("separable")]
+    outcome = carry_out(tmp_path, placement, surrogates=surrogates)
     assert outcome.units_failed == 0
     assert_same(verdicts(tmp_path / "run"), reference)
     # The workers are asked about the same clean examples, and say the same of them.

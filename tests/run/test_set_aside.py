@@ -16,6 +16,7 @@ from torch import nn
 from actors.launch import launch
 from jobs.loading import load
 from pipeline.data.examples import open_examples
+from pipeline.models.sources.permission import granted
 from pipeline.results.folder import RunFolder
 from pipeline.run.judging import Judges
 from pipeline.run.local import LocalEngine
@@ -228,7 +229,7 @@ def test_the_limit_counts_readable_examples_whatever_the_batch(tmp_path, monkeyp
         job = load(pictures(folder, ("batch: 4}", chosen)))
         (folder / "im/0/4.png").write_bytes(b"broken")
         examples = open_examples(job.data, job.task.goal, root=job.root, seed=job.seed)
-        judges = Judges(job, LocalEngine(job), {})
+        judges = Judges(job, LocalEngine(job, permission=granted()), {})
         right(judges, monkeypatch)
         found.append(select(job, examples, judges, Silent()).ids)
     assert found[0] == found[1] == found[2]

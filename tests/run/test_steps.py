@@ -28,7 +28,7 @@ from pipeline.run.models import build_target
 from pipeline.run.panel import Panel
 from pipeline.run.plan import Evaluate
 from pipeline.run.steps import IN_FLIGHT, Watch, Watcher
-from tests.run.small import KEYS, carry_out, job, network, plan, verdicts
+from tests.run.small import KEYS, carry_out, job, own, plan, verdicts
 from tests.run.test_placements import assert_same, kill_when_running, wait_for_units
 
 STEPS = 4
@@ -197,7 +197,7 @@ def test_float_images_are_judged_as_they_are(tmp_path):
 
 
 def test_lost_examples_have_no_row_at_any_step(tmp_path):
-    surrogate = network("plain") | {"source": "import:tests.run.test_stream:overflowing"}
+    surrogate = own("plain", "tests.run.test_stream:overflowing")
     carry_out(
         tmp_path, "in-process", surrogates=[surrogate], select={"limit": 40},
         resources={"fold": False}, evaluate={"steps": "all"},
@@ -212,7 +212,7 @@ def test_lost_examples_have_no_row_at_any_step(tmp_path):
 
 def breaking(name: str) -> torch.nn.Module:
     """A target that overflows on images that an attack has just begun to change."""
-    from jobs.quickstart.networks import load
+    from pipeline.models.quickstart.networks import load
 
     inner = load(name)
 
@@ -230,7 +230,7 @@ def breaking(name: str) -> torch.nn.Module:
 
 
 def test_a_target_that_overflows_on_an_iterate_loses_the_example_by_name(tmp_path):
-    target = network("wide") | {"source": "import:tests.run.test_steps:breaking"}
+    target = own("wide", "tests.run.test_steps:breaking")
     outcome = carry_out(
         tmp_path, "in-process", targets=[target], select={"limit": 4},
         attacks=[{"base": "i", "steps": 2, "step_size": "2.5/255"}],

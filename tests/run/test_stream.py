@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 
 from actors.launch import launch
-from jobs.quickstart.networks import load as load_network
 from jobs.quickstart.shapes import draw
 from pipeline import results
+from pipeline.models.quickstart.networks import load as load_network
 from pipeline.problems import BadInput
 from pipeline.results import TABLES, RunFolder
 from pipeline.run.local import LocalEngine
 from pipeline.run.progress import Silent
 from pipeline.run.runner import Runner
-from tests.run.small import KEYS, QUICKSTART, carry_out, network, plan, verdicts
+from tests.run.small import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def overflowing(name: str) -> torch.nn.Module:
 
 
 def test_an_example_with_non_finite_gradients_is_lost_by_name(tmp_path):
-    surrogate = network("plain") | {"source": "import:tests.run.test_stream:overflowing"}
+    surrogate = own("plain", "tests.run.test_stream:overflowing")
     outcome = carry_out(
         tmp_path, "in-process", surrogates=[surrogate], select={"limit": 40},
         resources={"fold": False},

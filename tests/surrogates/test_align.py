@@ -11,11 +11,13 @@ from torch.func import functional_call
 
 from pipeline.draws import Draws
 from pipeline.models.adapter import adapt
+from pipeline.models.build import build
 from pipeline.models.checkpoint import weights_fingerprint
+from pipeline.models.sources.permission import granted
+from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput
 from pipeline.surrogates.align import AlignSettings, align, climbable, write_aligned
 from pipeline.surrogates.ia_search import alignment
-from pipeline.surrogates.restored import network as restored
 from pipeline.surrogates.trained_file import about_trained
 from tests.surrogates.small import Residual, images, model
 
@@ -176,8 +178,9 @@ def test_the_file_holds_weights_and_provenance(tmp_path: Path) -> None:
     done = align(net, data, BRIEF)
     path = tmp_path / "aligned.safetensors"
     write_aligned(path, done, net, BRIEF)
-    again = restored("import:tests.surrogates.small:network", str(path))
-    assert weights_fingerprint(again) == weights_fingerprint(done.network)
+    own = {"source": "import:tests.surrogates.small:network"}
+    again = build(ModelSpec(name="a", source=f"trained:{path}", options=own), permission=granted())
+    assert again.weights_fingerprint == weights_fingerprint(done.network)
     about = about_trained(path)
     assert about["method"] == "align"
     assert AlignSettings(**about["settings"]) == BRIEF

@@ -21,13 +21,13 @@ from pipeline.models.build import build, check
 from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.defences import make_defence
 from pipeline.models.sources.mean_source import MeanLogits
+from pipeline.models.sources.permission import granted
 from pipeline.models.spec import Defence, ModelSpec
 from pipeline.problems import BadInput
 from pipeline.surrogates import harden as hardening
 from pipeline.surrogates.fine_tuning import fine_tune, trainable
 from pipeline.surrogates.harden import HardenSettings, harden, write_hardened
 from pipeline.surrogates.heads import image_hashes
-from pipeline.surrogates.restored import network as restored
 from pipeline.surrogates.robustness import accuracy, climb
 from pipeline.surrogates.trained_file import about_trained
 from pipeline.surrogates.unattacked import apart
@@ -225,12 +225,12 @@ def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
     done = harden(net, data, BRIEF.model_copy(update={"epochs": 1}))
     path = tmp_path / "hard.safetensors"
     write_hardened(path, done, net, BRIEF)
-    again = restored("import:tests.surrogates.small:network", str(path))
-    assert weights_fingerprint(again) == weights_fingerprint(done.network)
-    with pytest.raises(BadInput, match="absolute path"):
-        restored("import:tests.surrogates.small:network", "hard.safetensors")
+    own = {"source": "import:tests.surrogates.small:network"}
+    again = build(ModelSpec(name="a", source=f"trained:{path}", options=own), permission=granted())
+    assert again.weights_fingerprint == weights_fingerprint(done.network)
+    other = {"source": "import:tests.jobs.tiny:network", "seed": 0}
     with pytest.raises(BadInput, match="does not fit"):
-        restored("import:tests.jobs.tiny:network", str(path), seed=0)
+        build(ModelSpec(name="a", source=f"trained:{path}", options=other), permission=granted())
 
 
 def test_models_that_cannot_be_trained_are_refused(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from torch import nn
 from pipeline.batch import Task
 from pipeline.models.checkpoint import load_checkpoint
 from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources.constructors import constructor_options
 from pipeline.models.sources.download import fetch_url, url_problems
-from pipeline.models.sources.source import Convention, Offer, constructor_options
+from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import Problem, suggest
 

@@ -39,7 +39,7 @@ class FileSource:
         except (TypeError, ValueError, RuntimeError) as error:
             what = f"{name} cannot be made with these options: {error}"
             return [Problem("options", what), *_wrong_with(lambda: _open(path, spec))]
-        return _wrong_with(lambda: check_checkpoint(path, network, name, **_reading(spec)))
+        return _wrong_with(lambda: check_checkpoint(path, network, name, **reading(spec)))
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return the architecture's convention."""
@@ -61,7 +61,7 @@ class FileSource:
         """Return the architecture with the file's weights."""
         name = spec.architecture or ""
         network = ARCHITECTURES[name].constructor(**spec.options)
-        load_checkpoint(root / expanded(rest), network, name, **_reading(spec))
+        load_checkpoint(root / expanded(rest), network, name, **reading(spec))
         return network
 
     def offers(self) -> list[Offer]:
@@ -72,14 +72,14 @@ class FileSource:
         ]
 
 
-def _reading(spec: ModelSpec) -> dict[str, Any]:
+def reading(spec: ModelSpec) -> dict[str, Any]:
     """Return how the spec wants its checkpoint read."""
     limit = {} if spec.unfold_limit is None else {"unfold_limit": spec.unfold_limit}
     return {"key": spec.key, **limit}
 
 
 def _open(path: Path, spec: ModelSpec) -> dict[str, Entries]:
-    return open_checkpoint(path, **_reading(spec))
+    return open_checkpoint(path, **reading(spec))
 
 
 def _wrong_with(reading: Callable[[], object]) -> list[Problem]:

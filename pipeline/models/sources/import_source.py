@@ -1,34 +1,49 @@
-"""``import:package.module:factory``: a network made by your own code."""
+"""``import:package.module:factory``: a network made by the person's own code."""
 
 from __future__ import annotations
 
-import importlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MethodType, ModuleType
 
 from torch import nn
 
 from pipeline.models.adapter import Model
 from pipeline.models.frozen import frozen_copy
 from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources.own_modules import find_module, run_module, told
+from pipeline.models.sources.permission import NOTHING, OPTION, Permission
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
+_DEEPEST = 32
+"""Decorators around one factory, and so on; some objects wrap themselves."""
 
+
+@dataclass(frozen=True)
 class ImportSource:
-    """Factories in importable modules, or in modules beside the job file.
+    """Factories in modules that may be run (`pipeline.models.sources.permission`).
 
     The factory is called with the spec's options as keyword arguments and returns an nn.Module
-    that takes images in [0, 1], unless the spec gives mean and std.
+    that takes images in [0, 1], unless the spec gives mean and std. It is defined in the person's
+    code itself: what a module has imported from elsewhere is not the person's to run by a job.
     """
+
+    permission: Permission = NOTHING
+
+    def under(self, permission: Permission) -> ImportSource:
+        """Return this source with another permission."""
+        return replace(self, permission=permission)
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return why there is no such factory, or why it does not take the options."""
         try:
-            factory = _factory(rest, root)
+            factory, _ = self._factory(rest, root)
         except BadInput as error:
             return list(error.problems)
         try:
@@ -40,48 +55,107 @@ class ImportSource:
         return []
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
-        """Return that nothing is added to the network."""
-        return Convention(None, Preprocessing())
+        """Return that nothing is added to the network, and the file that makes it."""
+        file = find_module(rest.partition(":")[0], self.permission, root)
+        return Convention(None, Preprocessing(), ran=() if file is None else (file,))
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
-        """Return what the factory makes, as a frozen copy: the module may be in use elsewhere."""
-        made = _factory(rest, root)(**spec.options)
+        """Return what the factory makes, as a frozen copy: the module may be in use elsewhere.
+
+        Raises:
+            BadInput: when the factory raises or exits, or makes anything but a network.
+        """
+        factory, where = self._factory(rest, root)
+        try:
+            made = factory(**spec.options)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a factory may do anything
+            raise _problem(f"{rest} in {where} failed: {told(error)}") from error
         if isinstance(made, Model) or not isinstance(made, nn.Module):
-            raise _problem(f"{rest} returned {type(made).__name__}, expected a bare nn.Module")
-        return frozen_copy(made)
+            what = f"the class {made.__name__}" if isinstance(made, type) else type(made).__name__
+            raise _problem(f"{rest} in {where} returned {what}, expected a bare nn.Module")
+        try:
+            return frozen_copy(made)
+        except Exception as error:
+            what = f"the network that {rest} in {where} makes cannot be copied"
+            raise _problem(f"{what}: {told(error)}") from error
 
     def offers(self) -> list[Offer]:
         """Return the form."""
         what = "your own factory, called with the model's options; returns an nn.Module"
         return [Offer("import:MODULE:FACTORY", what)]
 
+    def _factory(self, rest: str, root: Path) -> tuple[Callable[..., object], str]:
+        """Return the factory, and the file or package that it is looked for in."""
+        name, _, attribute = rest.partition(":")
+        if not name or not attribute:
+            raise _problem(f"expected import:package.module:factory, got 'import:{rest}'")
+        file = find_module(name, self.permission, root)
+        module = run_module(name, file, self.permission)
+        where = str(file or name)
+        found = _attribute(module, attribute)
+        if not callable(found):
+            known = [n for n, v in vars(module).items() if _public(n, v, name)]
+            hint = f"; it defines {', '.join(known[:10])}" if known else ""
+            raise _problem(f"{where} has no callable {attribute!r}{hint}")
+        if isinstance(found, nn.Module):
+            raise _problem(
+                f"{attribute!r} in {where} is a network; name a function that returns it"
+            )
+        self._refuse_foreign(found, attribute, where)
+        return found, where
 
-def _factory(rest: str, root: Path) -> Callable[..., object]:
-    module_name, _, name = rest.partition(":")
-    if not module_name or not name:
-        raise _problem(f"expected import:package.module:factory, got 'import:{rest}'")
-    # Modules beside the job file come last, so that they cannot hide an installed package.
-    folder = str(root.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+    def _refuse_foreign(self, factory: Callable[..., object], name: str, where: str) -> None:
+        """Refuse what a permitted module has from somewhere else: ``from os import system``."""
+        defined = _definition(factory)
+        module = str(getattr(defined, "__module__", None))
+        file = _file_of(defined, module)
+        if self.permission.covers(module) or (file and self.permission.holds(file)):
+            if isinstance(defined, type) and not issubclass(defined, nn.Module):
+                raise _problem(f"{name!r} in {where} is a class, but not of networks (nn.Module)")
+            return
         raise _problem(
-            f"cannot import {module_name!r}: {error}; install the package, or put the module "
-            f"into {folder}"
-        ) from None
-    except Exception as error:
-        raise _problem(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}"
-        ) from error
+            f"{name!r} in {where} is defined in {file or module}, which is not yours: write a "
+            f"function there that calls it, or add {OPTION} {module.partition('.')[0]}"
+        )
+
+
+def _attribute(module: ModuleType, name: str) -> object | None:
+    """Return what a module calls by a name, or a class of it by a name after a dot."""
+    found: object = module
     for part in name.split("."):
+        if found is not module and not isinstance(found, type):
+            return None
         found = getattr(found, part, None)
-    if not callable(found):
-        known = [n for n, v in vars(sys.modules[module_name]).items() if _public(n, v, module_name)]
-        hint = f"; it defines {', '.join(known[:10])}" if known else ""
-        raise _problem(f"{module_name!r} has no callable {name!r}{hint}")
     return found
+
+
+def _definition(factory: object) -> object:
+    """Return the function or class that is called in the end, without what is wrapped around it."""
+    for _ in range(_DEEPEST):
+        if isinstance(factory, functools.partial):
+            factory = factory.func
+        elif isinstance(factory, MethodType):
+            factory = factory.__func__
+        elif hasattr(factory, "__wrapped__"):
+            factory = factory.__wrapped__
+        elif isinstance(factory, type) or hasattr(factory, "__code__"):
+            return factory
+        elif hasattr(type(factory).__call__, "__code__"):
+            factory = type(factory).__call__
+        else:
+            break  # written in C
+    return factory
+
+
+def _file_of(defined: object, module: str) -> Path | None:
+    """Return the file that a function or class is written in."""
+    code = getattr(defined, "__code__", None)
+    file = code.co_filename if code else None
+    if isinstance(defined, type):
+        file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file else None
 
 
 def _public(name: str, value: object, module: str) -> bool:

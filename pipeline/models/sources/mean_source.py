@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.batch import Task
 from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources.permission import NOTHING, Permission
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
@@ -34,8 +37,15 @@ class MeanLogits(nn.Module):
         return torch.stack(outputs).mean(0)
 
 
+@dataclass(frozen=True)
 class MeanSource:
     """Fusion of classifiers by their mean logits, as a model of its own."""
+
+    permission: Permission = NOTHING
+
+    def under(self, permission: Permission) -> MeanSource:
+        """Return this source with another permission, which the members' sources are asked."""
+        return replace(self, permission=permission)
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the form or with any member."""
@@ -52,7 +62,7 @@ class MeanSource:
                 found.append(Problem(f"{where}.defence", "a member of a mean takes no defence"))
             found += [
                 Problem(f"{where}.{problem.where}", problem.what)
-                for problem in check(member, root, Task.CLASSIFICATION, known)
+                for problem in check(member, root, Task.CLASSIFICATION, known, self.permission)
             ]
         return found
 
@@ -60,8 +70,10 @@ class MeanSource:
         """Return that nothing is added: the members have their own adapters."""
         from pipeline.models.build import describe
 
-        classes = describe(spec.members[0], root).classes
-        return Convention(Task.CLASSIFICATION, Preprocessing(), classes=classes)
+        members = [describe(member, root, self.permission) for member in spec.members]
+        ran = tuple(dict.fromkeys(file for member in members for file in member.ran))
+        form = Preprocessing()
+        return Convention(Task.CLASSIFICATION, form, classes=members[0].classes, ran=ran)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the mean of the members."""
@@ -70,9 +82,10 @@ class MeanSource:
         names = [member.name for member in spec.members]
         if len(set(names)) != len(names):
             raise BadInput(Problem("members", f"names must differ, got {', '.join(names)}"))
-        return MeanLogits(
-            [build(member, root=root, task=Task.CLASSIFICATION) for member in spec.members]
+        made = functools.partial(
+            build, root=root, task=Task.CLASSIFICATION, permission=self.permission
         )
+        return MeanLogits([made(member) for member in spec.members])
 
     def offers(self) -> list[Offer]:
         """Return the form."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
 from pipeline.batch import Task
 from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.sources.permission import Permission
 from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from pipeline.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Convention:
         adversarial: how the weights were trained adversarially, in words; False when they are known
             not to be, None when the source cannot know.
         classes: number of a classifier's logits; None when the source cannot know.
+        ran: files of the person's own code that make the network.
     """
 
     task: Task | None
     preprocessing: Preprocessing
     adversarial: str | Literal[False] | None = None
     classes: int | None = None
+    ran: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,10 @@ class Source(Protocol):
         ...
 
 
-def constructor_options(spec: ModelSpec) -> tuple[bool, dict[str, str | int | float | bool]]:
-    """Return whether pretrained weights are wanted, and the constructor's other arguments."""
-    others = dict(spec.options)
-    return bool(others.pop("pretrained", True)), others
+@runtime_checkable
+class Permitting(Source, Protocol):
+    """A source that may run code of the person's, or whose networks' own sources may."""
 
-
-def constructor_error(source: str, error: Exception) -> BadInput:
-    """Return the error about options that a constructor does not take."""
-    reason = str(error).strip().split("\n")[0]
-    return BadInput(Problem("options", f"{source} cannot be made with these options: {reason}"))
+    def under(self, permission: Permission) -> Source:
+        """Return this source with what it may run; by itself it may run nothing."""
+        ...

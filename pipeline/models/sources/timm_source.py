@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 from torch import nn
@@ -12,6 +13,13 @@ from pipeline.batch import Task
 from pipeline.models.file_format import identify
 from pipeline.models.matching import on_meta
 from pipeline.models.preprocessing import Preprocessing, Triple
+from pipeline.models.sources.constructors import (
+    allowed_options,
+    constructor_error,
+    constructor_options,
+    option_problems,
+    weights_only,
+)
 from pipeline.models.sources.download import (
     cached_hub,
     cached_url,
@@ -20,12 +28,7 @@ from pipeline.models.sources.download import (
     hub_problems,
     url_problems,
 )
-from pipeline.models.sources.source import (
-    Convention,
-    Offer,
-    constructor_error,
-    constructor_options,
-)
+from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 
@@ -54,11 +57,13 @@ class TimmSource:
             elif config.url:
                 found += url_problems(source, config.url)
         try:
+            if wrong := option_problems(source, others, _options(rest) if others else set()):
+                return [*found, *wrong]
             on_meta(lambda: _make(rest, **others))
-        except (TypeError, ValueError) as error:
-            found += constructor_error(source, error).problems
         except RuntimeError:
             pass  # a constructor that computes with values, which the meta device does not have
+        except Exception as error:  # whatever nonsense in an option leads to
+            found += constructor_error(source, error).problems
         return found
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
@@ -90,16 +95,19 @@ class TimmSource:
                 path = fetch_hub(source, config.hf_hub_id, _hub_names(config))
             else:
                 path = fetch_url(source, config.url)
-            identify(path)
-            # timm renames the entries of older files itself, and reads them with weights_only.
-            arguments |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+            overlay: dict[str, Any] = {"file": str(path)}
+            if identify(path) == "safetensors":
+                overlay["custom_load"] = False  # which is for the NumPy archives of the releases
+            # timm renames the entries of older files itself.
+            arguments |= {"pretrained": True, "pretrained_cfg_overlay": overlay}
         try:
-            return _make(rest, **arguments)
-        except (TypeError, ValueError) as error:
-            raise constructor_error(source, error) from None
-        except RuntimeError as error:
+            with weights_only():
+                return _make(rest, **arguments)
+        except (RuntimeError, UnpicklingError) as error:
             reason = " ".join(str(error).split()[:40])
             raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
+        except Exception as error:
+            raise constructor_error(source, error) from None
 
     def offers(self) -> list[Offer]:
         """Return the names of timm's networks, without tags."""
@@ -134,6 +142,14 @@ def _adversarial(config: Any, pretrained: bool) -> str | None:
     """Return timm's tag of weights, such as ``tf_ens_adv_in1k``, if it names such a training."""
     tag = str(config.tag or "")
     return f"timm's {tag}" if pretrained and "adv" in tag.split("_") else None
+
+
+def _options(name: str) -> set[str]:
+    """Return the options that a job may give a network."""
+    import timm
+
+    entry = timm.model_entrypoint(name.partition(".")[0])
+    return allowed_options(entry, lambda: _make(name))
 
 
 def _make(name: str, **arguments: Any) -> nn.Module:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 from torch import nn
@@ -15,18 +13,19 @@ from pipeline.batch import Task
 from pipeline.models.checkpoint import open_checkpoint
 from pipeline.models.matching import on_meta
 from pipeline.models.preprocessing import Preprocessing, Triple
-from pipeline.models.sources.download import fetch_url, url_problems
-from pipeline.models.sources.source import (
-    Convention,
-    Offer,
+from pipeline.models.sources.constructors import (
+    allowed_options,
     constructor_error,
     constructor_options,
+    option_problems,
+    weights_only,
 )
+from pipeline.models.sources.download import fetch_url, url_problems
+from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem, suggest
 
 _OWN_INITIALISATION = ("googlenet", "inception_v3")
-_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class TorchvisionSource:
@@ -43,15 +42,19 @@ class TorchvisionSource:
         except BadInput as error:
             return list(error.problems)
         found: list[Problem] = []
-        pretrained, _ = constructor_options(spec)
+        source = f"torchvision/{rest}"
+        pretrained, others = constructor_options(spec)
         if pretrained:
-            found += url_problems(f"torchvision/{rest}", weights.url)
+            found += url_problems(source, weights.url)
+        others.pop("weights", None)  # a name among the published ones, which has been looked up
         try:
+            if wrong := option_problems(source, others, _options(rest) if others else set()):
+                return [*found, *wrong]
             on_meta(lambda: _make(rest, None, _arguments(rest, spec)))
-        except (TypeError, ValueError) as error:
-            found += constructor_error(f"torchvision/{rest}", error).problems
         except RuntimeError:
             pass  # a constructor that computes with values, which the meta device does not have
+        except Exception as error:  # whatever nonsense in an option leads to
+            found += constructor_error(source, error).problems
         return found
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
@@ -79,14 +82,14 @@ class TorchvisionSource:
         if weights is not None:
             open_checkpoint(fetch_url(source, weights.url))
         try:
-            with _safe_loading():
+            with weights_only():
                 return _make(rest, weights, _arguments(rest, spec))
-        except (TypeError, ValueError) as error:
-            raise constructor_error(source, error) from None
-        except RuntimeError as error:
+        except (RuntimeError, UnpicklingError) as error:
             # The first two lines of torch's message say which names differ.
             reason = " ".join(str(error).split()[:40])
             raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
+        except Exception as error:
+            raise constructor_error(source, error) from None
 
     def offers(self) -> list[Offer]:
         """Return torchvision's classifiers."""
@@ -122,21 +125,14 @@ def _arguments(name: str, spec: ModelSpec) -> dict[str, Any]:
     return arguments
 
 
+def _options(name: str) -> set[str]:
+    """Return the options that a job may give a network."""
+    from torchvision import models
+
+    return allowed_options(models.get_model_builder(name), lambda: _make(name, None, {}))
+
+
 def _make(name: str, weights: Any, arguments: dict[str, Any]) -> nn.Module:
     from torchvision import models
 
     return cast(nn.Module, models.get_model(name, weights=weights, **arguments))
-
-
-@contextmanager
-def _safe_loading() -> Iterator[None]:
-    """Have torchvision read its files with weights_only, which it does not ask for itself."""
-    before = os.environ.get(_SAFE)
-    os.environ[_SAFE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(_SAFE, None)
-        else:
-            os.environ[_SAFE] = before

@@ -8,9 +8,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from jobs.quickstart.shapes import CLASSES
-
 HERE = Path(__file__).parent
+CLASSES, SIZE = 8, 32
 
 
 def _norm_relu(channels: int) -> nn.Sequential:
@@ -23,7 +22,7 @@ def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> n
 
 
 def _head(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, len(CLASSES)))
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
 
 
 class Residual(nn.Module):

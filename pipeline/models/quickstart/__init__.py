@@ -1,0 +1,1 @@
+"""The networks of the bundled job `quickstart`, with their weights."""

@@ -1,0 +1,44 @@
+"""``quickstart/NAME``: the tiny networks of the bundled job `quickstart`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from pipeline.batch import Task
+from pipeline.models.preprocessing import Preprocessing
+from pipeline.models.quickstart.networks import CLASSES, NETWORKS, SIZE, load
+from pipeline.models.sources.source import Convention, Offer
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem, suggest
+
+
+class QuickstartSource:
+    """Five trained classifiers of eight drawn shapes; their weights come with the package."""
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return what is wrong with the name or the options."""
+        if rest not in NETWORKS:
+            return [Problem("source", suggest(rest, list(NETWORKS), "network of the quickstart"))]
+        if spec.options:
+            names = ", ".join(spec.options)
+            return [Problem("options", f"quickstart/{rest} takes none, got {names}")]
+        return []
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return 32 x 32 without normalisation: a network's first layer is its own."""
+        form = Preprocessing(input_size=(SIZE, SIZE))
+        return Convention(Task.CLASSIFICATION, form, False, CLASSES)
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the network."""
+        try:
+            return load(rest)
+        except (ValueError, OSError) as error:
+            raise BadInput(Problem("source", f"quickstart/{rest}: {error}")) from None
+
+    def offers(self) -> list[Offer]:
+        """Return the five names."""
+        what = "tiny bundled classifiers of drawn shapes, 32 x 32"
+        return [Offer("quickstart/NAME", what, tuple(NETWORKS))]

@@ -1,0 +1,91 @@
+"""``trained:FILE``: trained weights in a network that has no named architecture.
+
+`file:` knows the architectures of `gauntlet models`. For torchvision's, timm's and the person's own
+networks the option `source` says what makes the network, and the other options are that source's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from pipeline.files import expanded
+from pipeline.models.checkpoint import load_checkpoint, open_checkpoint
+from pipeline.models.sources.file_source import reading
+from pipeline.models.sources.permission import NOTHING, Permission
+from pipeline.models.sources.source import Convention, Offer, Source
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+
+ORIGINAL = "source"
+"""The option that names the source whose network takes the weights."""
+
+_RANDOM = ("timm/", "torchvision/", "facenet/")
+
+
+@dataclass(frozen=True)
+class TrainedSource:
+    """Files of `gauntlet surrogates`, or any other checkpoint, in the network of another source.
+
+    Nothing is downloaded, and the input convention is the other source's.
+    """
+
+    permission: Permission = NOTHING
+
+    def under(self, permission: Permission) -> TrainedSource:
+        """Return this source with another permission, which the network's own source is asked."""
+        return replace(self, permission=permission)
+
+    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
+        """Return what is wrong with the file, or with the source of its network."""
+        found: list[Problem] = []
+        try:
+            open_checkpoint(root / expanded(rest), **reading(spec))
+        except BadInput as error:
+            found += [Problem("source", str(problem)) for problem in error.problems]
+        try:
+            source, name, original = self._original(spec)
+        except BadInput as error:
+            return [*found, *error.problems]
+        wrong = source.problems(name, original, root)
+        return [*found, *(Problem("options", f"{original.source}: {p.what}") for p in wrong)]
+
+    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+        """Return that of the network's source; how the weights were trained is unknown."""
+        source, name, original = self._original(spec)
+        return replace(source.convention(name, original, root), adversarial=None)
+
+    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
+        """Return the source's network with the weights of the file, strictly loaded."""
+        source, name, original = self._original(spec)
+        made = source.network(name, original, root)
+        load_checkpoint(root / expanded(rest), made, original.source, **reading(spec))
+        return made
+
+    def offers(self) -> list[Offer]:
+        """Return the form."""
+        what = "weights for the network of another source, named by the option `source`"
+        return [Offer("trained:FILE", what)]
+
+    def _original(self, spec: ModelSpec) -> tuple[Source, str, ModelSpec]:
+        """Return the source of the network, the text after its scheme, and its spec.
+
+        Raises:
+            BadInput: when the options name none, or one that is itself made of others.
+        """
+        from pipeline.models.sources import find_source
+
+        options = dict(spec.options)
+        text = options.pop(ORIGINAL, None)
+        if not isinstance(text, str) or text.startswith(("file:", "mean:", "trained:")):
+            what = "expected the source of the network, such as {source: torchvision/resnet18}"
+            raise BadInput(Problem("options", f"{what}, got {text!r}" if text else what))
+        if text.startswith(_RANDOM):
+            options["pretrained"] = False
+        try:
+            source, name = find_source(text, self.permission)
+        except BadInput as error:
+            raise BadInput(Problem("options", problem.what) for problem in error.problems) from None
+        return source, name, ModelSpec(name=spec.name, source=text, options=options)

@@ -1,0 +1,108 @@
+"""One's own modules on Ray's workers, which have nothing installed and may be elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.launch import launch
+from actors.own_modules import packed
+from jobs.loading import open_job
+from pipeline.problems import BadInput
+from tests.jobs.tiny import JOB, write
+
+KIT = """
+import os
+from pathlib import Path
+import torch
+from sizes import CLASSES
+from .layers import first
+
+def make(seed, notes):
+    Path(notes, f"{os.getpid()}-{seed}").write_text(__file__)
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(first(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, CLASSES))
+"""
+LAYERS = "import torch\ndef first():\n    return torch.nn.Conv2d(3, 4, 3)\n"
+
+
+def project(folder: Path, placement: str) -> Path:
+    """A job with a package and a module beside it, and data that is nobody else's business."""
+    (folder / "kit").mkdir(parents=True)
+    (folder / "kit" / "__init__.py").write_text("")
+    (folder / "kit" / "nets.py").write_text(KIT)
+    (folder / "kit" / "layers.py").write_text(LAYERS)
+    (folder / "sizes.py").write_text("CLASSES = 5\n")
+    (folder / "notes").mkdir()
+    text = JOB.replace("tests.jobs.tiny:network", "kit.nets:make")
+    text = text.replace("{seed:", f"{{notes: {folder / 'notes'}, seed:")
+    text = text.replace("placement: in-process", f"placement: {placement}, threads: 1, workers: 2")
+    return write(folder, text=text)
+
+
+def run(path: Path, folder: Path, **more: Any) -> set[Path]:
+    """Run a job; return the file that each process had the factory from."""
+    loaded = open_job(path)
+    before = set((path.parent / "notes").iterdir())
+    outcome = launch(loaded.plan, str(folder), permission=loaded.permission, **more)
+    assert outcome.units_failed == 0
+    notes = set((path.parent / "notes").iterdir()) - before
+    elsewhere = [note for note in notes if not note.name.startswith(f"{os.getpid()}-")]
+    surrogates = {note.name.split("-")[0] for note in elsewhere if note.name.endswith("-0")}
+    assert len(surrogates) == 2
+    return {Path(note.read_text()) for note in elsewhere}
+
+
+@pytest.mark.slow
+def test_two_workers_of_this_machine_read_modules_where_they_lie(tmp_path: Path) -> None:
+    path = project(tmp_path / "mine", "packed")
+    assert run(path, tmp_path / "run") == {tmp_path / "mine" / "kit" / "nets.py"}
+
+
+def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
+    path = project(tmp_path / "mine", "packed")
+    (path.parent / "kit" / "__pycache__").mkdir()
+    with packed([path.parent / "kit", path.parent / "sizes.py"]) as environment:
+        assert environment is not None
+        (parcel,) = map(Path, environment["py_modules"])
+        files = {str(file.relative_to(parcel)) for file in parcel.rglob("*") if file.is_file()}
+        assert files == {"kit/__init__.py", "kit/nets.py", "kit/layers.py", "sizes.py"}
+    assert not parcel.exists()
+    with packed([]) as environment:
+        assert environment is None
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A cluster that is not this process's own: workers know its folders by accident only."""
+    script = (
+        "import ray, sys\n"
+        "ray.init(num_cpus=2, include_dashboard=False, _node_ip_address='127.0.0.1')\n"
+        "print(ray.get_runtime_context().gcs_address, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_cluster_gets_the_modules_and_nothing_else(tmp_path: Path, cluster: str) -> None:
+    path = project(tmp_path / "mine", "packed")
+    found = run(path, tmp_path / "run", address=cluster)
+    assert len(found) == 1
+    carried = found.pop().parents[1]
+    assert carried.name == "gauntlet_own_modules"
+    assert not carried.is_relative_to(tmp_path)
+    with pytest.raises(BadInput, match=r"looked for kit/nets\.py"):
+        launch(open_job(path).plan, str(tmp_path / "again"), address=cluster)
