@@ -26,7 +26,7 @@ def print_plan(plan: Plan, permission: Permission, console: Console) -> None:
         BadInput: when the examples have classes that a model is known to lack.
     """
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    if found := class_problems(examples, _classes(plan, permission)):
+    if found := class_problems(examples, _classes(plan, permission), plan.data):
         raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}", highlight=False)
     console.print(_attacks(plan))

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.data.examples import Examples
+from pipeline.data.spec import DataSpec
 from pipeline.problems import Problem
+from pipeline.run.probe.labels import advice
 
 
 def class_problems(
-    examples: Examples, classes: Mapping[str, int], why: Mapping[str, str] | None = None
+    examples: Examples,
+    classes: Mapping[str, int],
+    data: DataSpec,
+    why: Mapping[str, str] | None = None,
 ) -> list[Problem]:
     """Return one problem for each number of classes that is too small for the examples.
 
     Args:
         examples: all that are to be attacked.
         classes: number of outputs by model.
+        data: what the job says of them.
         why: a likely cause and what to do, by model.
     """
     problems = []
@@ -29,7 +35,7 @@ def class_problems(
         outside = int((labels >= count).sum())
         if outside:
             hint = next((text for name in names if (text := (why or {}).get(name))), None)
-            hint = hint or _guess(int(labels.min()), int(labels.max()), count)
+            hint = hint or _guess(int(labels.min()), int(labels.max()), count, data)
             problems.append(
                 Problem(
                     "data",
@@ -49,7 +55,7 @@ def class_problems(
     return problems
 
 
-def _guess(low: int, high: int, classes: int) -> str:
+def _guess(low: int, high: int, classes: int, data: DataSpec) -> str:
     if low == 1 and high == classes:
-        return "if they are counted from 1, subtract 1 from every label"
+        return f"if they are counted from 1, {advice('from one', data)}"
     return "take models of the data's classes, or examples of the models' classes"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.listing import Flags, Positions
+from pipeline.data.listing import Positions
+from pipeline.data.spec import DataSpec, Numbered
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,14 @@ LABELS = {
 """The hypotheses by name."""
 
 
-def exchanged(same: Flags) -> Flags:
-    """Return the pairs' kinds as they are when 1 and 0 were exchanged."""
-    return ~same
+def advice(name: str, data: DataSpec) -> str:
+    """Return what to do if a reading holds, in a job with such data."""
+    if isinstance(data, Numbered):
+        if name == "from one" and not data.labels_from:
+            return "write `labels_from: 1` in the data"
+        if name == "background" and data.labels_from == 1:
+            return "write `labels_from: 0` in the data"
+    return LABELS[name].advice
 
 
 def _text_order(classes: int) -> Positions:

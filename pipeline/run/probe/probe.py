@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.batch import Task
 from pipeline.data.examples import Examples
 from pipeline.data.listing import Flags
+from pipeline.data.spec import DataSpec
 from pipeline.evaluation.clean_accuracy import CleanAccuracy, better
 from pipeline.models.spec import ModelSpec
 from pipeline.run.engine import Engine
@@ -24,7 +25,7 @@ from pipeline.run.plan import Plan
 from pipeline.run.probe.classes import class_problems
 from pipeline.run.probe.findings import Fit, ModelFinding, Probe, Refused
 from pipeline.run.probe.inputs import AS_GIVEN, INPUTS
-from pipeline.run.probe.questions import CAUSES, LabelledQuestion, PairQuestion, Question
+from pipeline.run.probe.questions import LabelledQuestion, PairQuestion, Question, cause_of
 
 SAMPLE = 64
 """Examples that every model is shown."""
@@ -59,7 +60,7 @@ def probe(plan: Plan, examples: Examples, engine: Engine, thresholds: Mapping[st
     findings = look.findings()
     if plan.task.kind is Task.CLASSIFICATION:
         why = {found.name: f"{found.fits[0]}" for found in findings if found.fits}
-        if problems := class_problems(examples, look.classes, why):
+        if problems := class_problems(examples, look.classes, plan.data, why):
             raise Refused(problems)
     poor = any(found.accuracy is not None and found.accuracy.poor for found in findings)
     remarks = _one_label(examples, look.seen_classes) if poor else ()
@@ -75,15 +76,16 @@ class _Read:
     written: str
     right: Flags
 
-    @property
-    def cause(self) -> str:
-        causes = [INPUTS[self.input].cause] if self.input != AS_GIVEN else []
-        return " and ".join([*causes, *([CAUSES[self.data][0]] if self.data != AS_GIVEN else [])])
-
-    @property
-    def advice(self) -> str:
-        todo = [f"write `{self.written}` in the model's entry"] if self.input != AS_GIVEN else []
-        return ", and ".join([*todo, *([CAUSES[self.data][1]] if self.data != AS_GIVEN else [])])
+    def explained(self, data: DataSpec) -> tuple[str, str]:
+        """Return what is wrong if it is the right one, and what to do."""
+        found = []
+        if self.input != AS_GIVEN:
+            todo = f"write `{self.written}` in the model's entry"
+            found.append((INPUTS[self.input].cause, todo))
+        if self.data != AS_GIVEN:
+            found.append(cause_of(self.data, data))
+        causes, advice = zip(*found, strict=True)
+        return " and ".join(causes), ", and ".join(advice)
 
 
 _Reads = dict[tuple[str, str], _Read]
@@ -247,7 +249,7 @@ class _Look:
         least = LITTLE * max(before.rate, 1 / found.classes) if found.classes else 0.0
         if found.rate < min(0.5, least):
             return None
-        return Fit(read.cause, read.advice, found, before)
+        return Fit(*read.explained(self._plan.data), found, before)
 
     def _rest(self, name: str, read: _Read) -> _Reads | None:
         """Return answers to further examples, as given and under one reading of the input."""

@@ -10,10 +10,11 @@ import numpy as np
 
 from pipeline.data.examples import Examples
 from pipeline.data.listing import Flags, PairRows, Positions
+from pipeline.data.spec import DataSpec
 from pipeline.evaluation.clean_accuracy import right_pairs
 from pipeline.evaluation.verdict import cosine
 from pipeline.run.probe.inputs import AS_GIVEN
-from pipeline.run.probe.labels import LABELS
+from pipeline.run.probe.labels import LABELS, advice
 from pipeline.run.probe.sample import ImageSample, keyed
 
 OWN_THRESHOLD, EXCHANGED = "own threshold", "exchanged"
@@ -172,8 +173,7 @@ class PairQuestion:
         return found
 
 
-CAUSES = {
-    **{name: (reading.cause, reading.advice) for name, reading in LABELS.items()},
+PAIR_CAUSES = {
     EXCHANGED: (
         "`same` is 1 for pairs of different people and 0 for pairs of one person",
         "exchange 1 and 0 in the list of pairs",
@@ -183,7 +183,12 @@ CAUSES = {
         "leave `threshold` out of the model's entry, and the run finds it",
     ),
 }
-"""Cause and advice of every reading of the data."""
+"""Cause and advice of the readings of pairs."""
+
+
+def cause_of(name: str, data: DataSpec) -> tuple[str, str]:
+    """Return what is wrong if a reading of the data holds, and what to do in such a job."""
+    return PAIR_CAUSES.get(name) or (LABELS[name].cause, advice(name, data))
 
 
 def _both_kinds(pairs: PairRows, examples: Examples, seed: int, count: int) -> Positions:

@@ -55,7 +55,8 @@ def test_labels_from_1_are_found_where_every_class_exists(tmp_path):
     (text,) = look(load(path)).warnings
     assert text == (
         "t0 0.0 %, s0 0.0 % right before any attack, near zero; 64 of 64 right (100.0 %) if the "
-        "labels are counted from 1, the network's classes from 0: subtract 1 from every label"
+        "labels are counted from 1, the network's classes from 0: write `labels_from: 1` in the "
+        "data"
     )
 
 
@@ -68,9 +69,11 @@ def test_labels_that_no_model_has_end_a_run_before_it_begins(correct, tmp_path):
     assert str(problem) == (
         "data: labels run from 1 to 12, t0, s0 have 12 classes, 0 to 11: 8 of 96 examples have a "
         "class that is not there; 64 of 64 right (100.0 %) if the labels are counted from 1, the "
-        "network's classes from 0: subtract 1 from every label"
+        "network's classes from 0: write `labels_from: 1` in the data"
     )
     assert not (tmp_path / "run").exists()
+    data = {"source": "npz", "path": "images.npz", "labels_from": 1}
+    assert not look(plan(tmp_path, TRUE + 1, data=data)).warnings
 
 
 def test_wanted_classes_that_no_model_has_are_refused(tmp_path):
@@ -108,7 +111,7 @@ def test_one_label_for_all_points_to_the_folder(tmp_path):
         "all 96 examples have label 0, and a model sees 12 classes in them: is the folder of the "
         "images one level too high?"
     )
-    assert not any("subtract" in text or "write" in text for text in texts)
+    assert not any("labels_from" in text or "write" in text for text in texts)
 
 
 def test_what_nothing_explains_says_what_was_tried(tmp_path):
