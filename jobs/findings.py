@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from jobs.yaml_source import Document, Where
 from pipeline.problems import BadInput, Problem
 
-MOST = 1_000
+MOST = 200
 """Problems of one job; with more of them nothing else is checked."""
 
 

@@ -225,6 +225,14 @@ def check(spec: DataSpec, goal: Goal, root: Path, *, seed: int = 0) -> list[Prob
 
 
 def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
+    try:
+        return _listed(spec, goal, root, seed, found)
+    except RuntimeError as error:  # the home folder of nobody, `~name`
+        found.add("data", f"cannot be read: {error}")
+        return None
+
+
+def _listed(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
     needed = Task.CLASSIFICATION if isinstance(spec, Labelled) else Task.VERIFICATION
     if goal.task is not needed:
         found.add(
@@ -245,7 +253,7 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
         for problem in error.problems:
             found.add(problem.where, problem.what)
         return None
-    except (OSError, RuntimeError) as error:  # the latter: `~name` of nobody
+    except OSError as error:
         found.add("data", f"cannot be read: {error}")
         return None
     if listing is None or not len(listing):

@@ -94,7 +94,7 @@ def test_of_several_that_fit_the_person_chooses(tmp_path: Path) -> None:
     assert loaded(path, "model") != SOUND
     assert "unknown key 'modell'; did you mean 'model'" in message(path, "modell")
     assert message(path, "head").startswith("the checkpoint does not fit net: 6 misshaped: 0.wei")
-    with pytest.raises(BadInput, match=r"it holds 'model'.*'ema\.shadow'.*'head'.*by `key`"):
+    with pytest.raises(BadInput, match=r"it holds 'model'.*'head'.*'ema\.shadow'.*by `key`"):
         inspect_checkpoint(path)
 
 

@@ -1,0 +1,125 @@
+"""What a run folder or a cache holds, damaged: the file is named, and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actors.launch import launch, read_plan, units_of_complete
+from jobs.report import print_report
+from pipeline import results
+from pipeline.problems import BadInput
+from pipeline.results import RunFolder
+from pipeline.run import threshold_cache
+from tests.run import small
+
+DAMAGE = [b"", b"{", b"[]", b'{"models": 3}', b"\xff\xfe", b"[" * 10_000, b'["a", 3]']
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("damaged")
+    small.carry_out(folder, "in-process", select={"limit": 4}, attacks=[{"base": "i", "steps": 1}])
+    return folder / "run"
+
+
+@pytest.fixture
+def run(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "run"))
+
+
+def refused(action: Callable[[], object], path: Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        action()
+    (problem,) = caught.value.problems
+    assert problem.where == str(path)
+    assert len(problem.what) < 600
+    return problem.what
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_plan(run: Path, content: bytes) -> None:
+    (run / "plan.json").write_bytes(content)
+    what = refused(lambda: read_plan(str(run)), run / "plan.json")
+    assert "damaged, or of another version" in what
+    assert f"without it {run} cannot go on: put it back from a copy" in what
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_manifest(run: Path, content: bytes) -> None:
+    path = run / "manifest.json"
+    path.write_bytes(content)
+    for action in (
+        lambda: units_of_complete(str(run)),
+        lambda: results.manifest(str(run)),
+        lambda: launch(read_plan(str(run)), str(run), resume=True),
+    ):
+        assert f"delete it, and `gauntlet resume {run}` writes it anew" in refused(action, path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "selection.json", "verdicts"])
+def test_the_way_out_leads_out(run: Path, name: str) -> None:
+    before = small.verdicts(run)
+    path = run / name
+    if name == "verdicts":
+        (path,) = path.glob("*.parquet")
+    path.write_bytes(b"damaged")
+    if name == "verdicts":
+        what = refused(lambda: results.read(str(run), "verdicts"), path)
+        assert "damaged Parquet file" in what
+        assert f"delete it and ledger/{path.stem}.json of the run" in what
+        (run / "ledger" / f"{path.stem}.json").unlink()
+    else:
+        action = lambda: launch(read_plan(str(run)), str(run), resume=True)  # noqa: E731
+        assert "delete it" in refused(action, path)
+    path.unlink()
+    launch(read_plan(str(run)), str(run), resume=True)
+    assert small.verdicts(run).equals(before)
+
+
+@pytest.mark.parametrize("content", [content for content in DAMAGE if content != b"[]"])
+def test_a_damaged_selection(run: Path, content: bytes) -> None:
+    path = run / "selection.json"
+    path.write_bytes(content)
+    what = refused(lambda: launch(read_plan(str(run)), str(run), resume=True), path)
+    assert f"delete it, and `gauntlet resume {run}` chooses the same examples again" in what
+
+
+def test_every_table_of_a_report_names_its_damaged_part(run: Path) -> None:
+    from rich.console import Console
+
+    (path,) = (run / "verdicts").glob("*.parquet")
+    whole = path.read_bytes()
+    for content in (b"", whole[:-4], whole[:100] + bytes(50) + whole[150:]):
+        path.write_bytes(content)
+        refused(lambda: print_report(str(run), Console()), path)
+
+
+def test_special_files_in_a_run_folder_are_not_read(run: Path) -> None:
+    (run / "plan.json").unlink()
+    os.mkfifo(run / "plan.json")
+    assert "is a named pipe" in refused(lambda: read_plan(str(run)), run / "plan.json")
+    (part,) = (run / "verdicts").glob("*.parquet")
+    part.unlink()
+    os.mkfifo(part)
+    folder = RunFolder(str(run))
+    assert "is a named pipe" in refused(lambda: folder.rows("verdicts", part.stem, ["step"]), part)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [*DAMAGE, b'{"threshold": "high"}', b'{"threshold": NaN, "pairs": 1, "accuracy": 1}'],
+)
+def test_a_damaged_threshold_is_found_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path))
+    entry = {"source": "LFW protocol", "pairs": 20, "threshold": 0.5, "accuracy": 1.0, "more": [1]}
+    threshold_cache.save("key", entry)
+    assert threshold_cache.load("key") == entry
+    (tmp_path / "thresholds" / "key.json").write_bytes(content)
+    assert threshold_cache.load("key") is None
