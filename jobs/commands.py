@@ -86,6 +86,8 @@ def run(
     _refuse_both(yes, strict)
     loaded = loading.open_job(find_job(job), _changes(changes, placement))
     folder, problems = _ready(loaded, out, address)
+    if address is None:
+        problems += _placed(loaded.plan, None)[1]
     if problems:
         raise BadInput(problems)
     return _carry_out(loaded.plan, folder, address, yes, strict, again=False)
@@ -109,6 +111,14 @@ def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str
         problems.append(Problem(place, str(error)))
         folder = ""
     return folder, problems
+
+
+def _placed(plan: Plan, address: str | None) -> tuple[str, list[Problem]]:
+    """Return where a plan would be worked on, and what would not fit there."""
+    try:
+        return foresee(plan, address), []
+    except BadInput as error:
+        return "", list(error.problems)
 
 
 def resume(folder: str, address: str | None, yes: bool, strict: bool) -> int:
@@ -229,13 +239,8 @@ def check(
         raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
     loaded = loading.open_job(find_job(job), _changes(changes, placement))
     folder, problems = _ready(loaded, out, address)
-    where = ""
-    try:
-        if not _in_process_with(address, loaded.plan):
-            where = foresee(loaded.plan, address)
-    except BadInput as error:
-        problems += error.problems
-    if problems:
+    where, misplaced = _placed(loaded.plan, address)
+    if problems := problems + misplaced:
         raise BadInput(problems)
     resolved.print_plan(loaded.plan, _console())
     place = loaded.output if out is None else folder
