@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, ParamSpec
 
@@ -16,6 +16,7 @@ from actors.launch import foresee, launch, look, read_plan, units_of_complete
 from jobs import catalogue, loading, reference, resolved, seeds
 from jobs import report as reports
 from jobs.doubts import decide_on, print_probe, strictly_refused
+from jobs.ending import begun, failed_units, how_to_go_on, in_short
 from jobs.folders import check_run, find_job, make_room, new_run_folder
 from jobs.loading import LoadedJob
 from jobs.overrides import Override
@@ -34,8 +35,6 @@ Arguments = ParamSpec("Arguments")
 
 LOG_WIDTH = 140
 """Columns where there is no terminal: tables in a log should not fold."""
-SHOWN_REASONS = 3
-"""Failed units whose reasons are printed."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -96,6 +95,8 @@ def run(
     _refuse_both(yes, strict)
     loaded = loading.open_job(find_job(job), _changes(changes, placement), allowed)
     folder, problems = _ready(loaded, out, address)
+    if address is None:
+        problems += _placed(loaded.plan, None)[1]
     if problems:
         raise BadInput(problems)
     permission = loaded.permission
@@ -120,6 +121,14 @@ def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str
         problems.append(Problem(place, str(error)))
         folder = ""
     return folder, problems
+
+
+def _placed(plan: Plan, address: str | None) -> tuple[str, list[Problem]]:
+    """Return where a plan would be worked on, and what would not fit there."""
+    try:
+        return foresee(plan, address), []
+    except BadInput as error:
+        return "", list(error.problems)
 
 
 def resume(
@@ -181,56 +190,23 @@ def _carry_out(
     except BadInput:
         raise
     except KeyboardInterrupt as error:
-        return _said(error, _how_to_go_on(folder))
+        return _said(error, how_to_go_on(folder))
     except (OSError, *RayEngine.losses) as error:
-        return _stopped(folder, f"stopped: {_in_short(str(error))}; ")
+        return _stopped(folder, f"stopped: {in_short(str(error))}; ")
     except Exception:
         traceback.print_exc()
         return _stopped(folder, "stopped; its cause mended, ")
     reports.print_report(folder, _console())
     if not outcome.units_failed:
         return Status.DONE
-    failed = f"{outcome.units_failed} units of work failed"
-    if outcome.units_failed > len(outcome.lasting):
-        _say(f"{failed}; try them again with: gauntlet resume {folder}")
-        return Status.INCOMPLETE
-    reasons = dict.fromkeys(_in_short(reason) for reason in outcome.lasting)
-    _say(f"{failed}, and would fail again:")
-    for reason in [*reasons][:SHOWN_REASONS]:
-        _say(f"  {reason}")
-    _say(
-        f"every reason is in {folder}/failures; its cause mended, gauntlet resume {folder} tries "
-        "a unit again"
-    )
+    for line in failed_units(outcome, folder):
+        _say(line)
     return Status.INCOMPLETE
 
 
 def _stopped(folder: str, what: str) -> Status:
-    _say(f"{what}{_how_to_go_on(folder)}")
-    return Status.STOPPED if _begun(folder) else Status.REFUSED
-
-
-def _in_short(reason: str) -> str:
-    """Return an error in a line: of one that crossed processes as a traceback, the last."""
-    lines = reason.strip().splitlines() or [""]
-    return lines[-1].strip()
-
-
-def _begun(folder: str) -> bool:
-    try:
-        return RunFolder(folder).exists()
-    except OSError:
-        return True  # the storage may be what ended the run
-
-
-def _how_to_go_on(folder: str) -> str:
-    """Say what can be done with a run that was ended before it was done."""
-    if not _begun(folder):
-        return "nothing was kept: there is no run to resume"
-    with suppress(OSError):
-        if units_of_complete(folder) is not None:
-            return f"the run is complete: gauntlet report {folder}"
-    return f"go on with: gauntlet resume {folder}"
+    _say(f"{what}{how_to_go_on(folder)}")
+    return Status.STOPPED if begun(folder) else Status.REFUSED
 
 
 def check(
@@ -251,13 +227,8 @@ def check(
         raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
     loaded = loading.open_job(find_job(job), _changes(changes, placement), allowed)
     folder, problems = _ready(loaded, out, address)
-    where = ""
-    try:
-        if not _in_process_with(address, loaded.plan):
-            where = foresee(loaded.plan, address)
-    except BadInput as error:
-        problems += error.problems
-    if problems:
+    where, misplaced = _placed(loaded.plan, address)
+    if problems := problems + misplaced:
         raise BadInput(problems)
     resolved.print_plan(loaded.plan, loaded.permission, _console())
     place = loaded.output if out is None else folder

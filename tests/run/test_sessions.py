@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,21 +17,13 @@ import yaml
 from ray._private import services
 
 from actors.address import resolve
-from actors.session import connect
+from actors.session import connect, disconnect
 from pipeline.problems import BadInput
 from tests.run.small import carry_out, job, verdicts
 
+PATIENCE = 900
+"""Seconds for a run on a machine that is busy with other things."""
 GAUNTLET = [sys.executable, "-m", "jobs.cli"]
-CONNECT = """
-import os, signal, ray
-from actors.session import connect, disconnect
-before = dict(os.environ), signal.getsignal(signal.SIGTERM)
-print(connect(None, print).nodes)
-(folder,) = (name for name in os.listdir(os.environ["RAY_TMPDIR"]) if name.startswith("gaunt"))
-print(os.path.exists(f"{os.environ['RAY_TMPDIR']}/{folder}/session_latest/sockets/raylet"))
-disconnect()
-print((dict(os.environ), signal.getsignal(signal.SIGTERM)) == before)
-"""
 
 
 def free_port():
@@ -44,6 +36,7 @@ def shared():
     """A temporary folder of Ray that several sessions share; short, for sockets."""
     folder = Path(tempfile.mkdtemp(prefix="gs", dir="/tmp"))
     yield folder
+    kill(processes("environ", f"RAY_TMPDIR={folder}"))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -54,37 +47,36 @@ def environment(shared, **more):
     return {name: os.environ[name] for name in os.environ if not name.startswith("RAY_")} | own
 
 
-def processes(folder):
-    """Return the processes whose command lines name a folder."""
+def processes(where, words):
+    """Return the processes in whose command line or environment words stand."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob(f"[0-9]*/{where}"):
         try:
-            if f"{folder}/ray".encode() in path.read_bytes():
+            if words.encode() in path.read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue
     return found
 
 
-@contextmanager
-def foreign_cluster(shared):
-    """A cluster as `ray start` leaves it: found by its file, also when it has been killed."""
+def kill(pids):
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def of_cluster(shared):
+    """Return the processes of the cluster that `ray start` has started."""
+    return processes("cmdline", f"{shared}/ray/")
+
+
+def start_cluster(shared):
+    """Start a cluster, which Ray finds by its file even when it is dead; return its port."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}"]
-    options = ["--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats",
-               f"--ray-client-server-port={free_port()}"]  # fmt: skip
-    try:
-        subprocess.run(
-            [*command, *options], env=environment(shared), check=True, capture_output=True
-        )
-        yield port
-    finally:
-        kill(shared)
-
-
-def kill(shared):
-    for pid in processes(shared):
-        os.kill(pid, signal.SIGKILL)
+    options = ["--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]
+    subprocess.run([*command, *options], env=environment(shared), check=True, capture_output=True)
+    return port
 
 
 def begin(path, out, shared, **more):
@@ -96,7 +88,7 @@ def begin(path, out, shared, **more):
 
 
 def end(process, status=0):
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, errors
     return errors.splitlines()
 
@@ -106,23 +98,29 @@ def sessions(shared):
     return list(shared.glob("gauntlet-*"))
 
 
-def test_a_local_session_knows_of_no_other_and_leaves_nothing(shared):
+def test_a_local_session_knows_of_no_other_and_leaves_nothing(shared, monkeypatch, capfd):
     # What a dead cluster leaves: an address where nobody answers.
     (shared / "ray").mkdir()
     (shared / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
-    others = {"RAY_ADDRESS": f"127.0.0.1:{free_port()}", "RAY_GCS_SERVER_PORT": "1"}
-    around = environment(shared, **others)
-    done = subprocess.run(
-        [sys.executable, "-c", CONNECT], env=around, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    note, nodes, in_its_folder, restored = done.stdout.splitlines()
-    assert note == f"RAY_ADDRESS is {around['RAY_ADDRESS']}: not joined, that takes --address auto"
-    assert nodes.startswith("(Node(")
-    assert (in_its_folder, restored) == ("True", "True")
+    address = f"127.0.0.1:{free_port()}"
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment(shared).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_GCS_SERVER_PORT", "1")
+    before = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    notes = []
+    (node,) = connect(None, notes.append).nodes
+    (folder,) = sessions(shared)
+    assert (folder / "session_latest" / "sockets" / "raylet").is_socket()
+    assert signal.getsignal(signal.SIGTERM) == before[1]
+    disconnect()
+    assert (dict(os.environ), signal.getsignal(signal.SIGTERM)) == before
+    assert node.cpus >= 1
+    assert notes == [f"RAY_ADDRESS is {address}: not joined, that takes --address auto"]
     assert sorted(path.name for path in shared.rglob("*")) == ["home", "ray", "ray_current_cluster"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch):
@@ -148,30 +146,28 @@ def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch
 def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
     path = tmp_path / "job.yaml"
     path.write_text(yaml.safe_dump(job()))
-    with foreign_cluster(shared) as port:
-        foreign = processes(shared)
-        assert foreign
-        one, two = (begin(path, tmp_path / name, shared) for name in ("one", "two"))
-        for process, name in ((one, "one"), (two, "two")):
-            lines = end(process)
-            assert lines[:2] == [
-                f"run folder: {tmp_path / name}",
-                "starting a Ray session on this machine",
-            ]
-            assert lines[2].startswith("placement: packed")
-        next((tmp_path / "one" / "ledger").iterdir()).unlink()
-        again = subprocess.run(
-            [*GAUNTLET, "resume", str(tmp_path / "one")], env=environment(shared),
-            capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
-        assert again.returncode == 0, again.stderr
-        named = begin(path, tmp_path / "three", shared, RAY_ADDRESS=f"127.0.0.1:{port}")
-        assert f"RAY_ADDRESS is 127.0.0.1:{port}: not joined" in end(named)[2]
-        assert {*foreign} <= {*processes(shared)}
-        kill(shared)
-        started = time.monotonic()
-        end(begin(path, tmp_path / "four", shared))
-        assert time.monotonic() - started < 120
+    port = start_cluster(shared)
+    foreign = of_cluster(shared)
+    assert foreign
+    runs = {name: begin(path, tmp_path / name, shared) for name in ("one", "two")}
+    for name, process in runs.items():
+        lines = end(process)
+        assert lines[:2] == [
+            f"run folder: {tmp_path / name}",
+            "starting a Ray session on this machine",
+        ]
+        assert lines[2].startswith("placement: packed")
+    next((tmp_path / "one" / "ledger").iterdir()).unlink()
+    again = subprocess.run(
+        [*GAUNTLET, "resume", str(tmp_path / "one")], env=environment(shared),
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    named = begin(path, tmp_path / "three", shared, RAY_ADDRESS=f"127.0.0.1:{port}")
+    assert f"RAY_ADDRESS is 127.0.0.1:{port}: not joined" in end(named)[2]
+    assert {*foreign} <= {*of_cluster(shared)}
+    kill(foreign)
+    end(begin(path, tmp_path / "four", shared))
     assert sessions(shared) == []
     assert list((shared / "home").iterdir()) == []
     frames = [verdicts(tmp_path / name) for name in ("one", "two", "three", "four")]
@@ -187,7 +183,7 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, sha
     long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 2000, "name": "long"}]
     path.write_text(yaml.safe_dump(job(attacks=long)))
     process = begin(path, tmp_path / "run", shared)
-    until = time.monotonic() + 120
+    until = time.monotonic() + PATIENCE
     while not list((tmp_path / "run").glob("ledger/*.json")):
         assert process.poll() is None
         assert time.monotonic() < until
