@@ -99,6 +99,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def own_reference(self) -> Tensor | None:
+        """Which images are their own reference to the last bit, bool (B,); None without any."""
+        if self.references is None or self.references.shape != self.images.shape:
+            return None
+        return (self.references == self.images).flatten(1).all(1)
+
     @cached_property
     def _class_range(self) -> tuple[int, int]:
         """The least and the greatest class that is named; looked at once, not at every pass."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.attacks.ask import Ask, Lost
-from pipeline.attacks.combine.rule import gram, unit_rows
+from pipeline.attacks.combine.gram import Units
 from pipeline.attacks.loop import run
 from pipeline.attacks.query import Setting
 from pipeline.attacks.recipe import Attack
@@ -95,7 +95,8 @@ def gradient_cosines(
         rows_per_pass: as in `attack`.
 
     Returns:
-        (B, k, k) in float64: cosines of the gradients of k models; NaN beside a gradient of zeros.
+        (B, k, k) in float64: cosines of the gradients of k models; NaN beside a gradient of zeros,
+        such as that of the cosine to the image itself.
 
     Raises:
         ValueError: as `attack` does, and when the objective needs a base attack first.
@@ -111,11 +112,11 @@ def gradient_cosines(
     with torch.enable_grad():
         answers = ask(images)
     _refuse_lost(ask.lost, len(batch))
-    rows = unit_rows(answers.gradients.flatten(2))
-    found = gram(rows)
-    silent = (rows == 0).all(2).T
-    found[silent[:, :, None] | silent[:, None, :]] = torch.nan
-    return found
+    units = Units.of(answers.gradients.flatten(2))
+    silent = units.inverse == 0
+    if (stationary := method.query.objective.stationary(batch)) is not None:
+        silent |= stationary[:, None]
+    return units.matrix.masked_fill(silent[:, :, None] | silent[:, None, :], torch.nan)
 
 
 def _posed(

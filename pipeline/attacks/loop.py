@@ -93,6 +93,8 @@ def run(
     setting = Setting(batch, method.query, seed, method.label, step=0)
     ask = Ask(oracle, models, setting)
     ask.lost.update(lost)
+    if method.start is None and method.steps:
+        ask.lost.update(_without_gradient(method, batch))
     points = _start(method, batch, seed)
     memory: Tensor | None = None
     steps = _Recorder(clean, ask.models)
@@ -138,6 +140,19 @@ def _start(method: Method, batch: Batch, seed: int) -> Tensor:
         return batch.images
     draws = Draws.keyed(seed, batch.ids, attack=method.label, step=-1)
     return method.ball.random_point(batch.images, draws, method.start.start)
+
+
+def _without_gradient(method: Method, batch: Batch) -> dict[int, Lost]:
+    """Return the examples whose first step would follow rounding noise all the way, by row."""
+    stationary = method.query.objective.stationary(batch)
+    if stationary is None:
+        return {}
+    reason = (
+        f"{method.query.objective.token} has no gradient where the image is its own reference: "
+        "start at random, with pgd in the base"
+    )
+    rows = stationary.nonzero()[:, 0].tolist()
+    return {row: Lost(batch.ids[row], 0, "all", reason) for row in rows}
 
 
 def _verify(points: Tensor, batch: Batch, method: Method, quantized: bool) -> None:

@@ -181,6 +181,13 @@ class Objective(Part):
         """
         yield self.of_outputs(forward(points), known, goal)
 
+    def stationary(self, batch: Batch) -> Tensor | None:
+        """Return the examples at whose own image J has no gradient, bool (B,), or None for none.
+
+        Known beforehand, because what floating point leaves of the gradient looks like one.
+        """
+        return None
+
     def guide(self) -> Mapping[str, object] | None:
         """Return fields of an attack whose result `prepare` needs as ``batch.guide``, or None."""
         return None

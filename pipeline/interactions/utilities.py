@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.batch import Batch, Goal, Task
+from pipeline.cross_entropy import cross_entropy
 
 UtilityName = Literal["loss", "margin", "margin-fixed", "similarity"]
 UtilityChoice = Literal["auto", "loss", "margin", "margin-fixed", "similarity"]
@@ -103,7 +104,7 @@ class Loss(Utility):
         return self._objective(outputs, self.classes[examples]) - self.clean[examples]
 
     def _objective(self, outputs: Tensor, classes: Tensor) -> Tensor:
-        return self.sign * F.cross_entropy(outputs.double(), classes, reduction="none")
+        return self.sign * cross_entropy(outputs.double(), classes)
 
 
 class Margin(Utility):

@@ -24,6 +24,7 @@ from pipeline.attacks.norms import per_row
 from pipeline.attacks.surgery.activations import kinks
 from pipeline.attacks.surgery.ia import IntrinsicAttack
 from pipeline.batch import Batch
+from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.graph import residuals, trace
@@ -107,7 +108,7 @@ def climbable(logits: Logits, images: Tensor, labels: Tensor, probes: Tensor) ->
         probes: z, (K, R, ...).
     """
     points = images.detach().requires_grad_()
-    loss = F.cross_entropy(logits(points), labels, reduction="sum")
+    loss = cross_entropy(logits(points), labels).sum()
     (gradient,) = torch.autograd.grad(loss, points, create_graph=True)
     if not gradient.requires_grad:  # a loss that is linear in the image
         return torch.zeros(len(points), dtype=points.dtype, device=points.device)

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.surgery.ia import IntrinsicAttack
+from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.frozen import frozen_copy
@@ -83,7 +83,7 @@ def alignment(
         probes: z, entries +-1 (or scaled unit vectors, for the exact trace), (K, R, ...).
     """
     points = images.detach().requires_grad_()
-    loss = F.cross_entropy(logits(points), labels, reduction="sum")
+    loss = cross_entropy(logits(points), labels).sum()
     (gradient,) = torch.autograd.grad(loss, points, create_graph=True)
     fixed = gradient.detach()
 

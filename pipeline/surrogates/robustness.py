@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pipeline.attacks.ball import Ball
 from pipeline.attacks.norms import normalise
+from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
 from pipeline.surrogates.unattacked import Unattacked
 
@@ -63,8 +63,7 @@ def climb(
     for _ in range(steps):
         points = points.detach().requires_grad_()
         with torch.enable_grad():
-            loss = F.cross_entropy(logits(points), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, points)
+            (gradient,) = torch.autograd.grad(cross_entropy(logits(points), labels).sum(), points)
         direction = normalise(gradient, "sign" if ball.norm == "linf" else "l2")
         points = ball.project(points.detach() + stride * direction, images)
     return points.detach()

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.cross_entropy import cross_entropy
+
 HeadName = Literal["softmax", "cosface", "arcface", "sphereface"]
 
 
@@ -45,9 +47,7 @@ class Head(nn.Module):
 
     def forward(self, embeddings: Tensor, identities: Tensor, ramp: float = 1.0) -> Tensor:
         """Return the loss of each example, (B,)."""
-        return F.cross_entropy(
-            self.logits(embeddings, identities, ramp), identities, reduction="none"
-        )
+        return cross_entropy(self.logits(embeddings, identities, ramp), identities)
 
     @torch.no_grad()
     def centre(self, means: Tensor) -> None:

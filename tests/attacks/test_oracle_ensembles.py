@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from pipeline import Batch, Goal
 from pipeline.attacks.combine.ens import EnsL2, EnsLoss
+from pipeline.attacks.combine.gram import gram
 from pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
 from pipeline.attacks.combine.rgea import Rgea
-from pipeline.attacks.combine.rule import gram, unit_rows
 from pipeline.attacks.combine.torchjd import aggregator_names
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
@@ -38,6 +38,10 @@ FUSIONS = ["ens", "ens-logits", "ens-probabilities"]
 def rows(k: int, examples: int, size: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(k, examples, size, generator=generator, dtype=torch.float64)
+
+
+def unit_rows(given: torch.Tensor) -> torch.Tensor:
+    return F.normalize(given, dim=2)
 
 
 def direction(combine: str, batch, modules, **fields):

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.rule import Direction, GradientRule, Rule, unit_rows
+from pipeline.attacks.combine.gram import Units
+from pipeline.attacks.combine.rule import Direction, GradientRule, Rule
 from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
 from pipeline.attacks.update import Stride
 from pipeline.batch import Task
+from pipeline.cross_entropy import log_softmax
 
 
 @register
@@ -42,7 +44,8 @@ class EnsL2(EnsLoss):
 
     def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the mean of the raw or unit gradients."""
-        return super().combine(unit_rows(gradients) if self.unit else gradients)
+        mean, weights, fallback = super().combine(gradients)
+        return Units.of(gradients).sum(weights) if self.unit else mean, weights, fallback
 
 
 class FusedOutputs(Rule):
@@ -100,4 +103,4 @@ class EnsProbabilities(FusedOutputs):
     @staticmethod
     def fuse(outputs: Tensor) -> Tensor:
         """Return the logarithm of the mean probabilities, (R, C)."""
-        return torch.logsumexp(outputs.log_softmax(-1), dim=0) - math.log(len(outputs))
+        return torch.logsumexp(log_softmax(outputs), dim=0) - math.log(len(outputs))

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.combine.rule import GradientRule, gram, unit_rows, weighted_sum
+from pipeline.attacks.combine.gram import Units
+from pipeline.attacks.combine.rule import GradientRule
 from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
 
@@ -114,13 +115,12 @@ class Mgda(GradientRule):
 
     def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return d and c."""
-        units = unit_rows(gradients)
-        matrix = gram(units)
-        silent = matrix.diagonal(dim1=1, dim2=2) == 0
+        units = Units.of(gradients)
+        matrix, silent = units.matrix, units.inverse == 0
         # A zero gradient would be the shortest combination by itself. As a unit vector orthogonal
         # to all others it takes nothing from them, and can be left out afterwards.
         weights = simplex_weights(matrix + torch.diag_embed(silent.to(matrix)))
         heard = weights.masked_fill(silent, 0.0)
         heard = heard / heard.sum(1, keepdim=True).clamp_min(torch.finfo(heard.dtype).tiny)
         weights = torch.where(silent.any(1, keepdim=True), heard, weights)
-        return weighted_sum(weights, units), weights, None
+        return units.sum(weights), weights, None

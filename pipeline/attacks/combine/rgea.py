@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.combine.rule import GradientRule, gram, unit_rows, weighted_sum
+from pipeline.attacks.combine.gram import Units
+from pipeline.attacks.combine.rule import GradientRule
 from pipeline.attacks.norms import Normaliser, per_row
 from pipeline.attacks.part import register
 
@@ -48,12 +49,12 @@ class Rgea(GradientRule):
 
     def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return d, w and the examples that fell back."""
-        units = unit_rows(gradients)
-        matrix = gram(units)
+        units = Units.of(gradients)
+        matrix = units.matrix
         weights = least_squares_weights(matrix, self.rtol)
         # |d|^2 = w^T A w: no need to touch the pixels.
         length = torch.einsum("bi,bij,bj->b", weights, matrix, weights).clamp_min(0).sqrt()
-        direction = weighted_sum(weights, units)
+        direction = units.sum(weights)
         fallback = length < 1e-9
         if not bool(fallback.any()):
             return direction, weights, fallback

@@ -6,11 +6,10 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask
-from pipeline.attacks.norms import Normaliser, divide, l2
+from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import Part, Place
 from pipeline.attacks.update import Stride
 from pipeline.batch import Task
@@ -81,25 +80,3 @@ class GradientRule(Rule):
             The direction (B, N), the weights (B, k) of the surrogates' (unit or raw) gradients,
             and which examples fell back to another rule (or None).
         """
-
-
-def unit_rows(gradients: Tensor) -> Tensor:
-    """Return each gradient divided by its l2 norm, (k, B, N); a zero gradient stays zero."""
-    flat = gradients.flatten(0, 1)
-    return divide(flat, l2(flat)).reshape(gradients.shape)
-
-
-def gram(rows: Tensor) -> Tensor:
-    """Return the Gram matrix of each example's rows, (B, k, k), in float64."""
-    wide = rows.double().transpose(0, 1)
-    return wide @ wide.mT
-
-
-def weighted_sum(weights: Tensor, rows: Tensor) -> Tensor:
-    """Return sum_i w_i u_i of each example, (B, N).
-
-    Args:
-        weights: (B, k).
-        rows: (k, B, N).
-    """
-    return torch.einsum("bk,kbn->bn", weights.to(rows.dtype), rows)

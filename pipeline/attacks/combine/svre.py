@@ -26,9 +26,10 @@ class Svre(Rule):
     """An inner loop of variance-reduced single-model steps from x; its momentum is the direction.
 
     y_0 = x, M_0 = 0; for m < inner: draw a surrogate r uniformly,
-    q = grad J_r(y_m) - (grad J_r(x) - g_ens), M <- mu M + q, y <- P(y + beta sign(M)).
-    The direction is M; the outer momentum is the attack's own (``mi`` in its base). The ball of y
-    is the one around the clean image. Each example draws its own surrogates.
+    q = grad J_r(y_m) - (grad J_r(x) - g_ens), M <- mu M + q, y <- P(y + beta n(M)), n the attack's
+    own normaliser: the sign by default, M / l2rms(M) in an l2 ball. The direction is M; the outer
+    momentum is the attack's own (``mi`` in its base). The ball of y is the one around the clean
+    image. Each example draws its own surrogates.
     """
 
     token = "svre"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,7 +13,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.rule import Direction, Rule, unit_rows
+from pipeline.attacks.combine.gram import Units, gram, weighted_sum
+from pipeline.attacks.combine.rule import Direction, Rule
 from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
 from pipeline.attacks.update import Stride
@@ -38,12 +40,14 @@ def aggregator_names() -> list[str]:
 
 @register
 class TorchJd(Rule):
-    """``torchjd/NAME``: one call per example on the k x N matrix of its gradients.
+    """``torchjd/NAME``: one call per example on the Gram matrix of its gradients.
 
     TorchJD descends; its weights depend on the Gram matrix only, so A(-G) = -A(G) and ascent
-    gradients give an ascent direction. Rows are made unit first unless the method balances scales
-    itself. A randomised aggregator draws from a generator keyed by the example and step, and the
-    global one is left as it was; a stateful one is reset before every call.
+    gradients give an ascent direction. The matrix is one of float64, and the trace has the weights;
+    the few aggregators that look at single entries get the k x N matrix, and their weights are
+    unknown. Rows are made unit first unless the method balances scales itself. A randomised
+    aggregator draws from a generator keyed by the example and step, and the global one is left as
+    it was; a stateful one is reset before every call.
     """
 
     token = "torchjd"
@@ -91,16 +95,27 @@ class TorchJd(Rule):
         """Return the aggregated direction of each example."""
         answers = ask(points)
         rows = answers.gradients.flatten(2)
-        rows = unit_rows(rows) if self.unit else rows
-        seeds = ask.draws("torchjd").integers("seed", 0, 2**31).tolist()
+        units = Units.of(rows) if self.unit else None
+        weighting = getattr(self._built, "gramian_weighting", None)
+        if weighting is None:
+            own = units.rows if units else lambda example: rows[:, example]
+            combined = self._each(ask, points.device, lambda example: self._built(own(example)))
+            weights = points.new_full((len(points), ask.models), torch.nan)
+        else:
+            matrix = units.matrix if units else gram(rows)
+            weights = self._each(ask, points.device, lambda example: weighting(matrix[example]))
+            combined = units.sum(weights) if units else weighted_sum(weights, rows)
+        direction = combined.to(points.dtype).reshape(points.shape)
+        return Direction(direction, answers.values.T, weights.to(points.dtype))
+
+    def _each(self, ask: Ask, device: torch.device, aggregate: Callable[[int], Tensor]) -> Tensor:
+        """Return what ``aggregate`` gives for each example, which finds the aggregator fresh."""
         found = []
-        devices = [points.device] if points.is_cuda else []
-        with _generator, torch.random.fork_rng(devices):
+        with _generator, torch.random.fork_rng([device] if device.type == "cuda" else []):
+            seeds = ask.draws("torchjd").integers("seed", 0, 2**31).tolist()
             for example, seed in enumerate(seeds):
                 torch.manual_seed(seed)
                 if hasattr(self._built, "reset"):
                     self._built.reset()
-                found.append(self._built(rows[:, example]))
-        direction = torch.stack(found).to(points.dtype).reshape(points.shape)
-        unknown = points.new_full((len(points), ask.models), torch.nan)
-        return Direction(direction, answers.values.T, unknown)
+                found.append(aggregate(example))
+        return torch.stack(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective
+from pipeline.attacks.features.objective import FeatureObjective, distance
 from pipeline.attacks.part import register
 from pipeline.attacks.query import Forward, Known, Surrogate, towards
 from pipeline.attacks.update import RandomStart
@@ -56,7 +56,14 @@ class ActivationAttack(FeatureObjective):
         with torch.no_grad():
             return {"features": model.features(images, self.layer)}
 
+    def stationary(self, batch: Batch) -> Tensor | None:
+        """Return the images that are to leave their own features: the distance is 0, its minimum.
+
+        Towards its own features an image is where it wants to be, and stays.
+        """
+        return batch.own_reference if batch.goal is Goal.DODGING else None
+
     def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
         """Yield J of each row, (R,)."""
-        offset = forward.features(points, self.layer) - known["features"]
-        yield -towards(goal) * torch.linalg.vector_norm(offset, dim=1)
+        features = forward.features(points, self.layer)
+        yield -towards(goal) * distance(features, known["features"])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective
+from pipeline.attacks.features.objective import FeatureObjective, distance
 from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.part import register
 from pipeline.attacks.query import Forward, Known, Surrogate
@@ -97,8 +97,7 @@ class FeatureDistribution(FeatureObjective):
         value = F.logsigmoid(self._logits(features, known["classes"], int(known["heads"][0])))
         if self.eta > 0:
             clean = known["clean"]
-            distance = torch.linalg.vector_norm(features - clean, dim=1)
-            value = value + self.eta * divide(distance, l2(clean))
+            value = value + self.eta * divide(distance(features, clean), l2(clean))
         yield value
 
     def _logits(self, features: Tensor, classes: Tensor, key: int) -> Tensor:

@@ -15,6 +15,7 @@ from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.part import register
 from pipeline.attacks.query import Forward, Known, Surrogate, towards
 from pipeline.batch import Batch, Goal, Task
+from pipeline.cross_entropy import log_softmax
 from pipeline.draws import Draws
 from pipeline.spec import Probability
 
@@ -99,5 +100,5 @@ class FeatureImportance(FeatureObjective):
         """Return l of each row, (R,)."""
         if wanted.is_floating_point():
             return (F.normalize(outputs, dim=1) * wanted).sum(1)
-        scores = outputs.softmax(1) if self.of == "probability" else outputs
+        scores = log_softmax(outputs).exp() if self.of == "probability" else outputs
         return scores.gather(1, wanted[:, None])[:, 0]

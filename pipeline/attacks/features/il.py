@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective
+from pipeline.attacks.features.objective import FeatureObjective, distance
 from pipeline.attacks.norms import divide, l2
 from pipeline.attacks.part import register
 from pipeline.attacks.query import Forward, Known, Surrogate
@@ -80,12 +80,13 @@ class IntermediateLevel(FeatureObjective):
 
     def terms(self, points: Tensor, known: Known, goal: Goal, forward: Forward) -> Iterator[Tensor]:
         """Yield J of each row, (R,)."""
-        moved = forward.features(points, self.layer) - known["clean"]
+        features = forward.features(points, self.layer)
+        moved = features - known["clean"]
         reference = known["reference"]
         if self.form == "projection":
             yield (moved * reference).sum(1)
             return
-        length = torch.linalg.vector_norm(moved, dim=1)
+        length = distance(features, known["clean"])
         unit = divide(reference, l2(reference))
         angle = (moved * unit).sum(1) / torch.where(length > 0, length, 1.0)
         weight = _COEFFICIENT if self.coefficient is None else self.coefficient

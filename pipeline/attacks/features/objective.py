@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
+from pipeline.attacks.norms import l2
 from pipeline.attacks.query import Known, Objective
 from pipeline.batch import Goal
+
+_ROUNDING = 16
+"""Differences of features up to this many machine epsilons of their length are rounding."""
+
+
+def distance(features: Tensor, fixed: Tensor) -> Tensor:
+    """Return |f - f_0|_2 of each row, (R,), of two activations (R, F).
+
+    It is a constant zero where rounding alone tells them apart, as for one image in batches of
+    different size: the direction of such a difference means nothing, and as a gradient of length 1
+    would be all that the attack follows.
+    """
+    apart = torch.linalg.vector_norm(features - fixed, dim=1)
+    rounding = _ROUNDING * torch.finfo(fixed.dtype).eps * l2(fixed)
+    return torch.where(apart > rounding, apart, 0.0)
 
 
 class FeatureObjective(Objective):

@@ -111,6 +111,15 @@ def outputs_of_clean(known: Known, forward: Forward) -> Tensor:
         return forward(known[CLEAN])
 
 
+def unmoved(points: Tensor, known: Known) -> Tensor:
+    """Return which rows stand at their clean image, bool (rows,).
+
+    There every set term is zero and so is its gradient; what floating point leaves of it is
+    rounding noise, more than the gradient of an image that the surrogate is sure of.
+    """
+    return (points == known[CLEAN]).flatten(1).all(1)
+
+
 def no_outputs(token: str, attack: Attack) -> str | None:
     """Return why an attack's objective has no utility on the model's outputs, or None."""
     if attack.objective is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.attacks.part import Place, register
 from pipeline.attacks.penalties.coalitions import unions
-from pipeline.attacks.penalties.interaction import CLEAN, InteractionPenalty, outputs_of_clean
+from pipeline.attacks.penalties.interaction import InteractionPenalty, outputs_of_clean, unmoved
 from pipeline.attacks.query import Forward, Known, Objective
 from pipeline.batch import Goal, Task
 from pipeline.draws import Draws
@@ -77,7 +77,7 @@ class InteractionOnly(InteractionPenalty):
     ) -> Iterator[Tensor]:
         """Yield the pieces of -I."""
         outputs, empty = forward(points), outputs_of_clean(known, forward)
-        still = (points == known[CLEAN]).flatten(1).all(1) & self.guard
+        still = unmoved(points, known) & self.guard
         pieces = self.interactions(
             points, outputs, empty, known, goal, objective, draws, forward, forward.room
         )

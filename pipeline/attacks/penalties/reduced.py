@@ -14,6 +14,7 @@ from pipeline.attacks.penalties.interaction import (
     EXAMPLE,
     InteractionPenalty,
     outputs_of_clean,
+    unmoved,
 )
 from pipeline.attacks.query import Forward, Known, Objective, Surgery, View
 from pipeline.batch import Goal
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class InteractionReduced(InteractionPenalty):
-    """J - weight * I; one pass at x + delta serves both J and v(Omega)."""
+    """J - weight * I; one pass at x + delta serves both J and v(Omega).
+
+    I and its gradient are zero at delta = 0, and taken for that.
+    """
 
     noise: Literal["noisy", "clean-sum"] = "noisy"
     """With views such as `vr`. `noisy`: interactions on every view, all averaged (Eq. 333);
@@ -68,9 +72,10 @@ class InteractionReduced(InteractionPenalty):
         pieces = self.interactions(
             points, outputs, empty, known, goal, objective, draws, forward, forward.room
         )
-        yield raised - self.weight * next(pieces)
+        still = unmoved(points, known)
+        yield raised - self.weight * torch.where(still, 0.0, next(pieces))
         for piece in pieces:
-            yield -self.weight * piece
+            yield -self.weight * torch.where(still, 0.0, piece)
 
     def _once(
         self,
@@ -97,5 +102,7 @@ class InteractionReduced(InteractionPenalty):
             forward.bare,
             forward.room * copies,
         )
+        still = unmoved(own, alone)
         for piece in pieces:
-            yield torch.cat([piece, piece.new_zeros(len(points) - rows)])
+            once = torch.where(still, 0.0, piece)
+            yield torch.cat([once, once.new_zeros(len(points) - rows)])

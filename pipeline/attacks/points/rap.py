@@ -18,9 +18,9 @@ class ReversePerturbation(QueryPoint):
     """RAP: ask at x + n, where n undoes the attack as well as it can: flat maxima transfer better.
 
     n starts anywhere in the linf ball of radius epsilon_n around x, and takes ``inner`` steps that
-    lower the surrogates' fused objective, the task's own and without views: n <- n - step sign(d),
-    clipped to that ball and to [0, 1]. The attack's own step then starts from x. Not active during
-    the first ``late_start`` updates.
+    lower the task's own objective, without views: n <- n - step sign(d), clipped to that ball and
+    to [0, 1]; d is what the attack's own rule (ens, rgea, ...) makes of the surrogates' answers.
+    The attack's own step then starts from x. Not active during the first ``late_start`` updates.
     """
 
     token = "rap"

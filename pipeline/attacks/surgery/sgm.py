@@ -69,8 +69,8 @@ class SkipGradient(Surgery):
     """Decay of the branches' gradient. Default 0.2 for residual sums, 0.5 for dense layers."""
     skip_first: bool = True
     """Whether the first block of each stage is left alone, as in the official code, which finds it
-    by its name (and blocks 10, 20, 30 too); here it is found by its projected skip. The paper
-    decays every block."""
+    by its name (and blocks 10, 20, 30 too). Here it is found by its projected skip; where a network
+    projects any, its first block is spared without one, too. The paper decays every block."""
 
     def rewrite(self, network: nn.Module) -> nn.Module:
         """Return the network with scaled branch gradients; the outputs are the same bits."""
