@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec
 
 import typer
-from rich.console import Console
 
 from actors.engine import RayEngine
 from actors.launch import foresee, launch, read_plan, units_of_complete
@@ -20,6 +19,7 @@ from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
 from jobs.status import Status, Terminated, termination_raised
+from jobs.terminal import Terminal, terminal
 from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
 from pipeline.run.plan import Plan
@@ -27,15 +27,12 @@ from pipeline.run.plan import Plan
 Arguments = ParamSpec("Arguments")
 
 
-LOG_WIDTH = 140
-"""Columns where there is no terminal: tables in a log should not fold."""
 SHOWN_REASONS = 3
 """Failed units whose reasons are printed."""
 
 
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=LOG_WIDTH)
+def _console(stderr: bool = False) -> Terminal:
+    return terminal(stderr)
 
 
 def end(
