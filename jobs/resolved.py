@@ -86,4 +86,4 @@ def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:
     if unknown:
         lines.append(f"only running tells: {', '.join(unknown)}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.batch import Task
-from pipeline.spec import Probability, Quantity, Spec
+from pipeline.spec import Probability, Quantity, Several, Spec
 
 
 class Defence(Spec):
@@ -33,7 +33,7 @@ class ModelSpec(Spec):
     source: str
     """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `file:PATH`,
     `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
-    members: tuple[ModelSpec, ...] = ()
+    members: Several[ModelSpec] = ()
     """`mean:logits` sources: the models whose logits are averaged; each needs a name."""
     task: Task | None = None
     """`import:` sources: what the model does; the job's task by default. Other sources know it."""
