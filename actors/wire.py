@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -99,8 +99,7 @@ class WireObserved:
     def pack(cls, result: Observed) -> WireObserved:
         """Turn a result's tensors into arrays."""
         trace = result.trace
-        parts = (trace.values, trace.weights, trace.linf, trace.l2rms, trace.fallback)
-        arrays = tuple(array(part) for part in parts)
+        arrays = tuple(array(getattr(trace, part.name)) for part in fields(Trace))
         return cls(array(result.images), arrays, result.lost, result.steps)
 
     def unpack(self) -> Observed:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn, ParamSpec
 
 import typer
-from rich.console import Console
 
 from actors.engine import RayEngine
 from actors.launch import foresee, launch, look, read_plan, units_of_complete
@@ -22,6 +21,7 @@ from jobs.loading import LoadedJob
 from jobs.overrides import Override
 from jobs.progress import shown_on
 from jobs.status import Status, Terminated, termination_raised
+from jobs.terminal import Terminal, terminal
 from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem
 from pipeline.results import RunFolder
@@ -33,13 +33,8 @@ SHOWN_PROBLEMS = 20
 Arguments = ParamSpec("Arguments")
 
 
-LOG_WIDTH = 140
-"""Columns where there is no terminal: tables in a log should not fold."""
-
-
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=LOG_WIDTH)
+def _console(stderr: bool = False) -> Terminal:
+    return terminal(stderr)
 
 
 def end(
@@ -71,7 +66,7 @@ def end(
 
 
 def _say(text: str) -> None:
-    _console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    _console(stderr=True).print(text, soft_wrap=True)
 
 
 def _said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:

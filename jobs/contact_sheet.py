@@ -11,11 +11,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from rich.console import Console
 
 from jobs.folders import find_job
 from jobs.loading import open_job
 from jobs.report import spread
+from jobs.terminal import terminal
 from pipeline.data.decoding import Undecodable
 from pipeline.data.described import described
 from pipeline.data.examples import Examples, open_examples
@@ -82,7 +82,7 @@ def look(
     lines.append(f"{out} shows {shows}")
     if broken:
         lines.append(f"not decoded: {len(broken)}, such as {broken[0]}")
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = terminal(soft_wrap=True)
     for line in lines:
         console.print(line)
     return 0

@@ -6,8 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from rich.console import Console
-
+from jobs.terminal import Terminal
 from pipeline import results
 from pipeline.problems import Problem
 from pipeline.run.probe.findings import Decide, Probe, Refused
@@ -20,7 +19,7 @@ class Pausing(Protocol):
         """Give way."""
 
 
-def decide_on(shown: Pausing, console: Console, yes: bool, strict: bool) -> Decide:
+def decide_on(shown: Pausing, console: Terminal, yes: bool, strict: bool) -> Decide:
     """Return who decides on a run whose models are hardly right about any clean example.
 
     The warnings have been printed by then. On a terminal the person is asked, once; where nobody
@@ -41,7 +40,7 @@ def decide_on(shown: Pausing, console: Console, yes: bool, strict: bool) -> Deci
         if yes or not (console.is_terminal and sys.stdin.isatty()):
             return
         with shown.paused():
-            console.print("Attack all the same? [y/N] ", end="", markup=False, highlight=False)
+            console.print("Attack all the same? [y/N] ", end="")
             answer = sys.stdin.readline().strip().lower()
         if answer not in ("y", "yes"):
             what = "nothing was attacked; put the job right, or say --yes to go on all the same"
@@ -56,26 +55,26 @@ def strictly_refused() -> Refused:
     return Refused(Problem("--strict", what))
 
 
-def print_probe(found: Probe, console: Console) -> None:
+def print_probe(found: Probe, console: Terminal) -> None:
     """Print what every model is right about, and what seems to be wrong."""
     if not any(finding.accuracy for finding in found.models):
-        console.print(found.summary() or "no model could be tried", markup=False, highlight=False)
+        console.print(found.summary() or "no model could be tried")
     for finding in found.models:
         if finding.accuracy is not None:
-            console.print(f"  {finding.name}: {finding.accuracy}", markup=False, highlight=False)
+            console.print(f"  {finding.name}: {finding.accuracy}")
     for warning in found.warnings:
         print_warning(warning, console)
 
 
-def print_doubts(run: str, console: Console) -> None:
+def print_doubts(run: str, console: Terminal) -> None:
     """Print the warnings that a run began with."""
     for warning in doubts(run):
         print_warning(warning, console)
 
 
-def print_warning(text: str, console: Console) -> None:
+def print_warning(text: str, console: Terminal) -> None:
     """Print one warning, unfolded where there is no terminal."""
-    console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 def doubts(run: str) -> list[str]:

@@ -47,6 +47,13 @@ class Draft:
         return Draft(self.home, dict(self.fields), dict(self.origins))
 
 
+def entries(value: Any, where: Where) -> list[tuple[Where, Any]]:
+    """Return the entries of a list with their places; one entry alone stands for the list."""
+    if isinstance(value, list):
+        return [((*where, position), entry) for position, entry in enumerate(value)]
+    return [] if value is None else [(where, value)]
+
+
 def validate(model: type[Built], data: Any, wording: Any = None) -> Built | list[Complaint]:
     """Return the validated model, or what is wrong with the data.
 

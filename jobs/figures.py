@@ -7,7 +7,16 @@ import pandas as pd
 from pipeline import results
 from pipeline.evaluation.leave_one_out import FIGURES, loo_by_group, loo_by_target
 from pipeline.evaluation.step_curves import by_step, by_step_and_group
-from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, by_group, by_target, present
+from pipeline.evaluation.summary import (
+    ATTACK,
+    GROUP,
+    TARGET,
+    by_group,
+    by_target,
+    present,
+    unmoved,
+)
+from pipeline.run.unmoved import NO_UPDATE
 
 NEEDED = (
     *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),
@@ -68,16 +77,28 @@ class Figures:
         make = by_step if targets else by_step_and_group
         return self._sorted(make(self.verdicts))
 
+    def unmoved(self) -> pd.DataFrame:
+        """Return how many images each attack left as they were, by cause; attacks without updates
+        are left out."""
+        examples = results.read(self.run, "examples", ("attack", "linf", "unmoved"))
+        found = unmoved(examples)
+        return self._sorted(found[found["cause"] != NO_UPDATE])
+
     def whole(self, steps: bool = False) -> pd.DataFrame:
         """Return the figures of groups and targets in one frame; `level` tells them apart.
 
         Args:
-            steps: the figures of every judged step, instead of the last one's and leave-one-out.
+            steps: the figures of every judged step, instead of the last one's and leave-one-out
+                and the number of images that the attack left as they were.
         """
         if steps:
             groups, targets = self.curves(), self.curves(targets=True)
         else:
-            groups, targets = self.groups(), self.targets()
+            same = self.unmoved().groupby("attack")["count"].sum()
+            groups, targets = (
+                table.assign(unmoved=table["attack"].map(same).fillna(0).astype(int))
+                for table in (self.groups(), self.targets())
+            )
         groups.insert(0, "level", "group")
         targets.insert(0, "level", "target")
         counts = ["targets", "targets_counted"]

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.draft import Draft, validate
+from jobs import names
+from jobs.draft import Draft, entries, validate
 from jobs.findings import Findings
 from jobs.schema import ListedAttack
 from jobs.wording import Complaint, complaints, shown
@@ -18,24 +19,22 @@ from jobs.yaml_source import Where
 from pipeline.attacks.part import Part, catalogue
 from pipeline.attacks.recipe import Attack, tokens
 from pipeline.problems import suggest
+from pipeline.spec import listed
 
 MOST_ATTACKS = 10_000
 """Combinations of one grid; more is a slip of the pen."""
 
 
-def resolve(entries: Any, findings: Findings) -> list[tuple[Attack, Draft]]:
+def resolve(written: Any, findings: Findings) -> list[tuple[Attack, Draft]]:
     """Return every sound attack of a job and where it was written, reporting what is wrong.
 
     Args:
-        entries: the attacks and grids as written; what is no mapping is passed over, because the
+        written: the attacks and grids; what is no mapping is passed over, because the
             job's own validation reports it.
         findings: collects the problems.
     """
-    places: list[tuple[Where, Any]] = [(("attacks",), entries)]
-    if isinstance(entries, list):
-        places = [(("attacks", position), entry) for position, entry in enumerate(entries)]
     attacks: list[tuple[Attack, Draft]] = []
-    for home, entry in places:
+    for home, entry in entries(written, ("attacks",)):
         if not isinstance(entry, dict):
             continue
         if "grid" in entry:
@@ -51,6 +50,9 @@ def resolve(entries: Any, findings: Findings) -> list[tuple[Attack, Draft]]:
 def _combinations(entry: Mapping[str, Any], home: Where, findings: Findings) -> list[Draft]:
     axes = entry["grid"]
     place = (*home, "grid")
+    if isinstance(axes, dict):
+        alone = {axis for axis, values in axes.items() if not isinstance(values, list)}
+        axes = {axis: listed(values) for axis, values in axes.items()}
     if not isinstance(axes, dict) or not axes:
         findings.add(place, f"expected axes, such as `base: [i, mi]`, got {shown(axes)}")
         return []
@@ -69,7 +71,8 @@ def _combinations(entry: Mapping[str, Any], home: Where, findings: Findings) -> 
     for choice in itertools.product(*(range(len(values)) for values in axes.values())):
         draft = shared.copy()
         for (axis, values), index in zip(axes.items(), choice, strict=True):
-            _put(draft, axis, values[index], (*place, axis, index), findings, axes)
+            origin = (*place, axis) if axis in alone else (*place, axis, index)
+            _put(draft, axis, values[index], origin, findings, axes)
         drafts.append(draft)
     return [_named(draft, findings) for draft in drafts]
 
@@ -233,7 +236,7 @@ def _validate(draft: Draft) -> Attack | list[Complaint]:
         if isinstance(whole, Attack):
             return whole
         wrong = whole
-    return [_at_rule(complaint, fields) for complaint in wrong]
+    return [_by_its_name(_at_rule(complaint, fields), fields) for complaint in wrong]
 
 
 def _option_complaints(parts: dict[str, Any], token: str, block: Any) -> list[Complaint]:
@@ -256,6 +259,16 @@ def _at_rule(complaint: Complaint, fields: Mapping[str, Any]) -> Complaint:
         if isinstance(alone, list) and complaint.what in {item.what for item in alone}:
             return Complaint(("combine",), complaint.what)
     return complaint
+
+
+def _by_its_name(complaint: Complaint, fields: Mapping[str, Any]) -> Complaint:
+    """Say how a job writes an attack whose name stands where a part's should."""
+    if complaint.where not in (("base",), ("combine",), ("objective",)):
+        return complaint
+    name = fields[str(complaint.where[0])]
+    if not isinstance(name, str) or name.lower() in {part.token for part in catalogue()}:
+        return complaint
+    return Complaint(complaint.where, names.written(name) or complaint.what)
 
 
 def _refuse_clashes(attacks: Sequence[tuple[Attack, Draft]], findings: Findings) -> None:

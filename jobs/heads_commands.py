@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from jobs.folders import find_job
 from jobs.loading import LoadedJob, open_job
 from jobs.status import Status
+from jobs.terminal import terminal
 from pipeline.attacks.features.fd import TRAIN, FeatureDistribution
 from pipeline.batch import Goal
 from pipeline.data.examples import Examples, open_examples
@@ -60,7 +60,7 @@ def train(
     Raises:
         BadInput: when no attack needs heads, or none can be trained.
     """
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = terminal(soft_wrap=True)
     loaded = open_job(find_job(job), list(changes), allowed)
     plan = loaded.plan
     needs = list(needed(plan))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from pathlib import Path
 
 import pandas as pd
 
 from jobs.doubts import doubts
 from jobs.figures import Figures
+from jobs.plain_text import visible
 from jobs.plots import figures_of, svg
-from jobs.report import cells, notes, threshold_notes
+from jobs.report import cells, notes, threshold_notes, unmoved_words
 from pipeline import results
 
 STYLE = """
@@ -52,27 +53,32 @@ def page(run: str) -> str:
     figures = Figures(run)
     record = results.manifest(run)
     name = str(record.get("name", run))
-    body = [f"<h1>{escape(name)}</h1>", _facts(run, record)]
-    body += [f'<p class="warning">Warning: {escape(text)}</p>' for text in doubts(run)]
+    body = [f"<h1>{_text(name)}</h1>", _facts(run, record)]
+    body += [f'<p class="warning">Warning: {_text(text)}</p>' for text in doubts(run)]
     if figures.empty:
-        body.append(f"<p>{escape(figures.why_empty)}</p>")
+        body.append(f"<p>{_text(figures.why_empty)}</p>")
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
         body += [
-            f'<p class="note">{escape(line)}</p>'
-            for line in [*notes(groups), *threshold_notes(run)]
+            f'<p class="note">{_text(line)}</p>' for line in [*notes(groups), *threshold_notes(run)]
         ]
+        body += [f"<p>{_text(line)}</p>" for line in unmoved_words(figures.unmoved())]
         for title, figure in figures_of(run):
             caption = CAPTIONS[title.partition("-")[0]]
-            body += [f"<h2>{escape(caption)}</h2>", svg(figure)]
+            body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
         body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
     body.append(_failures(results.read(run, "failures")))
-    head = f'<meta charset="utf-8"><title>{escape(name)}</title><style>{STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'
         f"<body>\n{_lines(body)}</body></html>\n"
     )
+
+
+def _text(text: str) -> str:
+    """Return a text as a page shows it: no markup, no control characters."""
+    return html.escape(visible(text))
 
 
 def _lines(parts: list[str]) -> str:
@@ -90,7 +96,7 @@ def _facts(run: str, record: dict[str, object]) -> str:
         "placement": record.get("placement"),
         "images": "rounded to 8 bits" if rounded else "not rounded",
     }
-    items = [f"{escape(key)}: {escape(str(value))}" for key, value in facts.items() if value]
+    items = [f"{_text(key)}: {_text(str(value))}" for key, value in facts.items() if value]
     return f"<p>{'<br>'.join(items)}</p>"
 
 
@@ -101,7 +107,7 @@ def _table(frame: pd.DataFrame, by: str) -> str:
 
 
 def _row(tag: str, cells: list[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _failures(failures: pd.DataFrame) -> str:

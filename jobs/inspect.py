@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from torch import fx, nn
 
+from jobs.tables import figures, names, print_table, texts
+from jobs.terminal import Terminal
 from pipeline.attacks.part import Place, find
 from pipeline.attacks.query import Surgery
 from pipeline.models.graph import default_layer, layers, residuals, trace
@@ -47,7 +45,7 @@ class Touched:
 
 def inspect(
     source: str,
-    console: Console,
+    console: Terminal,
     *,
     surgery: str = "",
     list_layers: bool = False,
@@ -170,48 +168,47 @@ def _is_surgical(node: fx.Node) -> bool:
     return module.startswith(_PARTS) and getattr(node.target, "__name__", "") not in _INTERNAL
 
 
-def _print_residuals(network: nn.Module, source: str, console: Console) -> None:
+def _print_residuals(network: nn.Module, source: str, console: Terminal) -> None:
     found = residuals(trace(network))
     if not found:
-        console.print(f"{source}: no residual branches", markup=False, highlight=False)
+        console.print(f"{source}: no residual branches")
         return
-    table = _table(f"{source}: residual branches", "block", "kind", "stage", "skip", "first")
-    for residual in found:
-        skip = "projected" if residual.projected else "identity"
-        first = "yes" if residual.first else ""
-        table.add_row(escape(residual.block), residual.kind, str(residual.stage), skip, first)
-    console.print(table)
+    rows = [
+        [
+            residual.block,
+            residual.kind,
+            str(residual.stage),
+            "projected" if residual.projected else "identity",
+            "yes" if residual.first else "",
+        ]
+        for residual in found
+    ]
+    columns = [*names("block"), *texts("kind"), *figures("stage"), *texts("skip", "first")]
+    print_table(console, f"{source}: residual branches", columns, rows)
 
 
-def _print_touched(found: Sequence[Touched], source: str, console: Console) -> None:
+def _print_touched(found: Sequence[Touched], source: str, console: Terminal) -> None:
     if not found:
-        console.print(f"{source}: the surgery touches nothing", markup=False, highlight=False)
+        console.print(f"{source}: the surgery touches nothing")
         return
-    table = _table(f"{source}: nodes put in by surgery", "surgery", "layer", "node", "after")
-    for one in found:
-        table.add_row(one.surgery, escape(one.layer), escape(one.what), escape(one.on))
-    console.print(table)
+    rows = [[one.surgery, one.layer, one.what, one.on] for one in found]
+    columns = [*texts("surgery"), *names("layer", "node"), *texts("after")]
+    print_table(console, f"{source}: nodes put in by surgery", columns, rows)
 
 
 def _print_layers(
-    network: nn.Module, size: tuple[int, int] | None, source: str, console: Console
+    network: nn.Module, size: tuple[int, int] | None, source: str, console: Terminal
 ) -> None:
     inputs = None if size is None else torch.zeros(1, 3, *size, dtype=_dtype(network))
-    table = _table(f"{source}: layers, in order", "layer", "class", "shape")
-    for layer in layers(network, inputs):
-        shape = "?" if layer.shape is None else " x ".join(map(str, layer.shape))
-        table.add_row(escape(layer.name), escape(layer.kind), shape)
-    console.print(table)
-    console.print(f"default layer: {default_layer(network)}", markup=False, highlight=False)
+    rows = [
+        [layer.name, layer.kind, "?" if layer.shape is None else " x ".join(map(str, layer.shape))]
+        for layer in layers(network, inputs)
+    ]
+    columns = [*names("layer", "class"), *figures("shape")]
+    print_table(console, f"{source}: layers, in order", columns, rows)
+    console.print(f"default layer: {default_layer(network)}")
 
 
 def _dtype(network: nn.Module) -> torch.dtype:
     values: Any = network.state_dict().values()
     return next((v.dtype for v in values if v.is_floating_point()), torch.get_default_dtype())
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    return table

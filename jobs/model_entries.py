@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.draft import Draft, build
+from jobs.draft import Draft, build, entries
 from jobs.findings import Findings
 from jobs.schema import ListedModel
 from jobs.wording import shown
@@ -46,15 +46,15 @@ def resolve(roles: Mapping[str, Any], findings: Findings) -> list[Listed]:
         findings: collects the problems.
     """
     drafts = [
-        (role, _draft(entry, (role, position)))
-        for role, entries in roles.items()
-        for position, entry in enumerate(entries if isinstance(entries, list) else ())
+        (role, _draft(entry, home))
+        for role, written in roles.items()
+        for home, entry in entries(written, (role,))
         if isinstance(entry, str | dict)
     ]
     names = _names([draft for _, draft in drafts], findings)
     by_name = {name: draft for (_, draft), name in zip(drafts, names, strict=True)}
     complete = len(drafts) == sum(
-        len(entries) if isinstance(entries, list) else 1 for entries in roles.values()
+        len(written) if isinstance(written, list) else 1 for written in roles.values()
     )
     family = _Family(by_name, findings, complete)
     listed = []

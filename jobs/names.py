@@ -187,6 +187,20 @@ NAMES = (
 
 
 def find_named(name: str) -> Named | None:
-    """Return the attack called ``name``, whatever its case, or None."""
-    wanted = name.casefold()
-    return next((n for n in NAMES if wanted in map(str.casefold, n.names)), None)
+    """Return the attack called ``name``, or None: ``MI-FGSM``, ``mi_fgsm`` and ``MIFGSM`` alike."""
+    wanted = _plain(name)
+    return next((known for known in NAMES if wanted in map(_plain, known.names)), None)
+
+
+def written(name: str) -> str | None:
+    """Return how a job writes the attack called ``name``, as a sentence; None if it is none."""
+    known = find_named(name)
+    if known is None:
+        return None
+    if not known.attack:
+        return f"{name!r} is {known.remark}"
+    return f"{name!r} is written `{known.attack}`"
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

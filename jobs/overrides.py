@@ -10,6 +10,9 @@ from typing import Any
 from jobs.yaml_source import Document, Where, dotted, parse_value
 from pipeline.problems import BadInput, Problem
 
+_LISTS = (("surrogates",), ("targets",), ("attacks",))
+"""Lists whose only entry may stand without brackets."""
+
 
 @dataclass(frozen=True)
 class Override:
@@ -108,8 +111,8 @@ def _unreachable(holder: Any, place: Where, depth: int) -> str | None:
     where, key = place[:depth], place[depth]
     name = dotted(where) or "the job"
     if isinstance(holder, dict):
-        if where == ("attacks",) and isinstance(key, int) and holder:
-            return f"attacks is one mapping; write {dotted((*where, *place[depth + 1 :]))}=..."
+        if where in _LISTS and isinstance(key, int) and holder:
+            return f"{name} is one mapping; write {dotted((*where, *place[depth + 1 :]))}=..."
         return None
     if not isinstance(holder, list):
         return f"{name} is {holder!r}, which has no fields to set"

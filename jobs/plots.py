@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jobs.figures import Figures
+from jobs.plain_text import one_line
 from jobs.report import judge_words
 from pipeline import results
 from pipeline.evaluation.interaction_utility import Relation, relations
@@ -177,8 +178,8 @@ def interaction_figure(panels: list[Relation]) -> Figure:
 
 
 def plain(text: str) -> str:
-    """Return a text that is drawn as it is: no formula, and shown in a legend."""
-    text = text.replace("$", r"\$")
+    """Return a text that is drawn as it is: no formula, one line, and shown in a legend."""
+    text = one_line(text).replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +20,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 from rich.text import Text
+
+from jobs.terminal import Terminal
 
 LOG_EVERY = 10.0
 """Seconds between two lines of one stage in a log."""
@@ -39,9 +40,9 @@ class _Rate(ProgressColumn):
 class TerminalProgress:
     """One bar a stage: how many of how many, units per second, time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             _Rate(),
@@ -80,11 +81,11 @@ class TerminalProgress:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, style="dim", markup=False, highlight=False)
+        self._bars.console.print(text, style="dim")
 
     def warn(self, text: str) -> None:
         """Print a line above the bars, in another colour."""
-        self._bars.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+        self._bars.console.print(f"warning: {text}", style="yellow")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -113,7 +114,7 @@ class LogProgress:
         clock: seconds, for tests.
     """
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
         self._stages: dict[str, _Stage] = {}
@@ -157,7 +158,7 @@ class LogProgress:
         yield
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
 
 def _line(name: str, stage: _Stage, seconds: float) -> str:
@@ -179,7 +180,7 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def shown_on(console: Console) -> Iterator[TerminalProgress | LogProgress]:
+def shown_on(console: Terminal) -> Iterator[TerminalProgress | LogProgress]:
     """Give bars on a terminal, lines anywhere else."""
     if console.is_terminal:
         with TerminalProgress(console) as progress:

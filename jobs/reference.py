@@ -52,6 +52,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 def markdown() -> str:
     """Return the reference page."""
     lines = ["# Job file reference", "", "Made by `gauntlet schema`; do not edit.", ""]
+    lines += ["Where a list is expected, one entry alone may stand without its brackets.", ""]
     for heading, model in sections():
         lines += [f"## {heading}", "", *_introduction(model)]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from jobs.comparison import against, check_reference
 from jobs.doubts import print_doubts
 from jobs.figures import Figures
+from jobs.plain_text import no_formula
+from jobs.tables import Column, all_fit, figures, names, print_table, texts
+from jobs.terminal import Terminal
 from pipeline import results
 from pipeline.run.preparation import in_words
+from pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "
@@ -34,11 +34,19 @@ LOO = (
     "own answers: an upper view, not comparable with last-step rates"
 )
 """What the leave-one-out column is (PEERS trap 19)."""
+ELSEWHERE = "--csv FILE has all"
+"""Where the figures are that a table has no room for."""
+SHOWN_UNMOVED = 5
+"""Lines about images that attacks left as they were."""
+_CAUSES = {
+    NO_GRADIENT: "the gradient was zero at every update",
+    BELOW_A_LEVEL: "budget or steps below one level: rounding to 8 bits took the change back",
+}
 SHOWN_STEPS = 10
 """Columns of the table of success against the step."""
 
 
-def print_report(run: str, console: Console, targets: bool = False, steps: bool = False) -> None:
+def print_report(run: str, console: Terminal, targets: bool = False, steps: bool = False) -> None:
     """Print a run's summary table, its failures, and where and how to read the rest.
 
     Args:
@@ -50,27 +58,25 @@ def print_report(run: str, console: Console, targets: bool = False, steps: bool 
     Raises:
         ValueError: when there is no run in the folder.
     """
-    figures = Figures(run)
+    found = Figures(run)
     print_doubts(run, console)
-    if figures.empty:
-        console.print(figures.why_empty)
+    if found.empty:
+        console.print(found.why_empty)
     else:
-        groups = figures.groups()
-        console.print(_table(groups, "group", "attack x target group"))
+        groups = found.groups()
+        _print_rates(groups, "group", "attack x target group", console)
         if targets:
-            console.print(_table(figures.targets(), "target", "attack x target"))
+            _print_rates(found.targets(), "target", "attack x target", console)
         for line in [*notes(groups), *threshold_notes(run)]:
-            console.print(line, style="dim", markup=False, highlight=False)
+            console.print(line, style="dim")
+        for line in unmoved_words(found.unmoved()):
+            console.print(line, style="yellow")
         if steps:
-            _print_steps(figures, targets, console)
+            _print_steps(found, targets, console)
     _print_failures(results.read(run, "failures"), console)
-    console.print(f"results: {run}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f'read them: pandas.read_parquet("{run.rstrip("/")}/verdicts")',
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(f"results: {run}", soft_wrap=True)
+    address = f"{run.rstrip('/')}/verdicts"
+    console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)
 
 
 def notes(table: pd.DataFrame) -> list[str]:
@@ -93,6 +99,23 @@ def threshold_notes(run: str) -> list[str]:
     ]
 
 
+def unmoved_words(table: pd.DataFrame) -> list[str]:
+    """Return what is to be said of images that attacks left as they were.
+
+    Args:
+        table: from `jobs.figures.Figures.unmoved`.
+    """
+    lines = [
+        f"not changed by {row['attack']}: {row['count']} of {row['examples']} images "
+        f"({_CAUSES.get(row['cause'], row['cause'])})"
+        for row in table.head(SHOWN_UNMOVED).to_dict("records")
+    ]
+    if len(table) > SHOWN_UNMOVED:
+        rest = table[SHOWN_UNMOVED:]["attack"].nunique()
+        lines.append(f"... and images of {rest} more attacks: column `unmoved` of `examples`")
+    return lines
+
+
 def has(table: pd.DataFrame, column: str) -> bool:
     """Return whether a column is there and holds a figure."""
     return column in table and bool(table[column].notna().any())
@@ -108,20 +131,13 @@ def check_against(run: str, reference: str) -> None:
     check_reference([str(label) for label in judged.unique()], reference)
 
 
-def print_comparison(run: str, reference: str, console: Console) -> None:
+def print_comparison(run: str, reference: str, console: Terminal) -> None:
     """Print how every attack of a run compares with one of them, on the same examples.
 
     Raises:
         BadInput: as `check_against`.
     """
-    table = Table(
-        title=f"against {escape(reference)}, on the same examples",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-    )
-    for heading in ("group", "attack", "points [95 %]", "verdict"):
-        table.add_column(heading, overflow="fold")
+    rows = []
     for group, label, found in against(Figures(run).in_order(), reference):
         gain = found.difference
         points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
@@ -129,11 +145,12 @@ def print_comparison(run: str, reference: str, console: Console) -> None:
             points += f", McNemar p = {found.mcnemar.p_value:.2g}"
         shown = not found.words.startswith("no difference shown")
         word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
-        table.add_row(escape(group), escape(label), escape(points), word)
-    if not table.row_count:
+        rows.append([group, label, points, word])
+    if not rows:
         console.print("no target judged two attacks on the same examples: nothing to compare")
         return
-    console.print(table)
+    columns = [*names("group", "attack"), *texts("points [95 %]", "verdict")]
+    print_table(console, f"against {reference}, on the same examples", columns, rows)
 
 
 def summary(run: str, steps: bool = False) -> pd.DataFrame:
@@ -150,22 +167,14 @@ def summary(run: str, steps: bool = False) -> pd.DataFrame:
 
 
 def write_csv(run: str, path: Path, steps: bool = False) -> None:
-    """Write `summary` as CSV."""
-    summary(run, steps).to_csv(path, index=False)
+    """Write `summary` as CSV; no text in it is a formula to a spreadsheet."""
+    summary(run, steps).map(no_formula).to_csv(path, index=False)
 
 
-def _table(frame: pd.DataFrame, by: str, title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) -> None:
     headings, rows = cells(frame, by)
-    for heading in headings[:2]:
-        table.add_column(heading, overflow="fold")
-    for heading in headings[2:]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    previous = None
-    for attack, *rest in rows:
-        table.add_row("" if attack == previous else escape(attack), *map(escape, rest))
-        previous = attack
-    return table
+    columns = [*names(*headings[:2]), *figures(*headings[2:])]
+    print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
 
 
 def cells(frame: pd.DataFrame, by: str) -> tuple[list[str], list[list[str]]]:
@@ -218,39 +227,36 @@ def number(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.2f}"
 
 
-def _print_steps(figures: Figures, targets: bool, console: Console) -> None:
-    curves, by = figures.curves(targets), "target" if targets else "group"
+def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:
+    curves, by = found.curves(targets), "target" if targets else "group"
     every = sorted(curves["step"].unique())
-    if not figures.several_steps:
+    if not found.several_steps:
         console.print(
-            "only the last step was judged; a job's `evaluate: {steps: all}` judges every one",
-            highlight=False,
+            "only the last step was judged; a job's `evaluate: {steps: all}` judges every one"
         )
         return
-    shown = spread(every, SHOWN_STEPS)
-    table = Table(
-        title=f"success % against the step, attack x {'target' if targets else 'target group'}",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-    )
-    table.add_column("attack", overflow="fold")
-    table.add_column(by, overflow="fold")
-    for step in shown:
-        table.add_column(str(step), justify="right", no_wrap=True)
-    keys = ["attack", by, "white_box"]
-    for _, part in curves.groupby(keys, sort=False, dropna=False):
-        found = part.set_index("step")["success"]
-        row = part.iloc[0].to_dict()
-        cells = [percent(found.get(step, np.nan)) for step in shown]
-        table.add_row(escape(str(row["attack"])), escape(judge_words(row, by)), *cells)
-    console.print(table)
+    # The first and the last step are what it is about: fewer between them, where there is no room.
+    for most in range(SHOWN_STEPS, 1, -1):
+        shown = spread(every, most)
+        columns, rows = _steps(curves, by, shown)
+        if all_fit(console, columns, rows):
+            break
+    title = f"success % against the step, attack x {'target' if targets else 'target group'}"
+    print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
     if len(shown) < len(every):
-        console.print(
-            f"{len(shown)} of {len(every)} judged steps; --csv FILE writes all of them",
-            style="dim",
-            highlight=False,
-        )
+        said = f"{len(shown)} of {len(every)} judged steps; --csv FILE writes all of them"
+        console.print(said, style="dim")
+
+
+def _steps(curves: pd.DataFrame, by: str, shown: list[int]) -> tuple[list[Column], list[list[str]]]:
+    """Return columns and rows of the success at some of the steps."""
+    rows = []
+    for _, part in curves.groupby(["attack", by, "white_box"], sort=False, dropna=False):
+        rates = part.set_index("step")["success"]
+        row = part.iloc[0].to_dict()
+        cells = [percent(rates.get(step, np.nan)) for step in shown]
+        rows.append([str(row["attack"]), judge_words(row, by), *cells])
+    return [*names("attack", by), *figures(*map(str, shown))], rows
 
 
 def spread(steps: list[int], most: int) -> list[int]:
@@ -260,16 +266,14 @@ def spread(steps: list[int], most: int) -> list[int]:
     return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
 
 
-def _print_failures(failures: pd.DataFrame, console: Console) -> None:
+def _print_failures(failures: pd.DataFrame, console: Terminal) -> None:
     if failures.empty:
         return
     counts = failures["stage"].value_counts()
     parts = [f"{counts[stage]} at stage {stage!r}" for stage in counts.index]
-    console.print(f"failures: {', '.join(parts)}", style="yellow", highlight=False)
+    console.print(f"failures: {', '.join(parts)}", style="yellow")
     for _, row in failures.head(3).iterrows():
         subject = next(row[name] for name in ("example", "attack", "unit") if pd.notna(row[name]))
-        console.print(
-            f"  {subject}: {row['reason']}", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"  {subject}: {row['reason']}", soft_wrap=True)
     if len(failures) > 3:
         console.print(f"  ... and {len(failures) - 3} more in the failures table")

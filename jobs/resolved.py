@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from jobs.tables import Column, figures, print_table, texts
+from jobs.terminal import Terminal
+from pipeline.attacks.recipe import Attack
 from pipeline.data.described import described
 from pipeline.data.examples import Examples, open_examples
 from pipeline.models import build
@@ -18,8 +16,16 @@ from pipeline.run.probe.classes import class_problems
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 """Sources whose weights come from the network."""
 
+_COLUMNS = (
+    Column("attack", 14),
+    *texts("surrogates", "objective", "normalise"),
+    Column("budget /255", 7),
+    *figures("steps", "step size /255"),
+    Column("random start"),
+)
 
-def print_plan(plan: Plan, permission: Permission, console: Console) -> None:
+
+def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
     """Print a plan's attacks with their budgets, models with their preprocessing, and data.
 
     Raises:
@@ -28,44 +34,35 @@ def print_plan(plan: Plan, permission: Permission, console: Console) -> None:
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     if found := class_problems(examples, _classes(plan, permission), plan.data):
         raise BadInput(found)
-    console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}", highlight=False)
-    console.print(_attacks(plan))
+    console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}")
+    print_table(console, "attacks", _COLUMNS, [_row(plan, attack) for attack in plan.attacks])
     _print_models(plan, permission, console)
     console.print()
     for line in _data(plan, examples):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
-def _attacks(plan: Plan) -> Table:
-    table = Table(title="attacks", title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("attack", no_wrap=True)
-    for heading in ("surrogates", "objective", "normalise"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("budget /255", "steps", "step size /255"):
-        table.add_column(heading, justify="right")
-    table.add_column("random start")
-    for attack in plan.attacks:
-        row = attack.summary()
-        unit = f" {row['epsilon_unit']}" if row["norm"] == "l2" else ""
-        table.add_row(
-            escape(str(row["attack"])),
-            escape(str(row["surrogates"])),
-            escape(attack.method(plan.task.goal, 1).query.objective.token),
-            str(row["normalise"]),
-            f"{row['norm']}{unit} {255 * attack.epsilon:.4g}",
-            str(row["steps"]),
-            f"{255 * attack.alpha:.4g}",
-            "yes" if row["random_start"] else "no",
-        )
-    return table
+def _row(plan: Plan, attack: Attack) -> list[str]:
+    row = attack.summary()
+    unit = f" {row['epsilon_unit']}" if row["norm"] == "l2" else ""
+    return [
+        str(row["attack"]),
+        str(row["surrogates"]),
+        attack.method(plan.task.goal, 1).query.objective.token,
+        str(row["normalise"]),
+        f"{row['norm']}{unit} {255 * attack.epsilon:.4g}",
+        str(row["steps"]),
+        f"{255 * attack.alpha:.4g}",
+        "yes" if row["random_start"] else "no",
+    ]
 
 
-def _print_models(plan: Plan, permission: Permission, console: Console) -> None:
+def _print_models(plan: Plan, permission: Permission, console: Terminal) -> None:
     for role, specs in (("surrogates", plan.surrogates), ("targets", plan.targets)):
-        console.print(role, style="italic", highlight=False)
+        console.print(role, style="italic")
         for spec in specs:
             found = build.describe(spec, plan.root, permission)
-            console.print(f"  {found}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {found}", soft_wrap=True)
 
 
 def _classes(plan: Plan, permission: Permission) -> dict[str, int]:
@@ -89,7 +86,7 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
     return [text, *(f"data: {line}" for line in others)]
 
 
-def print_place(plan: Plan, where: str, folder: str, console: Console) -> None:
+def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:
     """Print where a run would work and write, and what only running can tell.
 
     Args:
@@ -109,4 +106,4 @@ def print_place(plan: Plan, where: str, folder: str, console: Console) -> None:
     if unknown:
         lines.append(f"only running tells: {', '.join(unknown)}")
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

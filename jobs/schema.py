@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from jobs.names import written
 from jobs.wording import shown
 from pipeline.attacks.recipe import Attack
 from pipeline.data.spec import DataSpec
 from pipeline.models.spec import Defence, ModelSpec
 from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
-from pipeline.spec import Spec
+from pipeline.spec import Several, Spec
 
 
 def _model_entry(value: Any) -> Any:
@@ -23,16 +24,19 @@ def _model_entry(value: Any) -> Any:
     )
 
 
-def _attack_list(value: Any) -> Any:
+def _attack_entry(value: Any) -> Any:
     if isinstance(value, dict):
-        return [value]
-    if not isinstance(value, list):
-        raise ValueError(f"expected a list of attacks, or a mapping, got {shown(value)}")
-    return value
+        return value
+    how = written(value) if isinstance(value, str) else None
+    raise ValueError(how or f"expected a mapping such as `{{base: mi}}`, got {shown(value)}")
 
 
 ModelEntry = Annotated[str | dict[str, Any], BeforeValidator(_model_entry)]
 """A model of a job: its source, or a mapping of the fields of `ListedModel`."""
+
+
+AttackEntry = Annotated[dict[str, Any], BeforeValidator(_attack_entry)]
+"""An attack of a job, or a grid: a mapping of the fields of `ListedAttack`."""
 
 
 class ListedModel(ModelSpec):
@@ -86,14 +90,12 @@ class Job(Spec):
     """The images or pairs to attack: a mapping with `source` and the fields of that source."""
     select: Select = Select()
     """Which of them are attacked."""
-    surrogates: tuple[ModelEntry, ...] = Field(min_length=1)
+    surrogates: Several[ModelEntry] = Field(min_length=1)
     """Models whose gradients the attacks use: a list of sources or mappings."""
-    targets: tuple[ModelEntry, ...] = Field(min_length=1)
+    targets: Several[ModelEntry] = Field(min_length=1)
     """Models that judge the attacked images: a list of sources or mappings."""
-    attacks: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_attack_list)] = Field(
-        min_length=1
-    )
-    """What is done to every example: a list of attacks and grids, or a single one."""
+    attacks: Several[AttackEntry] = Field(min_length=1)
+    """What is done to every example: a list of attacks and grids."""
     evaluate: Evaluate = Evaluate()
     """What is evaluated and kept."""
     resources: Resources = Resources()

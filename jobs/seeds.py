@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from actors.launch import read_plan, units_of_complete
 from jobs.doubts import doubts, print_warning
 from jobs.figures import Figures
 from jobs.folders import check_run
+from jobs.plain_text import no_formula
 from jobs.report import LOO, has, judge_words
+from jobs.tables import figures, names, print_table
+from jobs.terminal import Terminal
 from pipeline import results
 from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from pipeline.problems import BadInput, Problem
@@ -65,7 +64,7 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def print_over_runs(runs: Sequence[str], console: Console, targets: bool = False) -> None:
+def print_over_runs(runs: Sequence[str], console: Terminal, targets: bool = False) -> None:
     """Print mean and deviation over runs, by group or by target.
 
     Args:
@@ -83,29 +82,22 @@ def print_over_runs(runs: Sequence[str], console: Console, targets: bool = False
     for run in runs:
         for text in doubts(run):
             print_warning(f"{run}: {text}", console)
-    table = Table(
-        title=f"{len(runs)} runs, other seeds: mean ± standard deviation, attack x {by}",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-    )
     headings = {"success": "success %", "success_all": "of all %", "clean_rate": "clean right %"}
     headings |= {"loo": "LOO %", "loo_all": "LOO of all %"} if has(frame, "loo_all_mean") else {}
-    for heading in ("attack", by):
-        table.add_column(heading, overflow="fold")
-    for heading in headings.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows = []
     for row in frame.to_dict("records"):
         cells = [spread_words(row[f"{name}_mean"], row[f"{name}_sd"]) for name in headings]
-        table.add_row(escape(str(row["attack"])), escape(judge_words(row, by)), *cells)
-    console.print(table)
+        rows.append([str(row["attack"]), judge_words(row, by), *cells])
+    title = f"{len(runs)} runs, other seeds: mean ± standard deviation, attack x {by}"
+    columns = [*names("attack", by), *figures(*headings.values())]
+    print_table(console, title, columns, rows, nested=True, elsewhere="--csv FILE has all")
     if "loo" in headings:
-        console.print(LOO, style="dim", highlight=False)
+        console.print(LOO, style="dim")
 
 
 def write_csv_over_runs(runs: Sequence[str], path: Path) -> None:
-    """Write `over_runs` as CSV."""
-    over_runs(runs).to_csv(path, index=False)
+    """Write `over_runs` as CSV; no text in it is a formula to a spreadsheet."""
+    over_runs(runs).map(no_formula).to_csv(path, index=False)
 
 
 def spread_words(mean: float, deviation: float) -> str:

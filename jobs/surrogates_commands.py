@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import torch
 import yaml
-from rich.console import Console
 
 from jobs.draft import validate
 from jobs.folders import find_job
 from jobs.loading import LoadedJob, open_job
 from jobs.status import Status
+from jobs.terminal import Terminal, terminal
 from pipeline.batch import Goal, Task
 from pipeline.data.examples import Examples, open_examples
 from pipeline.draws import Draws
@@ -298,25 +298,25 @@ def _writable(out: Path) -> None:
         raise BadInput(Problem("--out", f"{out.parent}: {error.strerror}")) from None
 
 
-def _console() -> Console:
-    return Console(soft_wrap=True, markup=False, highlight=False)
+def _console() -> Terminal:
+    return terminal(soft_wrap=True)
 
 
-def _announce(images: Unattacked, share: float, seed: int, console: Console) -> None:
+def _announce(images: Unattacked, share: float, seed: int, console: Terminal) -> None:
     training, held_out = images.split(share, seed)
     console.print(f"{len(training)} images to train on, {len(held_out)} to judge by")
 
 
-def _epoch(console: Console, epoch: int, mean: float) -> None:
+def _epoch(console: Terminal, epoch: int, mean: float) -> None:
     console.print(f"epoch {epoch}: mean loss {mean:.4f}")
 
 
-def _print_accuracy(console: Console, before: Accuracy, after: Accuracy, at: str) -> None:
+def _print_accuracy(console: Terminal, before: Accuracy, after: Accuracy, at: str) -> None:
     console.print(f"clean accuracy: {before.clean:.4f} -> {after.clean:.4f}")
     console.print(f"robust accuracy at {at}: {before.robust:.4f} -> {after.robust:.4f}")
 
 
-def _print_use(console: Console, out: Path, use: ModelSpec) -> None:
+def _print_use(console: Terminal, out: Path, use: ModelSpec) -> None:
     fields = use.model_dump(mode="json", exclude_defaults=True)
     written = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, width=10_000)
     console.print(f"wrote {out}; as a model of a job:")

@@ -91,6 +91,8 @@ def truth_values(built: Any, data: Any, where: Where = ()) -> Iterator[Complaint
         data: of what.
         where: the place of both.
     """
+    if isinstance(built, tuple) and len(built) == 1 and not isinstance(data, list):
+        (built,) = built  # one entry without the brackets of its list
     if isinstance(data, bool):
         if isinstance(built, int | float) and not isinstance(built, bool):
             yield Complaint(where, f"expected a number, got {shown(data)}")
@@ -219,6 +221,8 @@ def _owners(model: Any, where: Where, data: Any) -> list[type[BaseModel]]:
     """Return the models that the value at ``where`` may be an instance of."""
     candidates = [model]
     for step in (*where, None):
+        if not isinstance(data, list | tuple):  # one entry without the brackets of its list
+            candidates = [_entry(candidate) for candidate in candidates]
         models = [found for candidate in candidates for found in _models(candidate)]
         tagged = [found for found in models if _matches(found, data)]
         models = tagged or models
@@ -234,6 +238,12 @@ def _owners(model: Any, where: Where, data: Any) -> list[type[BaseModel]]:
         if isinstance(data, dict | list | tuple):
             data = data[step]  # type: ignore[index]
     return []
+
+
+def _entry(annotation: Any) -> Any:
+    """Return the type of a list's entries, or the type itself when it is no list's."""
+    arguments = get_args(annotation)
+    return arguments[0] if get_origin(annotation) is tuple and Ellipsis in arguments else annotation
 
 
 def _matches(model: type[BaseModel], data: Any) -> bool:

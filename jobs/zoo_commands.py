@@ -10,10 +10,10 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from rich.console import Console
 
 from jobs.progress import shown_on
 from jobs.status import Status, Terminated
+from jobs.terminal import terminal
 from pipeline.problems import BadInput
 from pipeline.zoo.interrupted import Interrupted
 from pipeline.zoo.produce import produce, smoke
@@ -33,7 +33,7 @@ def train(
     """Train the networks named, or all of them; ``brief`` is the smoke training."""
     recipes = _chosen(only)
     torch.set_num_threads(threads)
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if brief:
         status = Status.DONE
         with shown_on(console) as progress:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +39,8 @@ def attack(
 
     Args:
         models: the surrogates, as they take images in [0, 1] (wrap one that wants normalised input
-            with `pipeline.adapt(net, mean=..., std=...)`).
+            with `pipeline.adapt(net, mean=..., std=...)`). Of several with one name all but the
+            first are called ``NAME-2``, ``NAME-3``.
         images: (B, 3, H, W), floating point in [0, 1].
         labels: true classes, int64 (B,); wanted classes for ``targeted``; for ``impersonation`` and
             ``dodging`` the second image of each pair, (B, 3, H, W) in [0, 1].
@@ -147,7 +150,21 @@ def _posed(
         model if isinstance(model, Model) else adapt(model, name=f"model-{index}", task=goal.task)
         for index, model in enumerate(models)
     ]
-    return batch, surrogates
+    return batch, _named_apart(surrogates)
+
+
+def _named_apart(models: Sequence[Model]) -> list[Model]:
+    """Return the models under names of their own, which key their draws; the first keeps its."""
+    taken = {model.name for model in models}
+    apart: list[Model] = []
+    for model in models:
+        if any(model.name == other.name for other in apart):
+            name = next(n for i in count(2) if (n := f"{model.name}-{i}") not in taken)
+            taken.add(name)
+            model = copy(model)  # shares everything but the name with the caller's
+            model.name = name
+        apart.append(model)
+    return apart
 
 
 def _refuse_other_than_attack(recipe: Attack | None) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 import operator
+import os
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+# Without this every error ends in an address of the validation library's own documentation, which
+# knows nothing of attacks. The library reads it when it first shows an error.
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
 
 
 class Spec(BaseModel):
@@ -63,6 +68,15 @@ def number(text: Any, **names: float) -> float:
     except ZeroDivisionError:
         raise ValueError(f"division by zero in {text!r}") from None
 
+
+def listed(value: Any) -> Any:
+    """Return a value as the list that it may stand for: a list as it is, one value alone in one."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+Entry = TypeVar("Entry")
+Several = Annotated[tuple[Entry, ...], BeforeValidator(listed)]
+"""A list; one entry alone may be written without its brackets."""
 
 Quantity = Annotated[float, BeforeValidator(number)]
 """A number that may be written as an expression: ``8/255``."""

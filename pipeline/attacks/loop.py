@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask, Lost, Oracle
+from pipeline.attacks.combine.rule import Direction
 from pipeline.attacks.norms import l2, linf
 from pipeline.attacks.point import Moment
 from pipeline.attacks.query import Setting
@@ -28,6 +29,7 @@ class Trace:
         linf: size of the perturbation after the update, [0, 1] units, (T, B).
         l2rms: root mean square of the perturbation after the update, [0, 1] units, (T, B).
         fallback: whether the rule fell back to another one, bool (T, B).
+        silent: whether the combined gradient was zero in every entry, bool (T, B).
     """
 
     values: Tensor
@@ -35,6 +37,11 @@ class Trace:
     linf: Tensor
     l2rms: Tensor
     fallback: Tensor
+    silent: Tensor
+
+    def rows(self, rows: Tensor) -> Trace:
+        """Return the record of some of the examples, int64 (R,)."""
+        return Trace(*(getattr(self, part.name)[:, rows] for part in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def run(
             asked = part.move(asked, moment)
         found = method.rule.direction(asked, ask, stride)
         points, memory = method.update.advance(points, found.direction, memory, stride)
-        steps.record(found.values, found.weights, found.fallback, points)
+        steps.record(found, points)
         if on_step is not None:
             on_step(t + 1, points)
     unreached = method.update.unreached(points, stride)
@@ -179,22 +186,21 @@ def _verify(points: Tensor, batch: Batch, method: Method, quantized: bool) -> No
 def _blank(steps: int, examples: int, models: int) -> Trace:
     """Return the trace of no step, or of no example."""
     of_models, of_all = torch.zeros(steps, examples, models), torch.zeros(steps, examples)
-    return Trace(of_models, of_models, of_all, of_all, of_all > 0)
+    return Trace(of_models, of_models, of_all, of_all, of_all > 0, of_all > 0)
 
 
 class _Recorder:
     def __init__(self, clean: Tensor, models: int) -> None:
         self._clean, self._models = clean, models
-        self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
+        self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]] = []
 
-    def record(
-        self, values: Tensor, weights: Tensor, fallback: Tensor | None, points: Tensor
-    ) -> None:
+    def record(self, found: Direction, points: Tensor) -> None:
         delta = points - self._clean
         rms = l2(delta) / delta[0].numel() ** 0.5
         none = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-        fell = none if fallback is None else fallback
-        self._rows.append((values, weights, linf(delta), rms, fell))
+        fell = none if found.fallback is None else found.fallback
+        silent = ~found.direction.flatten(1).any(1)
+        self._rows.append((found.values, found.weights, linf(delta), rms, fell, silent))
 
     def trace(self) -> Trace:
         if not self._rows:

@@ -74,14 +74,13 @@ PartType = TypeVar("PartType", bound=type[Part])
 _catalogue: dict[tuple[bool, str], type[Part]] = {}
 
 
-def _ends_the_name(place: Place) -> bool:
-    # `combine` and `objective` have fields of their own; all other tokens share the base name.
-    return place in (Place.COMBINE, Place.OBJECTIVE)
+# All other tokens share the base name.
+_FIELDS = {Place.COMBINE: "combine", Place.OBJECTIVE: "objective"}
 
 
 def register(part: PartType) -> PartType:
     """Enter a part into the catalogue under its token (class decorator)."""
-    key = (_ends_the_name(part.place), part.token)
+    key = (part.place in _FIELDS, part.token)
     if key in _catalogue and _catalogue[key].__qualname__ != part.__qualname__:
         raise ValueError(f"two parts claim the token {part.token!r}")
     _catalogue[key] = part
@@ -110,6 +109,10 @@ def find(token: str, *places: Place) -> type[Part]:
     """
     known = {part.token: part for part in catalogue() if part.place in places}
     if token not in known:
+        for part in catalogue():
+            if part.token == token:
+                field = _FIELDS.get(part.place, "base")
+                raise ValueError(f"{token!r} belongs to `{field}`: write `{field}: {token}`")
         noun = {Place.COMBINE: "combination rule", Place.OBJECTIVE: "objective"}
         raise ValueError(suggest(token, sorted(known), noun.get(places[0], "attack part")))
     return known[token]

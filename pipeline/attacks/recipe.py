@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -23,7 +23,7 @@ from pipeline.attacks.point import QueryPoint
 from pipeline.attacks.query import Filter, Objective, Penalty, Query, Surgery, View
 from pipeline.attacks.update import Momentum, RandomStart, Update
 from pipeline.batch import Goal, Task
-from pipeline.spec import Quantity, Spec, number
+from pipeline.spec import Quantity, Several, Spec, number
 
 _BASE = (
     Place.START,
@@ -121,7 +121,7 @@ class Attack(Spec):
     ens-l2, mgda and rgea and in an l2 ball. `l2` divides by the absolute norm."""
     objective: str | None = None
     """What is raised: `cross-entropy` (default), `logit`, `margin`; `cosine` for faces."""
-    surrogates: tuple[str, ...] | None = Field(None, min_length=1)
+    surrogates: Annotated[Several[str], Field(min_length=1)] | None = None
     """Names of the surrogates to use; all by default."""
     options: dict[str, SerializeAsAny[Part]] = Field(default_factory=dict)
     """Parameters of the parts, by token."""

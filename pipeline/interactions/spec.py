@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline.interactions.cells import Borders, Grid
 from pipeline.interactions.utilities import UtilityChoice
-from pipeline.spec import Quantity, Spec
+from pipeline.spec import Quantity, Several, Spec
 
 SAMPLED_CELLS = 32
 SAMPLED_CONTEXTS = 256
@@ -34,7 +34,7 @@ class InteractionSpec(Spec):
     samples: int | None = Field(default=None, ge=2)
     """Cells drawn for `estimator: sampled`, without replacement. Default 32, or all cells of a
     smaller grid."""
-    orders: tuple[int, ...] = ()
+    orders: Several[int] = ()
     """Orders s, 0 to n - 2, whose mean interaction is estimated too: the mean over pairs, with s
     other cells perturbed around them."""
     order_samples: int | None = Field(default=None, ge=2)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.batch import Task
-from pipeline.spec import Probability, Quantity, Spec
+from pipeline.spec import Probability, Quantity, Several, Spec
 
 
 def _is_none(value: object) -> bool:
@@ -37,7 +37,7 @@ class ModelSpec(Spec):
     source: str
     """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
     `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
-    members: tuple[ModelSpec, ...] = ()
+    members: Several[ModelSpec] = ()
     """`mean:logits` sources: the models whose logits are averaged; each needs a name."""
     task: Task | None = None
     """`import:` sources: what the model does; the job's task by default. Other sources know it."""

@@ -33,6 +33,14 @@ EXAMPLES = pa.schema(
     [
         *_ATTACK,
         *_DISTANCE,
+        _column(
+            "unmoved",
+            _TEXT,
+            "why the image equals the clean one: zero gradient (at every update), below one level "
+            "(rounding took the change back), zero budget, no update, steps led nowhere; empty "
+            "where it does not",
+            True,
+        ),
         _column("height", _COUNT, "height of the image, pixels", True),
         _column("width", _COUNT, "width of the image, pixels", True),
         _column("dtype", _TEXT, "uint8 (8-bit steps) or float32 ([0, 1]) of `image`", True),
@@ -136,12 +144,17 @@ FAILURES = pa.schema(
     [
         _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
         _column("attack", _TEXT, "label of the attack; empty for inputs", True),
-        _column("stage", _TEXT, "input, threshold, select, attack, evaluate, interactions or unit"),
+        _column(
+            "stage",
+            _TEXT,
+            "input, threshold, select, attack, gradient, evaluate, interactions or unit",
+        ),
         _column("reason", _TEXT, "what was wrong"),
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
     ]
 )
-"""One row a rejected input, a lost example or a failed unit of work."""
+"""One row a rejected input, a lost example or a failed unit of work; and one an example without a
+gradient at any update (stage `gradient`), which has its rows in the other tables, too."""
 
 TABLES: dict[str, pa.Schema] = {
     "examples": EXAMPLES,

@@ -12,7 +12,7 @@ from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec
 from pipeline.interactions import InteractionSpec
 from pipeline.models.spec import ModelSpec
-from pipeline.spec import Spec
+from pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0)]
@@ -30,7 +30,7 @@ class TaskSpec(Spec):
 class Select(Spec):
     """Which examples are attacked, by the models' own answers on the clean images."""
 
-    correct: tuple[str, ...] | Literal["surrogates", "targets", "all"] | None = None
+    correct: Several[str] | Literal["surrogates", "targets", "all"] | None = None
     """Keep the examples that all of these models (names, or a role) get right."""
     limit: int | None = Field(None, ge=1)
     """Stop after this many kept examples."""
@@ -45,7 +45,7 @@ class Evaluate(Spec):
     """Store the adversarial images in the `examples` table."""
     traces: bool = True
     """Store one row an image x step in the `traces` table."""
-    steps: Literal["last", "all"] | Annotated[tuple[Count, ...], Field(min_length=1)] = "last"
+    steps: Literal["last", "all"] | Annotated[Several[Count], Field(min_length=1)] = "last"
     """Updates after which every target judges the image: `last`, `all`, or a list such as
     `[1, 5, 10]`. The last update is always among them. Several are needed for success against the
     step and for the leave-one-out choice of the step (LOO). Only the last image is stored."""

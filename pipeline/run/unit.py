@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attacks.loop import Attacked
+from pipeline.attacks.loop import Trace
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Task
 from pipeline.data.examples import Examples
@@ -26,6 +26,7 @@ from pipeline.run.interactions import interaction_columns
 from pipeline.run.judging import CleanAnswers, Judges
 from pipeline.run.plan import Plan
 from pipeline.run.steps import StepAnswers, Watch
+from pipeline.run.unmoved import no_gradient, silent, why_unmoved
 
 
 class BatchWork:
@@ -164,6 +165,7 @@ class UnitWriter:
         kept = np.array([row for row in range(len(batch)) if row not in result.lost], np.int64)
         rows = torch.from_numpy(kept)
         identity = _identity(self._plan, attack, [batch.ids[row] for row in kept])
+        trace = result.trace.rows(rows)
         last = self._judges.last(attack, batch, result.images, clean, kept)
         answers = [*(step.rows(kept) for step in result.steps), last]
         verdicts = self._judges.verdicts(attack, identity, answers, clean, kept, failed)
@@ -171,9 +173,12 @@ class UnitWriter:
         if (spec := evaluate.interactions) is not None:
             found = self._engine.interactions(attack, batch.rows(rows), result.images[rows], spec)
             tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failed)
-        tables["examples"] = self._example_columns(identity, last, result.images[rows])
-        if evaluate.traces and len(result.trace.linf):
-            tables["traces"] = _trace_columns(attack, identity["example"], result, rows)
+        for row in np.flatnonzero(silent(trace)).tolist():
+            failed.add(identity["example"][row], "gradient", no_gradient(attack))
+        unmoved = why_unmoved(attack, trace, last.linf)
+        tables["examples"] = self._example_columns(identity, last, unmoved, result.images[rows])
+        if evaluate.traces and len(trace.linf):
+            tables["traces"] = _trace_columns(attack, identity["example"], trace)
         # Nothing is written before everything is known: a unit that fails before leaves no rows.
         for table, columns in tables.items():
             if columns:
@@ -181,7 +186,11 @@ class UnitWriter:
         return len(verdicts.get("example", ()))
 
     def _example_columns(
-        self, identity: Mapping[str, Any], last: StepAnswers, images: Tensor
+        self,
+        identity: Mapping[str, Any],
+        last: StepAnswers,
+        unmoved: list[str | None],
+        images: Tensor,
     ) -> dict[str, Any]:
         evaluate = self._plan.evaluate
         stored = _stored(images, evaluate.quantize) if evaluate.images else None
@@ -189,6 +198,7 @@ class UnitWriter:
             **identity,
             "linf": last.linf,
             "l2": last.l2,
+            "unmoved": unmoved,
             "height": images.shape[2] if stored else None,
             "width": images.shape[3] if stored else None,
             "dtype": ("uint8" if evaluate.quantize else "float32") if stored else None,
@@ -232,20 +242,17 @@ def _stored(images: Tensor, quantized: bool) -> list[bytes]:
     return [row.tobytes() for row in stored.numpy()]
 
 
-def _trace_columns(
-    attack: Attack, ids: Sequence[str], result: Attacked, kept: Tensor
-) -> dict[str, Any]:
-    trace = result.trace
+def _trace_columns(attack: Attack, ids: Sequence[str], trace: Trace) -> dict[str, Any]:
     steps, k = len(trace.linf), trace.values.shape[2]
     return {
         "example": list(ids) * steps,
         "attack": attack.label,
         "step": np.repeat(np.arange(1, steps + 1), len(ids)),
-        "losses": trace.values[:, kept].double().reshape(-1, k).tolist(),
-        "weights": trace.weights[:, kept].double().reshape(-1, k).tolist(),
-        "linf": (255 * trace.linf[:, kept].double()).flatten().numpy(),
-        "l2": (255 * trace.l2rms[:, kept].double()).flatten().numpy(),
-        "fallback": trace.fallback[:, kept].flatten().numpy(),
+        "losses": trace.values.double().reshape(-1, k).tolist(),
+        "weights": trace.weights.double().reshape(-1, k).tolist(),
+        "linf": (255 * trace.linf.double()).flatten().numpy(),
+        "l2": (255 * trace.l2rms.double()).flatten().numpy(),
+        "fallback": trace.fallback.flatten().numpy(),
     }
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
 from torch import nn
 
 import pipeline
@@ -18,6 +17,7 @@ from jobs import catalogue
 from jobs.method_rows import OPEN, defaults, in_a_job, rows
 from jobs.methods_page import markdown
 from jobs.names import NAMES, Named, find_named
+from jobs.terminal import Terminal
 from pipeline import Attack
 from pipeline.attacks.part import Part, Place
 from pipeline.attacks.part import catalogue as parts
@@ -36,7 +36,7 @@ every_part = pytest.mark.parametrize("part", parts(), ids=lambda part: part.toke
 
 def printed(name: str | None, width: int = 140) -> str:
     text = io.StringIO()
-    console = Console(file=text, width=width)
+    console = Terminal(file=text, width=width)
     if name is None:
         catalogue.print_methods(console)
     else:

@@ -3,15 +3,14 @@ from __future__ import annotations
 import io
 import threading
 
-from rich.console import Console
-
 from jobs.progress import LogProgress, TerminalProgress, shown_on
+from jobs.terminal import Terminal
 
 
 def test_log_says_start_end_and_every_ten_seconds() -> None:
     now = [0.0]
     out = io.StringIO()
-    progress = LogProgress(Console(file=out, width=100), clock=lambda: now[0])
+    progress = LogProgress(Terminal(file=out, width=100), clock=lambda: now[0])
     progress.stage("attack", 1000)
     for _ in range(10):
         now[0] += 3
@@ -28,7 +27,7 @@ def test_log_says_start_end_and_every_ten_seconds() -> None:
 
 def test_log_takes_a_new_total_and_ignores_unknown_stages() -> None:
     out = io.StringIO()
-    progress = LogProgress(Console(file=out, width=100), clock=lambda: 0.0)
+    progress = LogProgress(Terminal(file=out, width=100), clock=lambda: 0.0)
     progress.stage("pairs", 10, "pairs")
     progress.stage("pairs", 2, "pairs")
     progress.advance("other", 1)
@@ -38,7 +37,7 @@ def test_log_takes_a_new_total_and_ignores_unknown_stages() -> None:
 
 def test_terminal_shows_rate_and_time_left_and_counts_from_threads() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=120)
+    console = Terminal(file=out, force_terminal=True, width=120)
     with shown_on(console) as progress:
         assert isinstance(progress, TerminalProgress)
         progress.stage("attack", 400)
@@ -57,5 +56,5 @@ def test_terminal_shows_rate_and_time_left_and_counts_from_threads() -> None:
 
 
 def test_lines_where_there_is_no_terminal() -> None:
-    with shown_on(Console(file=io.StringIO())) as progress:
+    with shown_on(Terminal(file=io.StringIO())) as progress:
         assert isinstance(progress, LogProgress)

@@ -54,7 +54,7 @@ def write_run(
             rows = len(table) * steps
             run.write_rows(
                 "verdicts",
-                f"{attack}-{target}",
+                f"{attack}-{target}".replace("/", "_"),
                 {
                     "example": [f"e{i}" for i in range(N) for _ in range(steps)],
                     "task": "classification", "goal": "untargeted", "attack": attack,

@@ -34,6 +34,14 @@ def network(seed: int) -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
 
 
+def deaf(seed: int) -> nn.Module:
+    """A network that does not look at the image: its gradient is exactly zero."""
+    net = network(seed)
+    with torch.no_grad():
+        net[3].weight.zero_()
+    return net
+
+
 def write(folder: Path, *changes: tuple[str, str], text: str = JOB) -> Path:
     """Write the job with some of its text replaced, and its images."""
     for old, new in changes:

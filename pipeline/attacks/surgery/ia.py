@@ -19,7 +19,7 @@ from pipeline.models.graph.editing import belongs_with, follow
 from pipeline.models.graph.operations import nonlinear
 from pipeline.models.graph.residuals import Residual, residuals
 from pipeline.models.graph.tracing import finish, trace
-from pipeline.spec import Quantity
+from pipeline.spec import Quantity, Several
 
 _STAGES = 4
 _LARGEST = 1 << 20
@@ -86,7 +86,7 @@ class IntrinsicAttack(Surgery):
     beta: Quantity | None = Field(default=None, gt=0)
     """Sharpness of the Softplus; `.inf` keeps the ReLUs. Default 20 (residual sums), 32 (50 of them
     or more), 35 (dense layers)."""
-    lambdas: tuple[Quantity, ...] | None = None
+    lambdas: Several[Quantity] | None = None
     """Factor of the residual branches in each stage. Default for four stages: 0.98, 0.87, 0.73,
     0.19 (residual sums), 0.89, 0.88, 0.70, 0.20 (50 of them or more), 0.8, 0.8, 0.8, 0.44 (dense
     layers); other networks have no published ones."""

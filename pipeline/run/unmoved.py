@@ -1,0 +1,52 @@
+"""Why an attack left an image as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.attacks.loop import Trace
+from pipeline.attacks.recipe import Attack
+
+NO_UPDATE = "no update"
+"""The attack has no steps: somebody wanted the clean images judged."""
+NO_BUDGET = "zero budget"
+NO_GRADIENT = "zero gradient"
+"""The surrogates' combined gradient was zero at every update."""
+BELOW_A_LEVEL = "below one level"
+"""Rounding to 8 bits took a change back that was smaller than the budget's first level, or than
+half a level."""
+NOWHERE = "steps led nowhere"
+"""The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
+
+
+def silent(trace: Trace) -> np.ndarray:
+    """Return which examples had a combined gradient of zero at every update, bool (B,)."""
+    if not len(trace.silent):
+        return np.zeros(trace.silent.shape[1], bool)
+    return np.asarray(trace.silent.all(0).numpy())
+
+
+def no_gradient(attack: Attack) -> str:
+    """Return what `failures` says of an example without a gradient; its other rows stay."""
+    return (
+        f"the surrogates' combined gradient was exactly zero at each of {attack.steps} updates: "
+        "there was nothing to follow"
+    )
+
+
+def why_unmoved(attack: Attack, trace: Trace, linf: np.ndarray) -> list[str | None]:
+    """Return why each evaluated image equals its clean one; None where it does not.
+
+    Args:
+        attack: what was done.
+        trace: its record of B examples.
+        linf: largest change of a pixel of each evaluated image, (B,).
+    """
+    without = silent(trace)
+    moved = trace.linf[-1].numpy() > 0 if len(trace.linf) else np.zeros(len(linf), bool)
+    causes = np.select(
+        [moved, np.full(len(linf), attack.steps == 0), np.full(len(linf), attack.epsilon == 0)],
+        [BELOW_A_LEVEL, NO_UPDATE, NO_BUDGET],
+        np.where(without, NO_GRADIENT, NOWHERE),
+    )
+    return [None if change else str(cause) for change, cause in zip(linf, causes, strict=True)]
