@@ -111,6 +111,7 @@ def expand(document: Document, folder: Path) -> LoadedJob:
         checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
     if task is not None and root is not None:
         resources: Resources = sections.get("resources", Resources())
+        checks.check_precision(resources, sections.get("evaluate", Evaluate()), attacks, findings)
         fit.check_fit(attacks, models, task, root, resources.fold, findings)
         if "data" in sections:
             evaluate: Evaluate = sections.get("evaluate", Evaluate())

@@ -15,7 +15,8 @@ from pipeline.run.heap import keep_freed_memory
 from pipeline.run.look import Look
 from pipeline.run.plan import Plan, Resources
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
+"""Types of surrogates, by name in `resources.dtype`."""
 RANDOMISED_REPEATS = 5
 """Default evaluations of a randomised target per image (PEERS trap 16)."""
 
@@ -34,6 +35,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def image_dtype(resources: Resources) -> torch.dtype:
+    """Return the type of images, gradients and steps: the surrogates', float32 at least."""
+    return torch.promote_types(DTYPES[resources.dtype], torch.float32)
+
+
 def build_surrogate(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
     """Build a surrogate in the plan's precision, with batch norm folded if the plan says so."""
     return _built(spec, plan, plan.resources.dtype, plan.resources.fold)
@@ -45,11 +51,14 @@ def build_target(spec: ModelSpec, plan: Plan) -> tuple[Model, ModelCard]:
 
 
 def _built(spec: ModelSpec, plan: Plan, dtype: str, fold: bool) -> tuple[Model, ModelCard]:
-    model = build(spec, root=plan.root, device=device(), dtype=DTYPES[dtype], task=plan.task.kind)
+    # In half precision, too, it is first made, and known by its weights, in float32.
+    wide = torch.promote_types(DTYPES[dtype], torch.float32)
+    model = build(spec, root=plan.root, device=device(), dtype=wide, task=plan.task.kind)
     fingerprint, weights = model.fingerprint, model.weights_fingerprint
     folded = False
     if fold:
         model, folded = fold_batch_norm(model)
+    model = model.to(DTYPES[dtype])
     return model, ModelCard(
         name=spec.name,
         fingerprint=fingerprint,
@@ -68,15 +77,13 @@ def show(model: Model, look: Look, rows: int = 256) -> np.ndarray:
     A randomised model sees each image ``repeats`` times, with draws keyed by (seed, example,
     attack, model, repeat).
     """
-    where = next(model.parameters()).device
-    dtype = next(model.parameters()).dtype
     repeats = look.repeats.get(model.name, 1)
     answers = []
     with torch.inference_mode():
         for repeat in range(repeats):
             parts = []
             for first in range(0, len(look.images), rows):
-                images = look.images[first : first + rows].to(where, dtype)
+                images = look.images[first : first + rows].to(model.device, model.dtype)
                 draws = Draws.keyed(
                     look.seed,
                     look.ids[first : first + rows],
