@@ -26,7 +26,7 @@ from pipeline.run.engine import ModelCard, Observed
 from pipeline.run.interactions import Interactions
 from pipeline.run.local import observed
 from pipeline.run.look import Look
-from pipeline.run.models import DTYPES
+from pipeline.run.models import image_dtype
 from pipeline.run.plan import Plan
 from pipeline.run.probe.sample import ImageSample, Sampled, Seen
 from pipeline.run.steps import Watch
@@ -158,7 +158,7 @@ class PinnedSurrogates:
 
     def attack(self, attack: Attack, batch: Batch, watch: Watch | None) -> Observed:
         """Run the loop here, asking the actors at every step."""
-        moved = batch.to("cpu", DTYPES[self._plan.resources.dtype])
+        moved = batch.to("cpu", image_dtype(self._plan.resources))
         with self._next_free() as (oracle, _):
             return observed(self._plan, attack, moved, oracle, watch, self._targets.show)
 

@@ -31,11 +31,11 @@ from pipeline.run.engine import ModelCard
 from pipeline.run.interactions import Interactions, interactions
 from pipeline.run.local import LocalSurrogates
 from pipeline.run.models import (
-    DTYPES,
     build_surrogate,
     build_target,
     configure,
     device,
+    image_dtype,
     show,
 )
 from pipeline.run.plan import Plan
@@ -84,7 +84,7 @@ class SurrogateActor:
         spec = next(spec for spec in plan.surrogates if spec.name == name)
         self._model, self._card = build_surrogate(spec, plan, modules.permission())
         self._responder = Responder(self._model, rows_per_pass=plan.resources.rows_per_pass)
-        self._dtype = DTYPES[plan.resources.dtype]
+        self._dtype = image_dtype(plan.resources)
         self._batches: OrderedDict[str, Batch] = OrderedDict()
 
     def card(self) -> ModelCard:

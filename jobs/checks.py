@@ -11,6 +11,7 @@ from jobs.draft import Draft
 from jobs.findings import Findings
 from jobs.model_entries import Listed
 from pipeline.attacks.features.aa import ActivationAttack
+from pipeline.attacks.query import Penalty
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec, Labelled
@@ -20,7 +21,7 @@ from pipeline.models import build
 from pipeline.models.sources.permission import Permission
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import Problem, suggest
-from pipeline.run.plan import Evaluate, Select, TaskSpec
+from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
 _ANY_IMAGE = 3 * 32 * 32
 """Entries of an image; whether an attack exists for a goal does not depend on them."""
@@ -198,6 +199,23 @@ def check_references(
         if attack.objective == ActivationAttack.token:
             what = "needs an image of each wanted class: set `data.references: gallery`"
             findings.add(draft.locate(("objective",)), f"{attack.objective!r} {what}")
+
+
+def check_precision(
+    resources: Resources,
+    evaluate: Evaluate,
+    attacks: Sequence[tuple[Attack, Draft]],
+    findings: Findings,
+) -> None:
+    """Report what differentiates a surrogate twice while the surrogates are in float16."""
+    if resources.dtype != "float16":
+        return
+    what = "differentiates a surrogate twice, which underflows in float16; use bfloat16 or float32"
+    for attack, draft in attacks:
+        if any(isinstance(part, Penalty) and part.twice for part in attack.parts):
+            findings.add(draft.locate(("base",)), f"{attack.base!r} {what}")
+    if evaluate.interactions is not None and evaluate.interactions.closed_form:
+        findings.add(("evaluate", "interactions", "closed_form"), what)
 
 
 def check_evaluate(

@@ -120,6 +120,7 @@ def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> Loa
         checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
     if task is not None and root is not None:
         resources: Resources = sections.get("resources", Resources())
+        checks.check_precision(resources, sections.get("evaluate", Evaluate()), attacks, findings)
         fit.check_fit(attacks, models, task, root, resources.fold, findings, permission)
         if "data" in sections:
             evaluate: Evaluate = sections.get("evaluate", Evaluate())

@@ -5,19 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from pipeline.problems import suggest
 
-class Task(StrEnum):
+
+class Named(StrEnum):
+    """A choice that people write as a word."""
+
+    @classmethod
+    def named(cls, word: str) -> Self:
+        """Return the choice of that name.
+
+        Raises:
+            ValueError: when there is none; it names all.
+        """
+        known = [choice.value for choice in cls]
+        if word not in known:
+            raise ValueError(suggest(str(word), known, cls.__name__.lower()))
+        return cls(word)
+
+
+class Task(Named):
     """What the attacked models do."""
 
     CLASSIFICATION = "classification"
     VERIFICATION = "verification"
 
 
-class Goal(StrEnum):
+class Goal(Named):
     """What the attacker wants (METHODS 0.2)."""
 
     UNTARGETED = "untargeted"
@@ -121,10 +140,17 @@ class Batch:
             model: its name.
 
         Raises:
-            ValueError: when an example's true or wanted class is outside 0..classes - 1.
+            ValueError: when an example's true or wanted class is outside 0..classes - 1, or when
+                there is one output only: no attack can make another class win.
         """
         if self.goal.task is not Task.CLASSIFICATION:
             return
+        if classes < 2:
+            raise ValueError(
+                f"model {model!r} has {classes} output, and a classifier has one a class: make two "
+                "logits of a binary one's z (before its sigmoid), "
+                "torch.cat([torch.zeros_like(z), z], 1)"
+            )
         least, greatest = self._class_range
         if least >= 0 and greatest < classes:
             return

@@ -168,7 +168,8 @@ class Ask:
             values = query.objective.of_outputs(fuse(outputs), known, goal)
             (cotangents,) = torch.autograd.grad(values.sum() / copies, outputs)
         gradients = self._oracle.pullback(self.setting, questions, list(cotangents))
-        answer = Answer(values.detach().reshape(copies, -1).mean(0), torch.stack(gradients).sum(0))
+        mean = values.detach().to(points.dtype).reshape(copies, -1).mean(0)
+        answer = Answer(mean, torch.stack(gradients).sum(0))
         return self._checked(Question(-1, points), answer)
 
     def _checked(self, question: Question, answer: Answer) -> Answer:

@@ -202,6 +202,8 @@ class Penalty(Part):
     """Wraps the objective: what it yields is the whole that the attack raises."""
 
     place: ClassVar[Place] = Place.PENALTY
+    twice: ClassVar[bool] = False
+    """Whether it differentiates a surrogate twice, which float16 cannot."""
 
     @abstractmethod
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:

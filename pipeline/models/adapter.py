@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.batch import Task
 from pipeline.draws import Draws
+from pipeline.models.callables import as_module
 from pipeline.models.checkpoint import fingerprint, weights_fingerprint
 from pipeline.models.defences import TransformDefence
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.precision import through, weight_of
 from pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
 from pipeline.models.spec import ModelSpec
 from pipeline.models.streams import streaming
+
+Network: TypeAlias = nn.Module | Callable[[Tensor], Tensor]
+"""What can be adapted: a module (of TorchScript, too), or a function of images (B, 3, H, W)."""
 
 
 class Model(nn.Module):
@@ -63,6 +68,12 @@ class Model(nn.Module):
         self.adversarial = adversarial
         self.spec = spec
         self.weights_fingerprint = weights_fingerprint(network)
+        # Members of a mean are models themselves, each with a type and an input of its own.
+        self._holds_models = any(isinstance(part, Model) for part in network.modules())
+        like = weight_of(network)
+        for field in ("mean", "std"):
+            place = torch.zeros(()) if like is None else like.new_zeros(())
+            self.register_buffer(field, place, persistent=False)
         self._read(preprocessing or Preprocessing())
         self.requires_grad_(False)
         self.eval()
@@ -76,19 +87,42 @@ class Model(nn.Module):
     def _read(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
         self.input_size = preprocessing.input_size
+        spec = self.spec
+        # Of a rule without weights, where it comes from is all that is known.
+        around = [] if weight_of(self.network) is not None or spec is None else [spec.source]
         self.fingerprint = fingerprint(
             self.weights_fingerprint,
             preprocessing,
             str(self.defence),
             type(self.network).__qualname__,
-            sorted(self.spec.options.items()) if self.spec else [],
+            sorted(spec.options.items()) if spec else [],
+            *around,
         )
-        like = next((t for t in self.network.state_dict().values() if t.is_floating_point()), None)
+        self._set_normalisation()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the images and outputs: the network's, float32 at least."""
+        return self.mean.dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Model:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._set_normalisation()
+        return self
+
+    def _set_normalisation(self) -> None:
+        """Bring mean and std to the network's device, and to its type if that is not a half one."""
         for field in ("mean", "std"):
-            values = getattr(preprocessing, field) or (float(field == "std"),) * 3
-            buffer = torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1)
-            buffer = buffer.to(torch.get_default_dtype()) if like is None else buffer.to(like)
-            self.register_buffer(field, buffer, persistent=False)
+            values = getattr(self.preprocessing, field) or (float(field == "std"),) * 3
+            like = getattr(self, field)
+            dtype = torch.promote_types(like.dtype, torch.float32)
+            exact = torch.tensor(values, dtype=torch.float64).reshape(3, 1, 1)
+            setattr(self, field, exact.to(dtype).to(like.device))
 
     def train(self, mode: bool = True) -> Model:
         """Stay in eval mode: an attack must not update batch norm or draw dropout masks."""
@@ -99,7 +133,8 @@ class Model(nn.Module):
         """Return logits (B, C) or embeddings (B, D).
 
         Args:
-            images: (B, 3, H, W), RGB in [0, 1], of the model's floating point type.
+            images: (B, 3, H, W), RGB in [0, 1]; of any floating point type, which the outputs have,
+                too, if the network's is not wider.
             draws: one stream per row; needed when the model is randomised, not read otherwise.
 
         Raises:
@@ -110,6 +145,15 @@ class Model(nn.Module):
         with streaming(draws):
             outputs = self._rows(inputs)
             return outputs + self._rows(inputs.flip(3)) if self.preprocessing.mirror else outputs
+
+    def through(self, network: nn.Module, inputs: Tensor) -> Any:
+        """Return what a rewriting of the network makes of inputs; see `precision.through`.
+
+        Args:
+            network: the network, or one made from it.
+            inputs: as `inputs` returns them.
+        """
+        return network(inputs) if self._holds_models else through(network, inputs)
 
     def inputs(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         """Return what the network takes: defended, fitted and normalised images.
@@ -126,21 +170,26 @@ class Model(nn.Module):
         return inputs
 
     def _rows(self, inputs: Tensor) -> Tensor:
-        outputs = self.network(inputs)
+        outputs = self.through(self.network, inputs)
         if not isinstance(outputs, Tensor) or outputs.shape[:-1] != inputs.shape[:1]:
             found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise TypeError(
                 f"model {self.name!r}: expected {len(inputs)} rows of logits or of an embedding, "
                 f"the network returned {found}"
             )
+        if inputs.requires_grad and torch.is_grad_enabled() and not outputs.requires_grad:
+            raise TypeError(
+                f"model {self.name!r}: its outputs have no derivative by the images; take "
+                "no_grad, inference_mode or detach out of its forward pass"
+            )
         return outputs
 
 
 def adapt(
-    module: nn.Module,
+    module: Network,
     *,
     name: str = "model",
-    task: Task = Task.CLASSIFICATION,
+    task: Task | str = Task.CLASSIFICATION,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     input_size: tuple[int, int] | None = None,
@@ -150,10 +199,12 @@ def adapt(
 
     The model holds a copy in eval mode that shares the parameters' memory and has its own buffers.
     Nothing is added unless asked for: a module that normalises by itself must not be given mean and
-    std again, one that wants normalised input must be.
+    std again, one that wants normalised input must be. It runs in its own floating point type.
 
     Args:
-        module: takes (B, 3, H, W), returns logits (B, C) or embeddings (B, D).
+        module: takes (B, 3, H, W), returns logits (B, C) or embeddings (B, D). `DataParallel`,
+            `DistributedDataParallel` and `torch.compile` are taken off it. A function is called as
+            it is; networks that it uses must be in eval mode.
         name: what results call it.
         task: what the output is for.
         mean: per channel, in [0, 1] units and the module's channel order; 0 by default.
@@ -162,7 +213,9 @@ def adapt(
         channels: channel order that the module wants.
 
     Raises:
-        ValueError: when mean or std is not three numbers, or is in units of 0..255.
+        ValueError: when mean or std is not three numbers, or is in units of 0..255, or a function
+            uses a network in training mode.
+        TypeError: when it is no network, or cannot be copied.
     """
     triples = _triple("mean", mean), _triple("std", std)
     if wrong := in_bytes(*triples):
@@ -173,7 +226,9 @@ def adapt(
         std=triples[1],
         channels=channels,
     )
-    return Model(frozen_copy(module), name=name, task=task, preprocessing=preprocessing)
+    with torch.inference_mode(False):
+        network = frozen_copy(as_module(module))
+        return Model(network, name=name, task=Task.named(task), preprocessing=preprocessing)
 
 
 def _triple(field: str, values: Sequence[float] | None) -> Triple | None:

@@ -72,7 +72,7 @@ def build(
         spec: which model.
         root: folder that relative paths start from.
         device: where its weights go.
-        dtype: floating point type of weights and images.
+        dtype: floating point type of the weights; images are float32 at least.
         fold: whether batch norm is folded (`fold_batch_norm` also says whether it could be).
         task: what the job does; for an `import:` source whose spec does not say.
         permission: the code of the person's that an `import:` may run.
@@ -84,8 +84,10 @@ def build(
         raise BadInput(found)
     source, rest = find_source(spec.source, permission)
     convention = source.convention(rest, spec, root)
+    # In half precision, too, it is known, and folded, by its weights in float32.
+    wide = torch.promote_types(dtype, torch.float32)
     model = Model(
-        source.network(rest, spec, root).to(device, dtype),
+        source.network(rest, spec, root).to(device, wide),
         name=spec.name,
         task=convention.task or spec.task or task or Task.CLASSIFICATION,
         preprocessing=_preprocessing(spec, convention),
@@ -94,8 +96,8 @@ def build(
         spec=spec,
     )
     # The adapter's own numbers, for a network that has none to take the type from.
-    model = model.to(device, dtype)
-    return fold_batch_norm(model).model if fold else model
+    model = model.to(device, wide)
+    return (fold_batch_norm(model).model if fold else model).to(dtype)
 
 
 def check(

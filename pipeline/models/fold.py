@@ -12,13 +12,17 @@ from torch.nn.utils import fusion
 
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
+from pipeline.models.callables import Called
 from pipeline.models.frozen import frozen_copy
+from pipeline.models.precision import weight_of
 from pipeline.models.sources.mean_source import MeanLogits
 
 M = TypeVar("M", bound=nn.Module)
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HALVES = frozenset({torch.float16, torch.bfloat16})
 _TOLERANCE = 1e-4
 
 
@@ -44,8 +48,9 @@ def fold_batch_norm(
     """Return a frozen copy with batch norm folded, weights in channels-last order if not float64.
 
     Any network that torch.fx can trace is folded where a convolution or linear layer feeds one
-    batch norm only. The copy is unfolded when the network cannot be traced, has nothing to fold, or
-    when the folded outputs differ by more than 1e-4 on a probe.
+    batch norm only. The copy is unfolded when the network cannot be traced, has nothing to fold or
+    hooks that tracing would lose, or when the folded outputs differ by more than 1e-4 on a probe.
+    A network in half precision is folded, and compared, in float32.
 
     Args:
         model: a `Model`, of which the network is folded, or a bare network; never changed.
@@ -58,16 +63,16 @@ def fold_batch_norm(
         every = all(member.folded for member in members)
         return Folded(frozen_copy(model, replace={model.network: mean}), every)
     if isinstance(model, Model):
-        size = model.input_size
         with torch.no_grad():
-            images = _random(size, model.mean) if probe is None else probe
+            images = _random(model.input_size, model.mean) if probe is None else probe
             inputs = (model.preprocessing.fit(images) - model.mean) / model.std
         network = _fold(model.network, inputs)
         if network is None:
             return Folded(frozen_copy(model), False)
         return Folded(frozen_copy(model, replace={model.network: network}), True)
-    like = next((t for t in model.state_dict().values() if t.is_floating_point()), torch.zeros(()))
-    folded = _fold(model, _random(None, like) if probe is None else probe)
+    like = weight_of(model)
+    bare = _random(None, torch.zeros(()) if like is None else like) if probe is None else probe
+    folded = _fold(model, bare)
     if folded is None:
         return Folded(frozen_copy(model), False)
     return Folded(folded, True)
@@ -85,8 +90,16 @@ class _Tracer(fx.Tracer):
 
 def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
     """Return the folded copy of a bare network, or None."""
+    if _untraceable(network):
+        return None
+    types = {v.dtype for v in network.state_dict().values() if v.is_floating_point()}
+    half = next(iter(types)) if len(types) == 1 and types <= _HALVES else None
     try:
         twin = frozen_copy(network)
+        if half is not None:
+            twin = copy.deepcopy(twin).float()
+            probe = probe.float()
+        plain = frozen_copy(twin)
         graph = _Tracer().trace(twin)
         folded = fx.GraphModule(twin, graph, class_name=type(network).__name__)
         if not _fuse_pairs(folded):
@@ -98,13 +111,24 @@ def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
         if probe.dtype != torch.float64:
             folded.to(memory_format=torch.channels_last)
         with torch.no_grad():
-            expected, result = frozen_copy(network)(probe), folded(probe)
+            expected, result = plain(probe), folded(probe)
     except Exception:
         # Whatever tracing or the traced code does not support: the plain network still works.
         return None
     scale = float(expected.abs().max())
     agrees = torch.allclose(result, expected, rtol=_TOLERANCE, atol=_TOLERANCE * scale)
-    return folded if agrees else None
+    return folded.to(dtype=half) if agrees else None
+
+
+def _untraceable(network: nn.Module) -> bool:
+    """Return whether tracing would fail, or run or lose somebody's own code, without a word."""
+    if isinstance(network, Called):
+        return True
+    return any(
+        isinstance(part, torch.jit.ScriptModule)
+        or any(getattr(part, name, None) for name in _HOOKS)
+        for part in network.modules()
+    )
 
 
 def _fuse_pairs(traced: fx.GraphModule) -> int:

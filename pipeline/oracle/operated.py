@@ -55,7 +55,7 @@ class Operated:
             self._truncated[layer] = truncate(self.model.network, layer)
         inputs = self.model.inputs(images, draws)
         with streaming(draws):
-            features: Tensor = self._truncated[layer](inputs)
+            features: Tensor = self.model.through(self._truncated[layer], inputs)
         return features
 
     def tapped(
@@ -67,7 +67,7 @@ class Operated:
             self._tapped[layer] = tap(self.model.network, layer)
         inputs = self.model.inputs(images, draws)
         with streaming(draws):
-            features, outputs = self._tapped[layer](inputs)
+            features, outputs = self.model.through(self._tapped[layer], inputs)
             if self.model.preprocessing.mirror:
-                outputs = outputs + self.model.network(inputs.flip(3))
+                outputs = outputs + self.model.through(self.model.network, inputs.flip(3))
         return features, outputs

@@ -82,7 +82,8 @@ class Responder:
         total = len(query.copies)
         if total > 1:
             values, gradient = values / total, gradient / total
-        return Answer(values, self._filtered(query, gradient))
+        # A wider network gives wider values; what leaves here has the type of the points.
+        return Answer(values.to(points.dtype), self._filtered(query, gradient))
 
     def outputs(self, setting: Setting, points: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the model's outputs on every view, copy by copy, (copies * R, C)."""
@@ -115,7 +116,7 @@ class Responder:
             and _same_question(held[0], setting)
             and _equal(held[1], tile(points, copies))
         ):
-            (part,) = torch.autograd.grad(held[2], held[1], cotangent)
+            (part,) = torch.autograd.grad(held[2], held[1], cotangent.to(held[2]))
             return self._filtered(setting.query, _over_copies(part, len(points)))
         gradient = torch.zeros_like(points)
         done = 0
@@ -123,7 +124,7 @@ class Responder:
             with torch.enable_grad():
                 leaf = tile(points.detach(), len(forward.chosen)).requires_grad_()
                 outputs = forward(leaf)
-            weight = cotangent[done : done + forward.rows]
+            weight = cotangent[done : done + forward.rows].to(outputs)
             done += forward.rows
             (part,) = torch.autograd.grad(outputs, leaf, weight)
             gradient = gradient + _over_copies(part, len(points))

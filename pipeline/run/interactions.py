@@ -55,11 +55,10 @@ def interactions(
     Raises:
         ValueError: when the spec does not fit the batch or the model.
     """
-    weight = next(model.parameters())
     found = measure(
         model,
-        batch.to(weight.device, weight.dtype),
-        images.to(weight.device, weight.dtype),
+        batch.to(model.device, model.dtype),
+        images.to(model.device, model.dtype),
         spec,
         seed=plan.seed,
         model_name=model.name,

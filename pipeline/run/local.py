@@ -18,7 +18,14 @@ from pipeline.oracle.in_process import InProcessOracle
 from pipeline.run.engine import ModelCard, Observed
 from pipeline.run.interactions import Interactions, interactions
 from pipeline.run.look import Look
-from pipeline.run.models import DTYPES, build_surrogate, build_target, configure, device, show
+from pipeline.run.models import (
+    build_surrogate,
+    build_target,
+    configure,
+    device,
+    image_dtype,
+    show,
+)
 from pipeline.run.plan import Plan
 from pipeline.run.probe.sample import ImageSample, Sampled, sampled
 from pipeline.run.probe.seeing import see
@@ -53,7 +60,7 @@ class LocalSurrogates:
             show: shows them to the targets; needed with ``watch``.
         """
         plan = self._plan
-        moved = batch.to(device(), DTYPES[plan.resources.dtype])
+        moved = batch.to(device(), image_dtype(plan.resources))
         return observed(plan, attack, moved, self._oracle, watch, show)
 
     def interactions(

@@ -16,7 +16,8 @@ from pipeline.run.heap import keep_freed_memory
 from pipeline.run.look import Look
 from pipeline.run.plan import Plan, Resources
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
+"""Types of surrogates, by name in `resources.dtype`."""
 RANDOMISED_REPEATS = 5
 """Default evaluations of a randomised target per image (PEERS trap 16)."""
 
@@ -33,6 +34,11 @@ def configure(resources: Resources, threads: int | None) -> None:
 def device() -> torch.device:
     """Return the GPU that this process may use, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def image_dtype(resources: Resources) -> torch.dtype:
+    """Return the type of images, gradients and steps: the surrogates', float32 at least."""
+    return torch.promote_types(DTYPES[resources.dtype], torch.float32)
 
 
 def build_surrogate(
@@ -52,11 +58,13 @@ def build_target(
 def _built(
     spec: ModelSpec, plan: Plan, permission: Permission, dtype: str, fold: bool
 ) -> tuple[Model, ModelCard]:
+    # In half precision, too, it is first made, and known by its weights, in float32.
+    wide = torch.promote_types(DTYPES[dtype], torch.float32)
     model = build(
         spec,
         root=plan.root,
         device=device(),
-        dtype=DTYPES[dtype],
+        dtype=wide,
         task=plan.task.kind,
         permission=permission,
     )
@@ -64,6 +72,7 @@ def _built(
     folded = False
     if fold:
         model, folded = fold_batch_norm(model)
+    model = model.to(DTYPES[dtype])
     return model, ModelCard(
         name=spec.name,
         fingerprint=fingerprint,
@@ -82,15 +91,13 @@ def show(model: Model, look: Look, rows: int = 256) -> np.ndarray:
     A randomised model sees each image ``repeats`` times, with draws keyed by (seed, example,
     attack, model, repeat).
     """
-    # The adapter's own numbers are where the network's are, and there are networks without any.
-    where, dtype = model.mean.device, model.mean.dtype
     repeats = look.repeats.get(model.name, 1)
     answers = []
     with torch.inference_mode():
         for repeat in range(repeats):
             parts = []
             for first in range(0, len(look.images), rows):
-                images = look.images[first : first + rows].to(where, dtype)
+                images = look.images[first : first + rows].to(model.device, model.dtype)
                 draws = Draws.keyed(
                     look.seed,
                     look.ids[first : first + rows],

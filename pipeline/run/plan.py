@@ -95,8 +95,9 @@ class Resources(Spec):
     """Share of a GPU for each surrogate actor or packed worker."""
     target_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each target worker."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Precision of images, gradients and surrogates."""
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32"
+    """Precision of the surrogates. Images, gradients and steps have it, too, but in half precision:
+    they are float32 there, and float16 gradients are scaled, example by example."""
     tf32: bool = False
     """Allow TF32 matrix products on GPUs."""
     fold: bool = True

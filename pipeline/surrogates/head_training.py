@@ -93,7 +93,7 @@ def train_heads(
     }
     paths = {}
     for label in labels:
-        head = train_head(seen, label, settings, next(model.parameters()).device)
+        head = train_head(seen, label, settings, model.device)
         paths[label] = head_path(folder, key, label)
         write_head(paths[label], head, {**about, "label": label})
         done(label, head.auc)
@@ -104,7 +104,6 @@ def look(model: Model, layer: str | None, pool: int, examples: Examples, attacke
     """Return the pooled features of all examples but the attacked and the undecodable ones."""
     layer = layer or default_layer(model.network)
     operated = Operated(model)
-    like = next(model.parameters())
     features, labels, hashes = [], [], []
     ids: list[str] = []
     shape: tuple[int, ...] = ()
@@ -118,7 +117,7 @@ def look(model: Model, layer: str | None, pool: int, examples: Examples, attacke
             continue
         batch = batch.rows(apart)
         assert batch.labels is not None
-        images = batch.images.to(like.device, like.dtype)
+        images = batch.images.to(model.device, model.dtype)
         draws = Draws.keyed(0, batch.ids, attack="heads", model=model.name)
         with torch.no_grad():
             flat = operated.features(images, layer, draws)

@@ -44,6 +44,7 @@ class ClosedForm(Penalty):
     cost: ClassVar[str] = "about 3 k"
     needs: ClassVar[str] = "an objective with curvature: cross-entropy, cosine"
     drawn: ClassVar[bool] = False
+    twice: ClassVar[bool] = True
     lambda_sum: float = Field(0.5, ge=0)
     """Weight of the sum over ordered pairs: lambda on the scale of delta^T H delta."""
     at: Literal["clean", "point"] = "clean"

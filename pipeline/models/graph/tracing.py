@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from pipeline.models.callables import Called, name_of
 from pipeline.models.frozen import frozen_copy
 from pipeline.models.graph.operations import function_name, is_constant, keeps_value
 
@@ -54,6 +55,11 @@ def trace(network: nn.Module) -> fx.GraphModule:
             later; it names the line or the operations at fault.
     """
     twin = frozen_copy(network)
+    if (kind := _opaque(twin)) is not None:
+        raise ValueError(
+            f"{kind} cannot be rewritten: give the module that it was made from. Attacks without "
+            "surgery and without named layers work"
+        )
     if isinstance(twin, fx.GraphModule):
         graph = twin
     else:
@@ -66,6 +72,14 @@ def trace(network: nn.Module) -> fx.GraphModule:
     _open_sequences(graph)
     _keep_inputs(graph)
     return finish(graph)
+
+
+def _opaque(network: nn.Module) -> str | None:
+    """Return what a network is, if it has no Python code of a module to be traced."""
+    if isinstance(network, Called):
+        return f"{name_of(network.function)}, a function,"
+    scripted = any(isinstance(part, torch.jit.ScriptModule) for part in network.modules())
+    return f"{type(network).__name__}, compiled to TorchScript," if scripted else None
 
 
 def finish(graph: fx.GraphModule) -> fx.GraphModule:
