@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
+from jobs.terminal import Terminal
 
 from jobs.doubts import decide_on
 from jobs.html_report import page
@@ -95,7 +95,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     ("answer", "goes_on"), [("y", True), ("YES", True), ("n", False), ("", False)]
 )
 def test_on_a_terminal_the_person_is_asked_once(answer: str, goes_on: bool, keyboard: int) -> None:
-    screen = Console(file=io.StringIO(), force_terminal=True)
+    screen = Terminal(file=io.StringIO(), force_terminal=True)
     with TerminalProgress(screen) as progress:
         decide = decide_on(progress, screen, yes=False, strict=False)
         decide(FINE)
@@ -111,8 +111,8 @@ def test_on_a_terminal_the_person_is_asked_once(answer: str, goes_on: bool, keyb
 
 
 def test_nobody_is_asked_who_has_answered_or_is_not_there(keyboard: int) -> None:
-    screen = Console(file=io.StringIO(), force_terminal=True)
-    log = Console(file=io.StringIO())
+    screen = Terminal(file=io.StringIO(), force_terminal=True)
+    log = Terminal(file=io.StringIO())
     with TerminalProgress(screen) as progress:
         decide_on(progress, screen, yes=True, strict=False)(DOUBT)
         decide_on(progress, log, yes=False, strict=False)(DOUBT)
