@@ -139,6 +139,6 @@ def test_a_cached_file_of_timm_is_read_with_weights_only(
     put = tmp_path / "hub" / f"models--timm--{name}" / "snapshots" / "main" / "pytorch_model.bin"
     put.parent.mkdir(parents=True)
     torch.save({"state_dict": Evil(mark)}, put)
-    with pytest.raises(BadInput, match=f"the weights of timm/{name}"):
+    with pytest.raises(BadInput, match=r"refused: this pickle|the weights of timm/"):
         build(ModelSpec(name="m", source=f"timm/{name}"))
     assert not mark.exists()

@@ -43,11 +43,14 @@ class Architecture:
     summary: str = ""
 
     def classes(self, **options: str | int | float | bool) -> int | None:
-        """Return the number of logits, by the constructor's options; None for embeddings."""
-        if self.task is Task.VERIFICATION:
+        """Return the number of logits, by the constructor's options.
+
+        None for embeddings, and for a constructor that does not say.
+        """
+        asked = inspect.signature(self.constructor).parameters.get("num_classes")
+        if self.task is Task.VERIFICATION or asked is None:
             return None
-        default = inspect.signature(self.constructor).parameters["num_classes"].default
-        return int(options.get("num_classes", default))
+        return int(options.get("num_classes", asked.default))
 
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
