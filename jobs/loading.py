@@ -16,6 +16,7 @@ from jobs.schema import Job
 from jobs.wording import complaints, truth_values
 from jobs.yaml_source import Document, read
 from pipeline.data import examples
+from pipeline.files import escaped
 from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
@@ -185,5 +186,8 @@ def _root(root: Path | None, document: Document, folder: Path, findings: Finding
         return None
     if not found.is_dir():
         findings.add(("root",), f"no folder {found}; data and checkpoints are looked for there")
+        return None
+    if (name := escaped(str(found))) != str(found):
+        findings.add(("root",), f"the name of the folder {name} is not UTF-8: rename it")
         return None
     return found

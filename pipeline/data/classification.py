@@ -19,6 +19,7 @@ from pipeline.data.listing import Listing, Positions
 from pipeline.data.spec import Cifar10, Folder, ImageNet, Labelled, Npz
 from pipeline.data.stores import ArchiveImages, CifarImages, FileImages, cifar10, one_size
 from pipeline.draws import Draws
+from pipeline.files import expanded
 
 WANTED = "wanted"
 """Name of an archive's array of wanted classes."""
@@ -101,7 +102,7 @@ def gallery(
 
 
 def _npz(spec: Npz, goal: Goal, base: Path, found: Found) -> Listing | None:
-    path = base / Path(spec.path).expanduser()
+    path = base / expanded(spec.path)
     known = archive.headers(path, "data.path", found)
     if known is None:
         return None
@@ -136,7 +137,7 @@ def _npz(spec: Npz, goal: Goal, base: Path, found: Found) -> Listing | None:
 
 
 def _folder(spec: Folder, goal: Goal, base: Path, found: Found) -> Listing | None:
-    root = base / Path(spec.root).expanduser()
+    root = base / expanded(spec.root)
     if not root.is_dir():
         found.add("data.root", f"no such folder: {root}")
         return None
@@ -160,7 +161,7 @@ def _folder(spec: Folder, goal: Goal, base: Path, found: Found) -> Listing | Non
 
 
 def _cifar10(spec: Cifar10, base: Path, found: Found) -> Listing | None:
-    root = base / Path(spec.root).expanduser()
+    root = base / expanded(spec.root)
     try:
         official = cifar10(root)
     except RuntimeError:
@@ -177,7 +178,7 @@ def _cifar10(spec: Cifar10, base: Path, found: Found) -> Listing | None:
 
 
 def _imagenet(spec: ImageNet, base: Path, found: Found) -> Listing | None:
-    root = base / Path(spec.root).expanduser()
+    root = base / expanded(spec.root)
     if spec.size > spec.resize:
         found.add("data.size", f"{spec.size} does not fit into `resize`, {spec.resize}")
     if not root.is_dir():

@@ -225,14 +225,6 @@ def check(spec: DataSpec, goal: Goal, root: Path, *, seed: int = 0) -> list[Prob
 
 
 def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
-    try:
-        return _listed(spec, goal, root, seed, found)
-    except RuntimeError as error:  # the home folder of nobody, `~name`
-        found.add("data", f"cannot be read: {error}")
-        return None
-
-
-def _listed(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
     needed = Task.CLASSIFICATION if isinstance(spec, Labelled) else Task.VERIFICATION
     if goal.task is not needed:
         found.add(

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.data.csv_table import Header, Table, read_table, whole_number
 from pipeline.data.findings import Found
 from pipeline.data.lookup import find_files, report_missing
+from pipeline.files import expanded
 
 _PLAIN: Header = ("file", "label")
 _TARGETED: Header = ("file", "label", "wanted")
@@ -46,7 +47,7 @@ def read_label_file(
         targeted: whether wanted classes have a use.
         found: takes what is wrong, and how the file was read.
     """
-    path = base / Path(name).expanduser()
+    path = base / expanded(name)
     table = read_table(path, name, "data.labels", [_PLAIN, _TARGETED], found, _headless)
     if table is None:
         return LabelFile([], [], None, [])

@@ -19,6 +19,7 @@ from pipeline.data.listing import Flags, Listing, PairRows, Positions
 from pipeline.data.lookup import find_files, report_missing
 from pipeline.data.spec import Lfw, Paired, Pairs
 from pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size
+from pipeline.files import expanded
 
 _INDEXED = ("index_a", "index_b", "same")
 _FILED = ("file_a", "file_b", "same")
@@ -121,11 +122,11 @@ def pair_list(rows: PairRows, store: ImageStore, rejected: Sequence[Rejected]) -
 
 
 def _is_archive(spec: Pairs, base: Path) -> bool:
-    return not (base / Path(spec.images).expanduser()).is_dir()
+    return not (base / expanded(spec.images)).is_dir()
 
 
 def _archived(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
-    path = base / Path(spec.images).expanduser()
+    path = base / expanded(spec.images)
     if spec.size is not None:
         found.add("data.size", "has no effect on an .npz, whose images have a size: remove it")
     known = archive.headers(path, "data.images", found)
@@ -147,7 +148,7 @@ def _archived(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None,
 
 
 def _filed(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
-    root = base / Path(spec.images).expanduser()
+    root = base / expanded(spec.images)
     rows = _csv_rows(spec, base, _FILED, found)
     named = find_files([cell for row in rows for cell in row.cells[:2]], root, spec.pairs, found)
 
@@ -169,7 +170,7 @@ def _csv_rows(spec: Pairs, base: Path, header: Header, found: Found) -> list[Row
         indexed = all(whole_number(cell) is not None for cell in cells[:2])
         return header if indexed == (header == _INDEXED) else None
 
-    path = base / Path(spec.pairs).expanduser()
+    path = base / expanded(spec.pairs)
     table = read_table(path, spec.pairs, "data.pairs", [header], found, headless)
     return table.rows if table is not None else []
 
@@ -194,12 +195,12 @@ def _csv_pairs(
 
 
 def _lfw(spec: Lfw, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
-    root = base / Path(spec.root).expanduser()
+    root = base / expanded(spec.root)
     if not root.is_dir():
         found.add("data.root", f"no such folder: {root}")
         return None, []
     given = spec.pairs or str(Path(spec.root) / "pairs.txt")
-    pairs = read_pairs(base / Path(given).expanduser(), given, root, found)
+    pairs = read_pairs(base / expanded(given), given, root, found)
     crop = None if spec.crop is None else (spec.crop, spec.crop)
     return FileImages(root, _names(pairs), Fit(crop=crop, size=spec.size)), pairs
 

@@ -14,6 +14,7 @@ from pipeline.data.lookup import find_files
 from pipeline.data.spec import Listed, Numbered
 from pipeline.data.stores import FileImages
 from pipeline.draws import Draws
+from pipeline.files import expanded
 
 _ENDS = (("source", "target"), ("a", "b"))
 
@@ -37,7 +38,7 @@ def select(listing: Listing, spec: Listed, base: Path, seed: int, found: Found) 
 
 
 def _named(listing: Listing, spec: Listed, name: str, base: Path, found: Found) -> list[int]:
-    table = read_table(base / Path(name).expanduser(), name, "data.ids", _headers(listing), found)
+    table = read_table(base / expanded(name), name, "data.ids", _headers(listing), found)
     if table is None:
         return []
     files = _files(listing, table, name, found)

@@ -14,7 +14,6 @@ from torchvision.datasets import CIFAR10
 
 from pipeline.data.archive import archived_size, array
 from pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
-from pipeline.files import escaped
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 
@@ -93,10 +92,6 @@ class FileImages:
     fit: Fit = field(default_factory=Fit)
     may_fail: bool = True
 
-    def __post_init__(self) -> None:
-        # A name is printed, hashed and stored: bytes that are not UTF-8 are escaped in it.
-        object.__setattr__(self, "names", tuple(map(escaped, self.names)))
-
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width after the fit; None where none is wanted and no first image was read."""
@@ -170,7 +165,7 @@ def one_size(root: Path, names: Iterable[str], size: tuple[int, int] | None) -> 
     for name in names:
         first = size_of(root / name)
         if first is not None:
-            return Fit(expect=(first, escaped(name)))
+            return Fit(expect=(first, name))
     return Fit()
 
 

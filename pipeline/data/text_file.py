@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 
 from pipeline.data.findings import Found
+from pipeline.files import obstacle
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -17,10 +18,10 @@ def read_text(path: Path, name: str, field: str, found: Found) -> str | None:
         path: the file, in UTF-8, or in UTF-16 with a byte order mark.
         name: what to call it in problems: as the job has it.
         field: the job's field that names it, such as ``data.pairs``.
-        found: takes the problem: no such file, or another encoding.
+        found: takes the problem: no such file, a device, or another encoding.
     """
-    if not path.is_file():
-        found.add(field, f"no such file: {path}")
+    if what := obstacle(path):
+        found.add(field, f"{what}: {path}" if what == "no such file" else f"{path} {what}")
         return None
     try:
         content = path.read_bytes()

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.data.decoding import SUFFIXES
 from pipeline.data.findings import Found
+from pipeline.files import escaped
 
 _SYSTEM = frozenset(
     {
@@ -29,6 +30,8 @@ def is_system(name: str) -> bool:
 @dataclass
 class Tree:
     """What is below a folder; paths are relative, with ``/``. Hidden and system names are absent.
+
+    Names are text: bytes that are not UTF-8 are escaped, and such a file cannot be opened.
 
     Attributes:
         folders: names of the sub-folders, links to folders among them, sorted.
@@ -71,7 +74,7 @@ def _read(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: T
     with os.scandir(folder) as entries:
         listed = [entry for entry in entries if not is_system(entry.name)]
     for entry in listed:
-        name = f"{prefix}{entry.name}"
+        name = f"{prefix}{escaped(entry.name)}"
         if _leads_nowhere(entry):
             tree.dangling.append(name)
         elif entry.is_dir():

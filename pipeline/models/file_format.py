@@ -71,7 +71,7 @@ def identify(path: Path) -> Format:
     if head.startswith(b"version https://git-lfs"):
         raise refuse(path, "this is a Git LFS pointer, not the checkpoint: run 'git lfs pull'")
     if head.startswith(_ZIP_MAGIC):
-        if not zipfile.is_zipfile(path):
+        if not _is_whole_zip(path):
             raise refuse(
                 path,
                 f"truncated PyTorch checkpoint: the directory that ends such a file is missing "
@@ -102,7 +102,7 @@ def read_header(path: Path) -> Entries:
     header, start = _header(path)
     try:
         places = {name: _entry(name, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, OverflowError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise _damaged(path, error) from None
     size = path.stat().st_size
     promised = start + max((end for _, _, end in places.values()), default=0)
@@ -165,8 +165,9 @@ def _entry(name: str, entry: Any) -> tuple[Tensor, int, int]:
     """Return an entry without its values, and where these begin and end."""
     if not isinstance(entry, dict):
         raise ValueError(f"'{shown(name)}' is described by {type(entry).__name__}")
-    if "dtype" not in entry:
-        raise ValueError(f"'{shown(name)}' has no dtype")
+    for field in ("dtype", "shape", "data_offsets"):
+        if field not in entry:
+            raise ValueError(f"'{shown(name)}' has no {field}")
     kind = _TYPES.get(entry["dtype"])
     if kind is None:
         raise ValueError(f"'{shown(name)}' is of the unknown type {str(entry['dtype'])[:20]!r}")
@@ -198,6 +199,13 @@ def _absent(path: Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=2, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"no such file{hint}"
+
+
+def _is_whole_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # its directory's own directory is damaged
+        return False
 
 
 def _is_web_page(head: bytes) -> bool:

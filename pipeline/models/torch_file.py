@@ -109,9 +109,13 @@ def _tensors(content: Any) -> Iterator[Tensor]:
 
 
 def _unsafe(name: str | None) -> str:
-    culprit = f" ({name})" if name else ""
+    what = (
+        f"refused: this pickle holds more than tensors ({name})"
+        if name
+        else ("refused: this pickle is damaged or holds more than tensors")
+    )
     return (
-        f"refused: this pickle holds more than tensors{culprit}, and loading such a file can "
+        f"{what}, and loading such a file can "
         "run any code on your machine; ask for the bare state dict, "
         "torch.save(network.state_dict(), ...), or for a safetensors file"
     )

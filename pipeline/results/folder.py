@@ -42,7 +42,13 @@ class RunFolder:
             if not self._root:
                 raise BadInput(Problem(location, "expected s3://BUCKET/PREFIX or gs://..."))
         else:
-            self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
+            try:
+                self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
+                self._root.encode()
+            except (ValueError, OSError, RuntimeError) as error:
+                reason = "not UTF-8" if isinstance(error, UnicodeError) else error
+                what = f"no name for a run's folder ({reason}); choose another one"
+                raise BadInput(Problem(location, what)) from None
         self._local = isinstance(self._fs, fs.LocalFileSystem)
         self._written: set[str] = set()
 

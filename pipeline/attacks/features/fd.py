@@ -17,6 +17,7 @@ from pipeline.attacks.part import register
 from pipeline.attacks.query import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
+from pipeline.files import expanded
 from pipeline.problems import BadInput, Problem
 from pipeline.surrogates.heads import (
     LEAST_AUC,
@@ -61,7 +62,7 @@ class FeatureDistribution(FeatureObjective):
     @classmethod
     def _absolute(cls, heads: str | None) -> str | None:
         # Workers elsewhere do not start in the folder that the job was started in.
-        return None if heads is None else str(Path(heads).expanduser().absolute())
+        return None if heads is None else str(expanded(heads).absolute())
 
     @property
     def folder(self) -> Path:

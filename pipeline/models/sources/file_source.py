@@ -109,6 +109,6 @@ def _adversarial(path: Path) -> str | None:
         return None
     ball = {"linf": "l_inf", "l2": "l2"}.get(str(settings.get("norm")), "")
     budget = settings.get("epsilon")
-    if isinstance(budget, bool) or not isinstance(budget, int | float):
+    if not isinstance(budget, int | float) or not 0 < budget < 1e6:
         return f"PGD-AT, {ball}".rstrip(", ")
     return f"PGD-AT, {ball} " + (f"{budget * 255:.3g}/255" if ball == "l_inf" else f"{budget:.3g}")
