@@ -223,7 +223,8 @@ def _alone(plan: Plan, machine: Devices) -> Layout:
     """Return the layout on one machine, or refuse what cannot be there whatever the models are."""
     wanted = plan.resources.placement
     layout = lay_out(plan, machine, "packed" if wanted == "auto" else wanted, "")
-    refuse_without_memory(layout, machine.memory)
+    if wanted != "auto":  # which measures, and takes fewer processes where packed is too much
+        refuse_without_memory(layout, machine.memory)
     return layout
 
 

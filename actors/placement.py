@@ -117,7 +117,7 @@ def refuse_without_memory(layout: Layout, memory: int) -> None:
     what = (
         f"{layout.surrogate_workers} processes for surrogates and {layout.target_workers} for "
         f"targets take {count * LEAST_MEMORY / 2**30:.1f} GiB without any model, "
-        f"{memory / 2**30:.1f} GiB are there; write less, or leave it out"
+        f"{memory / 2**30:.1f} GiB are there; write fewer, or placement: auto"
     )
     raise BadInput(Problem(f"resources.{'target_workers' if few else field}", what))
 

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from actors.placement import Devices, Node, fits, lay_out
+from actors.devices import Devices, Node
+from actors.launch import foresee
+from actors.placement import fits, lay_out
 from actors.session import grows
 from actors.workers import keep_to_share
 from pipeline.problems import BadInput
@@ -80,6 +82,23 @@ def test_stated_shares_that_do_not_fit_are_refused(gpus, placement, given, said,
     with pytest.raises(BadInput) as caught:
         layout(tmp_path, 8, gpus, placement, surrogates=3, **given)
     assert said in str(caught.value)
+
+
+def test_processes_without_memory_are_refused_but_where_a_run_measures(tmp_path, monkeypatch):
+    small = Devices(cpus=64, gpus=0, memory=2**32)
+    monkeypatch.setattr("actors.launch.this_machine", lambda: small)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 64)
+    for placement, fits_in in (("packed", False), ("pinned", True), ("auto", True)):
+        job = plan(tmp_path, resources={"batch": 4, "placement": placement})
+        if fits_in:
+            assert "placement: " in foresee(job, None)
+            continue
+        with pytest.raises(BadInput) as caught:
+            foresee(job, None)
+        assert str(caught.value) == (
+            "resources.workers: 64 processes for surrogates and 1 for targets take 16.2 GiB "
+            "without any model, 4.0 GiB are there; write fewer, or placement: auto"
+        )
 
 
 def test_shares_are_not_refused_where_nodes_come_on_demand(tmp_path):
