@@ -14,7 +14,7 @@ import re
 _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile(r"[=+\-@\t\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -28,12 +28,14 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
-def no_formula(value: object) -> object:
+def spreadsheet_cell(value: object) -> object:
     """Return a cell of a CSV that a spreadsheet takes for what it is.
 
     A text that starts like a formula gets an apostrophe in front, which spreadsheets read as "this
-    is text". Numbers stay, those with a sign too, whether as numbers or as text.
+    is text", and control characters are written out: one of them ends a line. Numbers stay, those
+    with a sign too, whether as numbers or as text.
     """
-    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from jobs.plain_text import visible
 from jobs.terminal import Terminal
 
 LOG_EVERY = 10.0
@@ -71,7 +72,7 @@ class TerminalProgress:
             if name in self._tasks:
                 self._bars.update(self._tasks[name], total=total)
             else:
-                self._tasks[name] = self._bars.add_task(name, total=total, unit=unit)
+                self._tasks[name] = self._bars.add_task(visible(name), total=total, unit=unit)
 
     def advance(self, name: str, count: int) -> None:
         """Move the stage's bar."""

@@ -12,7 +12,7 @@ import pandas as pd
 from jobs.comparison import against, check_reference
 from jobs.doubts import print_doubts
 from jobs.figures import Figures
-from jobs.plain_text import no_formula
+from jobs.plain_text import spreadsheet_cell
 from jobs.tables import Column, all_fit, figures, names, print_table, texts
 from jobs.terminal import Terminal
 from pipeline import results
@@ -168,7 +168,7 @@ def summary(run: str, steps: bool = False) -> pd.DataFrame:
 
 def write_csv(run: str, path: Path, steps: bool = False) -> None:
     """Write `summary` as CSV; no text in it is a formula to a spreadsheet."""
-    summary(run, steps).map(no_formula).to_csv(path, index=False)
+    summary(run, steps).map(spreadsheet_cell).to_csv(path, index=False)
 
 
 def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) -> None:

@@ -13,7 +13,7 @@ from actors.launch import read_plan, units_of_complete
 from jobs.doubts import doubts, print_warning
 from jobs.figures import Figures
 from jobs.folders import check_run
-from jobs.plain_text import no_formula
+from jobs.plain_text import spreadsheet_cell
 from jobs.report import LOO, has, judge_words
 from jobs.tables import figures, names, print_table
 from jobs.terminal import Terminal
@@ -97,7 +97,7 @@ def print_over_runs(runs: Sequence[str], console: Terminal, targets: bool = Fals
 
 def write_csv_over_runs(runs: Sequence[str], path: Path) -> None:
     """Write `over_runs` as CSV; no text in it is a formula to a spreadsheet."""
-    over_runs(runs).map(no_formula).to_csv(path, index=False)
+    over_runs(runs).map(spreadsheet_cell).to_csv(path, index=False)
 
 
 def spread_words(mean: float, deviation: float) -> str:

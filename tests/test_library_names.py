@@ -15,7 +15,7 @@ LABELS = torch.tensor([0, 1])
 def net(seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
+        return nn.Sequential(nn.Flatten(), nn.Linear(48, 64), nn.ReLU(), nn.Linear(64, 4))
 
 
 def test_two_nets_of_one_class_are_attacked_together() -> None:
@@ -28,7 +28,7 @@ def test_two_nets_of_one_class_are_attacked_together() -> None:
 
 def test_one_net_twice_draws_twice() -> None:
     model = adapt(net(0))
-    recipe = Attack(base="di", steps=3)
+    recipe = Attack(base="vr", steps=3, options={"vr": {"m": 1, "sigma": 0.3}})
     twice = attack([model, model], IMAGES, LABELS, recipe)
     named = [adapt(net(0), name="model"), adapt(net(0), name="model-2")]
     assert torch.equal(twice, attack(named, IMAGES, LABELS, recipe))

@@ -11,7 +11,7 @@ import pytest
 
 import jobs
 from jobs.html_report import page
-from jobs.plain_text import no_formula, one_line, visible
+from jobs.plain_text import one_line, spreadsheet_cell, visible
 from jobs.plots import plain
 from jobs.progress import TerminalProgress, shown_on
 from jobs.terminal import terminal
@@ -108,7 +108,7 @@ def test_a_csv_holds_no_formula(run: str, tmp_path: Path) -> None:
     assert gauntlet("report", run, "--csv", str(path)).exit_code == 0
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["attack"] for row in rows} == {"'=1+1", f"mi {ODD}"}
+    assert {row["attack"] for row in rows} == {"'=1+1", f"mi {SEEN}"}
     assert {row["target"] for row in rows} == {"", "'@t0", "-0.5"}
 
 
@@ -120,6 +120,7 @@ def test_a_csv_holds_no_formula(run: str, tmp_path: Path) -> None:
         ("-2+3", "'-2+3"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
+        ("\r=1", r"\r=1"),
         ("＝1", "'＝1"),  # noqa: RUF001
         ("-0.5", "-0.5"),
         ("+1e-3", "+1e-3"),
@@ -130,5 +131,5 @@ def test_a_csv_holds_no_formula(run: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_a_spreadsheet_would_calculate_is_text(value: object, expected: object) -> None:
-    assert no_formula(value) == expected
-    assert math.isnan(no_formula(math.nan))  # type: ignore[arg-type]
+    assert spreadsheet_cell(value) == expected
+    assert math.isnan(spreadsheet_cell(math.nan))  # type: ignore[arg-type]

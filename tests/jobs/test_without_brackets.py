@@ -19,7 +19,7 @@ SURROGATES = """surrogates:
 """
 ONE = """surrogates: {name: s0, source: "import:tests.jobs.tiny:network", options: {seed: 0}}
 """
-FIRST = 'source: "import:tests.jobs.tiny:network", options: {seed: 0}'
+DEAF = "import:tests.jobs.tiny:deaf"
 
 
 def test_one_surrogate_target_and_attack(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ def test_one_surrogate_target_and_attack(tmp_path: Path) -> None:
 
 
 def test_one_source_as_text(tmp_path: Path) -> None:
-    found = plan(tmp_path, (f"\n  {TARGET}", " timm/resnet18"))
-    assert [spec.source for spec in found.targets] == ["timm/resnet18"]
+    found = plan(tmp_path, (f"\n  {TARGET}", f" {DEAF}"))
+    assert [spec.source for spec in found.targets] == [DEAF]
 
 
 def test_one_value_of_every_other_list(tmp_path: Path) -> None:
@@ -71,7 +71,11 @@ def test_one_value_of_each_axis_is_one_attack(tmp_path: Path) -> None:
     ("old", "new", "what"),
     [
         (f"\n  {TARGET}", " 5", "job.yaml:7: targets: expected a source such as"),
-        (f"\n  {TARGET}", " {nmae: x}", "job.yaml:7: targets.nmae: unknown key 'nmae'"),
+        (
+            f"\n  {TARGET}",
+            f" {{source: {DEAF}, nmae: x}}",
+            "job.yaml:7: targets.nmae: unknown key 'nmae'",
+        ),
         (f"\n  {TARGET}", " []", "job.yaml:7: targets: expected a list of at least 1"),
         ("base: i", "base: i, surrogates: s9", "attacks[0].surrogates"),
         ("task:", "evaluate: {steps: true}\ntask:", "evaluate.steps: expected a number, got true"),
