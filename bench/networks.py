@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,35 @@ def specs() -> tuple[ModelSpec, ...]:
         )
         for depth in DEPTHS
     )
+
+
+def networks() -> list[torch.nn.Module]:
+    """Return the networks as modules of images in [0, 1], with their weights."""
+    return [Normalised(spec) for spec in specs()]
+
+
+class Normalised(torch.nn.Module):
+    """A network behind its normalisation, as people hand theirs over."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        from pipeline.models.build import build
+
+        super().__init__()
+        model = build(spec)
+        self.network = model.network
+        self.register_buffer("mean", model.mean)
+        self.register_buffer("std", model.std)
+        self.eval().requires_grad_(True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network((images - self.mean) / self.std)
+
+
+def cifar_images(count: int) -> tuple[Tensor, Tensor]:
+    """Return the first CIFAR-10 test images, (count, 3, 32, 32) in [0, 1], and their labels."""
+    with np.load(DATA / "cifar10-test-1000.npz") as found:
+        pixels = torch.from_numpy(found["images"][:count]).permute(0, 3, 1, 2)
+        return (pixels / 255).contiguous(), torch.from_numpy(found["labels"][:count]).long()
 
 
 def images(count: int) -> tuple[Tensor, Tensor]:

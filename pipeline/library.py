@@ -176,7 +176,10 @@ def _posed(
         for index, model in enumerate(models)
     ]
     apart = _named_apart(surrogates)
-    return batch, [fold_batch_norm(model).model if fold else model for model in apart]
+    if fold and len(batch):
+        some = batch.images[:2]
+        apart = [fold_batch_norm(net, probe=some.to(net.mean)).model for net in apart]
+    return batch, apart
 
 
 def _named_apart(models: Sequence[Model]) -> list[Model]:

@@ -90,7 +90,7 @@ class _Tracer(fx.Tracer):
 
 def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
     """Return the folded copy of a bare network, or None."""
-    if _untraceable(network):
+    if _untraceable(network) or not any(isinstance(part, _NORMS) for part in network.modules()):
         return None
     types = {v.dtype for v in network.state_dict().values() if v.is_floating_point()}
     half = next(iter(types)) if len(types) == 1 and types <= _HALVES else None
@@ -99,7 +99,6 @@ def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
         if half is not None:
             twin = copy.deepcopy(twin).float()
             probe = probe.float()
-        plain = frozen_copy(twin)
         graph = _Tracer().trace(twin)
         folded = fx.GraphModule(twin, graph, class_name=type(network).__name__)
         if not _fuse_pairs(folded):
@@ -111,7 +110,7 @@ def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
         if probe.dtype != torch.float64:
             folded.to(memory_format=torch.channels_last)
         with torch.no_grad():
-            expected, result = plain(probe), folded(probe)
+            expected, result = twin(probe), folded(probe)
     except Exception:
         # Whatever tracing or the traced code does not support: the plain network still works.
         return None

@@ -1,0 +1,90 @@
+"""Surrogates in half precision, and models without weights, in a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline import Attack, Batch, Goal
+from pipeline.interactions import InteractionSpec
+from pipeline.models.adapter import Model
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput
+from pipeline.run.interactions import interactions
+from pipeline.run.local import LocalSurrogates
+from pipeline.run.look import Look
+from pipeline.run.models import show
+from tests.attacks.toys import class_batch, images
+from tests.run.small import carry_out, plan, verdicts
+
+ATTACK = Attack(base="mi", steps=3, epsilon=2 / 255)
+
+
+class Rule(nn.Module):
+    """Four classes, by the brightness of the four quarters of the height."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return 20 * inputs.unflatten(2, (4, -1)).mean((1, 3, 4))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_the_surrogates_alone(tmp_path, dtype):
+    pixels = images(4, shape=(3, 32, 32)).float()
+    batch = Batch(tuple("abcd"), pixels, Goal.UNTARGETED, labels=torch.arange(4))
+    found = {}
+    for name in ("float32", dtype):
+        held = LocalSurrogates(plan(tmp_path, resources={"dtype": name, "threads": 1}))
+        found[name] = held.attack(ATTACK, batch), held.cards
+        kinds = {str(p.dtype) for model in held.models.values() for p in model.parameters()}
+        assert kinds == {f"torch.{name}"}
+    (plain, cards), (half, half_cards) = found.values()
+    # It is the same model to everyone, and batch norm is folded as exactly as in float32.
+    assert half_cards == cards
+    assert all(card.folded for card in half_cards.values())
+    assert half.images.dtype == half.trace.values.dtype == torch.float32
+    assert half.trace.linf.max() <= ATTACK.epsilon + 1e-6
+    assert torch.equal((half.images * 255).round() / 255, half.images)
+    assert (half.images == plain.images).float().mean() > (0.95 if dtype == "float16" else 0.8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["in-process", "packed", "pinned"])
+def test_every_placement_runs_in_half_precision(tmp_path, placement):
+    carry_out(tmp_path, placement, resources={"dtype": "float16"}, select={"limit": 8})
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 2 * 2 * 8
+    assert frame["linf"].max() <= 8.001
+
+
+def test_what_float16_cannot_do_is_found_by_check(tmp_path):
+    attacks = [{"base": "ir-closed", "steps": 2}, {"base": "mi"}]
+    evaluate = {"interactions": {"grid": 4, "closed_form": True}}
+    for dtype in ("float32", "bfloat16"):
+        plan(tmp_path, attacks=attacks, evaluate=evaluate, resources={"dtype": dtype})
+    with pytest.raises(BadInput) as caught:
+        plan(tmp_path, attacks=attacks, evaluate=evaluate, resources={"dtype": "float16"})
+    lines = [str(problem) for problem in caught.value.problems]
+    assert ["attacks[0].base: 'ir-closed' diff" in line for line in lines] == [True, False]
+    assert "evaluate.interactions.closed_form: differentiates a surrogate twice" in lines[1]
+
+
+def test_a_model_without_weights_judges_is_attacked_and_is_measured(tmp_path):
+    model = Model(Rule(), name="rule")
+    batch = class_batch(images(4).float())
+    shown = show(model, Look(batch.images, batch.ids, "clean", 0, {}, quantized=True))
+    assert shown.dtype == np.float32
+    np.testing.assert_array_equal(shown[0], Rule()(batch.images).numpy())
+    spec = InteractionSpec(grid=4, utility="margin")
+    moved = (batch.images + 1 / 255).clamp(0, 1)
+    measured = interactions(model, batch, moved, spec, plan(tmp_path))
+    assert measured.finite.all()
+
+
+def test_rules_are_the_same_model_only_where_they_come_from_the_same_place():
+    def made(source: str) -> str:
+        return Model(Rule(), spec=ModelSpec(name="rule", source=source)).fingerprint
+
+    assert made("import:mine:bright") == made("import:mine:bright")
+    assert made("import:mine:bright") != made("import:mine:dark")
