@@ -87,7 +87,7 @@ def check_models(
             what = f"more than {MOST_NETWORKS} different networks; make several jobs of this one"
             findings.add(model.draft.home, what)
             return
-        wrong = build.check(model.spec, root, task, known, permission)
+        wrong = build.check(model.spec, root, task, permission, known)
         findings.add_nested(model.draft.locate, wrong)
 
 

@@ -102,7 +102,7 @@ def check_fit(
             if attack.surrogates is None or model.name in attack.surrogates
             for demand in needs
         ]
-        if not asked or build.check(model.spec, root, task.kind, checked, permission):
+        if not asked or build.check(model.spec, root, task.kind, permission, checked):
             continue  # what is wrong with the model itself has been reported
         # Models of one network are asked once.
         answers = known.setdefault(build.network_key(model.spec), {})

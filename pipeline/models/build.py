@@ -104,22 +104,21 @@ def check(
     spec: ModelSpec,
     root: Path,
     task: Task | None = None,
-    networks: dict[str, list[Problem]] | None = None,
     permission: Permission = NOTHING,
+    networks: dict[str, list[Problem]] | None = None,
 ) -> list[Problem]:
     """Return everything wrong with a spec, without running any model.
 
     Checkpoints are compared with the network by name and shape; `import:` modules that may be run
-    are imported.
-    Weights that a build would download are not looked for, unless downloads are switched off.
+    are imported. Weights that a build would download are not looked for, unless downloads are switched off.
 
     Args:
         spec: which model.
         root: folder that relative paths start from.
         task: what the job does, if the model has to fit one.
+        permission: the code of the person's that an `import:` may run.
         networks: what was found wrong with the networks of other specs, which need not be looked
             at again; this one's is put there.
-        permission: the code of the person's that an `import:` may run.
 
     Returns:
         Problems whose ``where`` is the field of the spec.

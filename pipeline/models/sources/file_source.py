@@ -28,10 +28,10 @@ class FileSource:
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, the architecture, or the two together."""
-        path, found = root / expanded(rest), list[Problem]()
+        path = root / expanded(rest)
         if spec.architecture not in ARCHITECTURES:
-            found.append(Problem("architecture", _no_architecture(path, spec)))
-            return found + _wrong_with(lambda: _open(path, spec))
+            unnamed = Problem("architecture", _no_architecture(path, spec))
+            return [*_wrong_with(lambda: _open(path, spec)), unnamed]
         name, constructor = spec.architecture, ARCHITECTURES[spec.architecture].constructor
         try:
             inspect.signature(constructor).bind(**spec.options)

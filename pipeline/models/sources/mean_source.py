@@ -62,7 +62,7 @@ class MeanSource:
                 found.append(Problem(f"{where}.defence", "a member of a mean takes no defence"))
             found += [
                 Problem(f"{where}.{problem.where}", problem.what)
-                for problem in check(member, root, Task.CLASSIFICATION, known, self.permission)
+                for problem in check(member, root, Task.CLASSIFICATION, self.permission, known)
             ]
         return found
 
