@@ -110,7 +110,8 @@ def check(
     """Return everything wrong with a spec, without running any model.
 
     Checkpoints are compared with the network by name and shape; `import:` modules that may be run
-    are imported. Weights that a build would download are not looked for, unless downloads are switched off.
+    are imported. Weights that a build would download are not looked for, unless downloads are
+    switched off.
 
     Args:
         spec: which model.
