@@ -143,8 +143,7 @@ def test_a_robust_or_defended_model_is_told_of_and_not_asked_about(tmp_path):
 
 
 def test_a_model_that_cannot_look_at_the_images_is_named(tmp_path):
-    source = "import:torch.nn:Flatten"
-    bad = {"name": "bad", "source": source, "options": {"start_dim": 0}}
+    bad = {"name": "bad", "source": "import:tests.run.probe.colours:flat"}
     (text,) = look(plan(tmp_path, TRUE, targets=[model("t0"), bad])).warnings
     assert text.startswith("bad: cannot look at the clean images: TypeError: model 'bad': expected")
 
