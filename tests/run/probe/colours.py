@@ -60,6 +60,11 @@ def embedding() -> nn.Module:
     return Saturating()
 
 
+def flat() -> nn.Module:
+    """Make a network that returns no row an image."""
+    return nn.Flatten(0)
+
+
 def model(name: str, wants: str = "unit", extra: int = 0, **more: Any) -> dict[str, Any]:
     source = "import:tests.run.probe.colours:network"
     options = {"name": name, "wants": wants, "extra": extra}
