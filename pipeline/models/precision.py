@@ -136,6 +136,8 @@ class _Scaled(torch.autograd.Function):
         several = outputs if isinstance(outputs, tuple) else (outputs,)
         ctx.like, ctx.inner = inputs, (leaf, several)
         wide = tuple(_widened(o.detach() if isinstance(o, Tensor) else o, inputs) for o in several)
+        hidden = [w for w, o in zip(wide, several, strict=True) if not getattr(o, "grad_fn", None)]
+        ctx.mark_non_differentiable(*(w for w in hidden if isinstance(w, Tensor)))
         return wide if isinstance(outputs, tuple) else wide[0]
 
     @staticmethod
@@ -145,9 +147,11 @@ class _Scaled(torch.autograd.Function):
                 "a float16 network is not differentiated twice, which this penalty or measurement "
                 "needs: second derivatives would underflow; use bfloat16 or float32"
             )
-        leaf, outputs = ctx.inner
+        leaf, several = ctx.inner
         ctx.inner = None  # the network's own graph is large: it ends with its use
-        pairs = [(o, c.float()) for o, c in zip(outputs, cotangents, strict=True)]
+        reached = [(o, c) for o, c in zip(several, cotangents, strict=True) if o.requires_grad]
+        outputs = [output for output, _ in reached]
+        pairs = [(o, c.float()) for o, c in reached]
         peaks = torch.stack([c.flatten(1).abs().amax(1) for _, c in pairs]).amax(0)
         gradient = torch.full_like(ctx.like, torch.nan)
         gradient[peaks == 0] = 0

@@ -103,8 +103,10 @@ def test_what_is_no_network_is_refused(given, message):
 
 
 def test_a_network_that_hides_its_derivative_is_refused():
-    with pytest.raises(TypeError, match="'model': its outputs have no derivative"):
-        adapt(torch.no_grad()(NET.forward))(CLEAN.clone().requires_grad_())
+    half = SmallNet(1).half()
+    for network in (NET, half):
+        with pytest.raises(TypeError, match="'model': its outputs have no derivative"):
+            adapt(torch.no_grad()(network.forward))(CLEAN.clone().requires_grad_())
 
 
 def test_a_module_that_cannot_be_copied_is_refused():
