@@ -35,6 +35,7 @@ format: install
 
 bench: install
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.combination
 	$(BIN)/python -m bench.interactions
 	$(BIN)/python -m bench.memory
 

@@ -78,7 +78,7 @@ def test_no_margin_is_the_cosine(name: HeadName) -> None:
     assert torch.allclose(head.logits(x, y, ramp=0.0), S * cosines, atol=1e-10)
     loss = head(x, y, ramp=1.0)
     expected = F.cross_entropy(head.logits(x, y, 1.0), y, reduction="none")
-    assert torch.equal(loss, expected)
+    assert torch.allclose(loss, expected, rtol=1e-12, atol=0)
     assert (loss > head(x, y, ramp=0.0)).all()
 
 
@@ -108,3 +108,19 @@ def test_centred_weights_point_to_the_means() -> None:
     means = torch.tensor([[0.0, 2, 0, 0], [1, 0, 0, 0], [0, 0, -3, 0]])
     head.centre(means)
     assert torch.allclose(F.normalize(head.weight), F.normalize(means), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "cosface"])
+def test_the_loss_of_a_sure_embedding_has_an_exact_gradient(name: HeadName) -> None:
+    # The inner steps of adversarial training follow its sign.
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        head = make_head(name, 8, 12, scale=64, margin=0.1)
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            head.weight.copy_(torch.randn(12, 8, generator=generator))
+        head = head.to(dtype)
+        points = (3 * head.weight + 0.1).detach().requires_grad_()
+        (slope,) = torch.autograd.grad(head(points, torch.arange(12)).sum(), points)
+        found.append(slope.double() / slope.double().norm(dim=1, keepdim=True))
+    assert float(F.cosine_similarity(*found).min()) > 0.999
