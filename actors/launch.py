@@ -18,6 +18,7 @@ from pipeline.models.build import own_code
 from pipeline.models.sources.own_modules import modules_to_carry
 from pipeline.models.sources.permission import Permission, granted
 from pipeline.problems import BadInput, Problem
+from pipeline.progress import Progress, Silent
 from pipeline.results import records
 from pipeline.results.folder import RunFolder
 from pipeline.run.engine import Engine
@@ -25,7 +26,6 @@ from pipeline.run.local import LocalEngine
 from pipeline.run.plan import Plan
 from pipeline.run.probe.findings import Decide, Probe, Refused
 from pipeline.run.probe.probe import probe
-from pipeline.run.progress import Progress, Silent
 from pipeline.run.runner import Outcome, Runner
 
 MEMORY_SHARE = 0.8

@@ -16,7 +16,8 @@ from torch import Tensor
 from actors.turns import Turns
 from actors.wire import WireBatch, array, tensor
 from actors.workers import Errand
-from pipeline.attacks.query import Answer, Known, Question, Setting
+from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.attacks.surrogate import Known
 from pipeline.batch import Batch
 
 

@@ -22,10 +22,10 @@ def measure(count: int, folder: str) -> None:
     from pipeline import Attack
     from pipeline.data.spec import Npz
     from pipeline.models.sources.permission import granted
+    from pipeline.progress import Silent
     from pipeline.results.folder import RunFolder
     from pipeline.run.local import LocalEngine
     from pipeline.run.plan import Plan, Resources, TaskSpec
-    from pipeline.run.progress import Silent
     from pipeline.run.runner import Runner
 
     models = specs()

@@ -10,8 +10,8 @@ from pathlib import Path
 from jobs.draft import Draft
 from jobs.findings import Findings
 from jobs.model_entries import Listed
-from pipeline.attacks.features.aa import ActivationAttack
-from pipeline.attacks.query import Penalty
+from pipeline.attacks.objectives.aa import ActivationAttack
+from pipeline.attacks.penalties.penalty import Penalty
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Goal, Task
 from pipeline.data.spec import DataSpec, Labelled

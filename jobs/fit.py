@@ -13,10 +13,13 @@ from jobs.draft import Draft
 from jobs.findings import Findings
 from jobs.model_entries import Listed
 from jobs.yaml_source import Where
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.penalties.interaction import InteractionPenalty
 from pipeline.attacks.penalties.ir_closed import ClosedForm
-from pipeline.attacks.query import Objective, Penalty, Query, Surgery
+from pipeline.attacks.penalties.penalty import Penalty
+from pipeline.attacks.query import Query
 from pipeline.attacks.recipe import Attack
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.batch import Goal
 from pipeline.data import archive
 from pipeline.data.findings import Found

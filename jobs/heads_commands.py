@@ -13,7 +13,7 @@ from jobs.folders import find_job
 from jobs.loading import LoadedJob, open_job
 from jobs.status import Status
 from jobs.terminal import terminal
-from pipeline.attacks.features.fd import TRAIN, FeatureDistribution
+from pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
 from pipeline.batch import Goal
 from pipeline.data.examples import Examples, open_examples
 from pipeline.draws import Draws

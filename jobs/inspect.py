@@ -13,7 +13,7 @@ from torch import fx, nn
 from jobs.tables import figures, names, print_table, texts
 from jobs.terminal import Terminal
 from pipeline.attacks.part import Place, find
-from pipeline.attacks.query import Surgery
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.models.graph import default_layer, layers, residuals, trace
 from pipeline.models.graph.stack import modules_around
 from pipeline.models.preprocessing import Preprocessing

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from pipeline.attacks.ask import Ask, Lost
 from pipeline.attacks.combine.gram import Units
 from pipeline.attacks.loop import run
-from pipeline.attacks.norms import per_row
 from pipeline.attacks.query import Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal
 from pipeline.models.adapter import Model, Network, adapt
 from pipeline.models.fold import fold_batch_norm
 from pipeline.models.precision import autocast_for_networks_only
+from pipeline.norms import per_row
 from pipeline.oracle.in_process import InProcessOracle
 
 _ROUNDING = 1e-6

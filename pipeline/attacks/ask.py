@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Known, Query, Question, Setting
+from pipeline.attacks.query import Answer, Query, Question, Setting
+from pipeline.attacks.surrogate import Known
 from pipeline.draws import Draws
 
 

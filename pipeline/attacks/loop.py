@@ -10,13 +10,13 @@ from torch import Tensor
 
 from pipeline.attacks.ask import Ask, Lost, Oracle
 from pipeline.attacks.combine.rule import Direction
-from pipeline.attacks.norms import l2, linf
-from pipeline.attacks.point import Moment
+from pipeline.attacks.points.point import Moment
 from pipeline.attacks.query import Setting
 from pipeline.attacks.recipe import Attack, Method
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
 from pipeline.batch import Batch
 from pipeline.draws import Draws
+from pipeline.norms import l2, linf
 
 
 @dataclass(frozen=True)

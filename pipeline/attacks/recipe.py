@@ -17,12 +17,19 @@ from pydantic import (
 
 from pipeline.attacks.ball import Ball
 from pipeline.attacks.combine.rule import Rule
-from pipeline.attacks.norms import Normaliser
+from pipeline.attacks.filters.filter import Filter
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.part import Part, Place, catalogue, find
-from pipeline.attacks.point import QueryPoint
-from pipeline.attacks.query import Filter, Objective, Penalty, Query, Surgery, View
-from pipeline.attacks.update import Momentum, RandomStart, Update
+from pipeline.attacks.penalties.penalty import Penalty
+from pipeline.attacks.points.point import QueryPoint
+from pipeline.attacks.query import Query
+from pipeline.attacks.starts.random import RandomStart
+from pipeline.attacks.surgery.surgery import Surgery
+from pipeline.attacks.updates.momentum import Momentum
+from pipeline.attacks.updates.update import Update
+from pipeline.attacks.views.view import View
 from pipeline.batch import Goal, Task
+from pipeline.norms import Normaliser
 from pipeline.spec import Quantity, Several, Spec, number
 
 _BASE = (

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.attacks.norms import divide, l2rms
 from pipeline.batch import Batch, Goal
 from pipeline.draws import Draws
 from pipeline.interactions.cells import Grid
@@ -20,6 +19,7 @@ from pipeline.interactions.neighbours import sampled_neighbour_map
 from pipeline.interactions.orders import sampled_order_interactions
 from pipeline.interactions.spec import InteractionSpec
 from pipeline.interactions.utilities import UtilityName
+from pipeline.norms import divide, l2rms
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Random streams for the inside of a network: one per row of the input that it is working on.
 
-A rewritten network (`pipeline.attacks.query.Surgery`) may draw random numbers in the middle of its
+A rewritten network (`pipeline.attacks.surgery.surgery.Surgery`) may draw random numbers in the middle of its
 forward pass. `Model.forward` sets the streams, the network reads them; each thread has its own.
 """
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Known, Question, Setting
+from pipeline.attacks.query import Answer, Question, Setting
+from pipeline.attacks.surrogate import Known
 from pipeline.models.adapter import Model
 from pipeline.oracle.responder import Responder
 

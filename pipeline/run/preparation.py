@@ -13,12 +13,12 @@ from pipeline.data.account import first_names
 from pipeline.data.examples import Examples, PairList
 from pipeline.evaluation.verification import protocol
 from pipeline.problems import BadInput, Problem
+from pipeline.progress import Progress
 from pipeline.run import threshold_cache
 from pipeline.run.engine import Engine
 from pipeline.run.judging import Judges, not_finite
 from pipeline.run.look import Look
 from pipeline.run.plan import Plan
-from pipeline.run.progress import Progress
 
 
 @dataclass(frozen=True)

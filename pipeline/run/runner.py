@@ -18,6 +18,7 @@ from pipeline.data.account import first_names
 from pipeline.data.described import described
 from pipeline.data.examples import Examples, PairList, open_examples
 from pipeline.problems import BadInput, Problem
+from pipeline.progress import Progress
 from pipeline.results import records
 from pipeline.results.folder import RunFolder
 from pipeline.results.schema import TABLES
@@ -28,7 +29,6 @@ from pipeline.run.plan import Plan
 from pipeline.run.preparation import select, thresholds
 from pipeline.run.probe.findings import Decide, Probe
 from pipeline.run.probe.probe import probe
-from pipeline.run.progress import Progress
 from pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
 
 GOODBYE = 2.0

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pipeline.attacks.ball import Ball
-from pipeline.attacks.norms import per_row
 from pipeline.attacks.surgery.activations import kinks
 from pipeline.attacks.surgery.ia import IntrinsicAttack
 from pipeline.batch import Batch
@@ -28,6 +27,7 @@ from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.graph import residuals, trace
+from pipeline.norms import per_row
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Quantity
 from pipeline.surrogates.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor
 
+from pipeline.attacks.surgery.operated import Operated
 from pipeline.data.examples import Examples
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.graph import default_layer, layers
-from pipeline.oracle.operated import Operated
 from pipeline.problems import BadInput, Problem
 from pipeline.surrogates.heads import (
     Head,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pipeline.attacks.ball import Ball
-from pipeline.attacks.norms import normalise
 from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
+from pipeline.norms import normalise
 from pipeline.surrogates.unattacked import Unattacked
 
 Logits = Callable[[Tensor], Tensor]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.problems import BadInput, Problem
-from pipeline.run.progress import Progress
+from pipeline.progress import Progress
 from pipeline.zoo.interrupted import Interrupted
 
 SIZE = 48

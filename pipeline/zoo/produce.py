@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from torch import nn
 
 from pipeline.problems import BadInput, Problem
-from pipeline.run.progress import Progress
+from pipeline.progress import Progress
 from pipeline.zoo import evaluate, weights
 from pipeline.zoo.pool import TEST, Pool, Render, open_pool, rendered
 from pipeline.zoo.recipes import Recipe, find_recipe

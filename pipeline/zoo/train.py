@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.architectures.zoo.blocks import EMBEDDING
-from pipeline.run.progress import Progress
+from pipeline.progress import Progress
 from pipeline.zoo.adversary import adversarial_loss
 from pipeline.zoo.augment import batch, batch_draws
 from pipeline.zoo.heads import Head, make_head

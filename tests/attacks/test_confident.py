@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from pipeline import Attack, Batch, Goal, Task, adapt, attack, gradient_cosines
 from pipeline.attacks.ask import Ask
 from pipeline.attacks.ball import Ball
-from pipeline.attacks.features.il import IntermediateLevel
-from pipeline.attacks.features.objective import distance
 from pipeline.attacks.loop import run
-from pipeline.attacks.objectives import Cosine
+from pipeline.attacks.objectives.features import distance
+from pipeline.attacks.objectives.il import IntermediateLevel
+from pipeline.attacks.objectives.outputs import Cosine
 from pipeline.attacks.query import Setting
 from pipeline.draws import Draws
 from pipeline.oracle import InProcessOracle

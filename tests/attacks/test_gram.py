@@ -8,7 +8,7 @@ from pipeline import Attack
 from pipeline.attacks.combine.gram import Units, gram, weighted_sum
 from pipeline.attacks.combine.mgda import Mgda
 from pipeline.attacks.combine.rgea import Rgea, least_squares_weights
-from pipeline.attacks.norms import CHUNK, l2
+from pipeline.norms import CHUNK, l2
 from tests.attacks.toys import SmallNet, class_batch, images, run_float
 
 

@@ -12,9 +12,9 @@ from pipeline.attacks.combine.gram import gram
 from pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
 from pipeline.attacks.combine.rgea import Rgea
 from pipeline.attacks.combine.torchjd import aggregator_names
+from pipeline.attacks.filters.translation import TranslationInvariance
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
-from pipeline.attacks.translation import TranslationInvariance
 from pipeline.draws import Draws
 from tests.attacks.toys import (
     Scalar,
@@ -46,7 +46,7 @@ def unit_rows(given: torch.Tensor) -> torch.Tensor:
 
 def direction(combine: str, batch, modules, **fields):
     from pipeline.attacks.ask import Ask
-    from pipeline.attacks.update import Stride
+    from pipeline.attacks.stride import Stride
 
     attack = Attack(combine=combine, **fields)
     method = attack.method(batch.goal, batch.images[0].numel())

@@ -10,16 +10,16 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline import adapt
-from pipeline.attacks.features.aa import ActivationAttack
-from pipeline.attacks.features.fd import FeatureDistribution
-from pipeline.attacks.features.fi import FeatureImportance
-from pipeline.attacks.features.il import IntermediateLevel
 from pipeline.attacks.loop import run
-from pipeline.attacks.norms import l2, linf
+from pipeline.attacks.objectives.aa import ActivationAttack
+from pipeline.attacks.objectives.fd import FeatureDistribution
+from pipeline.attacks.objectives.fi import FeatureImportance
+from pipeline.attacks.objectives.il import IntermediateLevel
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
+from pipeline.norms import l2, linf
 from pipeline.oracle import InProcessOracle
 from pipeline.problems import BadInput
 from pipeline.surrogates.heads import (

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from pipeline.attacks.loop import run
-from pipeline.attacks.norms import l2, linf
 from pipeline.attacks.part import catalogue
 from pipeline.attacks.points.rap import ReversePerturbation
 from pipeline.attacks.recipe import Attack
 from pipeline.attacks.updates.pi import PatchWise
 from pipeline.attacks.updates.relaxed import Relaxed
 from pipeline.batch import Batch, Goal
+from pipeline.norms import l2, linf
 from tests.attacks.toys import (
     Scalar,
     SmallNet,

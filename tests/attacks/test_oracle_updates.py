@@ -5,9 +5,9 @@ import torch
 
 from pipeline import Batch, Goal
 from pipeline.attacks.ball import Ball
-from pipeline.attacks.norms import l2, linf
 from pipeline.attacks.recipe import Attack
 from pipeline.draws import Draws
+from pipeline.norms import l2, linf
 from tests.attacks.toys import (
     SmallNet,
     class_batch,
@@ -145,7 +145,7 @@ def test_first_step_has_length_alpha_in_its_own_norm(normalise):
 
 
 def test_o_0_2_the_cosine_has_the_direction_of_the_mean_square_of_unit_embeddings():
-    from pipeline.attacks.objectives import Cosine
+    from pipeline.attacks.objectives.outputs import Cosine
 
     size = 16
     outputs = vectors(5, shape=(size,)).requires_grad_()

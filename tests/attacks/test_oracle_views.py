@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from pipeline.attacks.filters.translation import TranslationInvariance, gaussian_line
 from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
-from pipeline.attacks.translation import TranslationInvariance, gaussian_line
 from pipeline.attacks.views.diversity import InputDiversity
 from pipeline.draws import Draws
 from tests.attacks.toys import (

@@ -15,7 +15,7 @@ from jobs.cli import app
 from jobs.html_report import page
 from jobs.loading import load
 from pipeline import results
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from tests.data.test_class_folders import grow
 from tests.jobs import tiny
 

@@ -17,11 +17,11 @@ from actors.launch import launch
 from jobs.loading import load
 from pipeline.data.examples import open_examples
 from pipeline.models.sources.permission import granted
+from pipeline.progress import Silent
 from pipeline.results.folder import RunFolder
 from pipeline.run.judging import Judges
 from pipeline.run.local import LocalEngine
 from pipeline.run.preparation import select
-from pipeline.run.progress import Silent
 from pipeline.run.runner import Runner
 from pipeline.run.unit import UnitWriter
 from tests.jobs import tiny

@@ -14,9 +14,9 @@ from jobs.quickstart.shapes import draw
 from pipeline import results
 from pipeline.models.quickstart.networks import load as load_network
 from pipeline.problems import BadInput
+from pipeline.progress import Silent
 from pipeline.results import TABLES, RunFolder
 from pipeline.run.local import LocalEngine
-from pipeline.run.progress import Silent
 from pipeline.run.runner import Runner
 from tests.run.small import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 

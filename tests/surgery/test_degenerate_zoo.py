@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from pipeline import Attack, Batch, Goal
-from pipeline.attacks.query import Question, Setting, Surgery
+from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.surgery.activations import kinks
 from pipeline.attacks.surgery.ghost import GhostNetwork
 from pipeline.attacks.surgery.ia import IntrinsicAttack
 from pipeline.attacks.surgery.linbp import LinearBackpropagation
 from pipeline.attacks.surgery.sgm import SkipGradient
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.batch import Task
 from pipeline.data.rendered import TEST_IDENTITIES, render
 from pipeline.models.adapter import Model

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from pipeline import Attack, Batch, Goal
 from pipeline.attacks.ask import Ask
 from pipeline.attacks.loop import run
-from pipeline.attacks.query import Question, Setting, Surgery
+from pipeline.attacks.query import Question, Setting
+from pipeline.attacks.stride import Stride
 from pipeline.attacks.surgery.ghost import GhostNetwork
 from pipeline.attacks.surgery.ia import IntrinsicAttack
 from pipeline.attacks.surgery.linbp import LinearBackpropagation
 from pipeline.attacks.surgery.sgm import SkipGradient
-from pipeline.attacks.update import Stride
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.models.adapter import adapt
 from pipeline.models.architectures.cifar_resnet import CifarResNet
 from pipeline.models.graph import residuals, trace

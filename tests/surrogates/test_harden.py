@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from pipeline.attacks.ball import Ball
-from pipeline.attacks.norms import l2, linf
 from pipeline.batch import Goal, Task
 from pipeline.data.examples import open_examples
 from pipeline.data.spec import Npz
@@ -23,6 +22,7 @@ from pipeline.models.defences import make_defence
 from pipeline.models.sources.mean_source import MeanLogits
 from pipeline.models.sources.permission import granted
 from pipeline.models.spec import Defence, ModelSpec
+from pipeline.norms import l2, linf
 from pipeline.problems import BadInput
 from pipeline.surrogates import harden as hardening
 from pipeline.surrogates.fine_tuning import fine_tune, trainable

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.draws import Draws
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from pipeline.zoo.pool import Pool, open_pool
 from pipeline.zoo.recipes import RECIPES, Recipe
 

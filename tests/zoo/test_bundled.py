@@ -9,7 +9,7 @@ import pytest
 from pipeline.batch import Task
 from pipeline.models.build import build
 from pipeline.models.spec import ModelSpec
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from pipeline.zoo import evaluate, table, weights
 from pipeline.zoo.pool import TEST, open_pool
 from pipeline.zoo.recipes import RECIPES

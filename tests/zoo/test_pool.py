@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.problems import BadInput
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from pipeline.zoo.augment import batch, batch_draws, move
 from pipeline.zoo.interrupted import Interrupted
 from pipeline.zoo.pool import open_pool

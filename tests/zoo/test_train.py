@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.problems import BadInput
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from pipeline.zoo.interrupted import Interrupted
 from pipeline.zoo.recipes import Recipe
 from pipeline.zoo.state import Training, restore, save

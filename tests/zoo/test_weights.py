@@ -12,7 +12,7 @@ from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.sources import zoo_source
 from pipeline.models.spec import Defence, ModelSpec
 from pipeline.problems import BadInput
-from pipeline.run.progress import Silent
+from pipeline.progress import Silent
 from pipeline.zoo import evaluate, produce, table, weights
 from pipeline.zoo.pool import TEST
 from pipeline.zoo.recipes import RECIPES

@@ -12,11 +12,11 @@ from torch import Tensor
 from pipeline.attacks.ask import Ask
 from pipeline.attacks.combine.gram import Units
 from pipeline.attacks.combine.rule import Direction, GradientRule, Rule
-from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
 from pipeline.batch import Task
 from pipeline.cross_entropy import log_softmax
+from pipeline.norms import Normaliser
 
 
 @register

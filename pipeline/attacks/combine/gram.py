@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.attacks.norms import CHUNK
+from pipeline.norms import CHUNK
 
 _BLOCK = 8
 """Most rows in one product. A BLAS shares larger ones out among its threads, whose number then

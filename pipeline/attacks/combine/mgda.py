@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pipeline.attacks.combine.gram import Units
 from pipeline.attacks.combine.rule import GradientRule
-from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
+from pipeline.norms import Normaliser
 
 ENUMERATE_UP_TO = 8
 """Up to this many gradients all 2^k - 1 supports are tried at once; beyond, Wolfe's algorithm."""

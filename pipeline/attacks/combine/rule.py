@@ -9,10 +9,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from pipeline.attacks.ask import Ask
-from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import Part, Place
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
 from pipeline.batch import Task
+from pipeline.norms import Normaliser
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 from pipeline.attacks.ask import Ask
 from pipeline.attacks.combine.ens import EnsLogits
 from pipeline.attacks.combine.rule import Direction, Rule
-from pipeline.attacks.norms import divide, mabs
 from pipeline.attacks.part import register
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
+from pipeline.norms import divide, mabs
 from pipeline.spec import Quantity
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from pipeline.attacks.ask import Ask
 from pipeline.attacks.combine.gram import Units, gram, weighted_sum
 from pipeline.attacks.combine.rule import Direction, Rule
-from pipeline.attacks.norms import Normaliser
 from pipeline.attacks.part import register
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
+from pipeline.norms import Normaliser
 from pipeline.problems import suggest
 
 # Some aggregators draw from torch's global generator, which other threads of a run share.

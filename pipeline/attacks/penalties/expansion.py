@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Known, Objective
+from pipeline.attacks.objectives.objective import Objective
+from pipeline.attacks.surrogate import Known
 from pipeline.batch import Goal
 
 

@@ -10,10 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.part import Place, find
 from pipeline.attacks.penalties.coalitions import perturbed
+from pipeline.attacks.penalties.penalty import Penalty
 from pipeline.attacks.penalties.utility import UtilityName, utility
-from pipeline.attacks.query import Forward, Known, Objective, Penalty, Surrogate
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 from pipeline.interactions.cells import Borders, Grid

@@ -9,10 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.part import Place, register
 from pipeline.attacks.penalties.coalitions import unions
 from pipeline.attacks.penalties.interaction import InteractionPenalty, outputs_of_clean, unmoved
-from pipeline.attacks.query import Forward, Known, Objective
+from pipeline.attacks.surrogate import Forward, Known
 from pipeline.batch import Goal, Task
 from pipeline.draws import Draws
 

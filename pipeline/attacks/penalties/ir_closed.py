@@ -10,10 +10,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.part import register
 from pipeline.attacks.penalties.expansion import Expansion
 from pipeline.attacks.penalties.interaction import CLEAN, no_outputs
-from pipeline.attacks.query import Forward, Known, Objective, Penalty, Surgery, Surrogate
+from pipeline.attacks.penalties.penalty import Penalty
+from pipeline.attacks.surgery.surgery import Surgery
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal
 from pipeline.draws import Draws
 from pipeline.interactions.cells import Grid

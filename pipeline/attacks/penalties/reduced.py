@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from pipeline.attacks.objectives.objective import Objective
 from pipeline.attacks.penalties.interaction import (
     CLEAN_OUTPUTS,
     EXAMPLE,
@@ -16,7 +17,9 @@ from pipeline.attacks.penalties.interaction import (
     outputs_of_clean,
     unmoved,
 )
-from pipeline.attacks.query import Forward, Known, Objective, Surgery, View
+from pipeline.attacks.surgery.surgery import Surgery
+from pipeline.attacks.surrogate import Forward, Known
+from pipeline.attacks.views.view import View
 from pipeline.batch import Goal
 from pipeline.draws import Draws
 

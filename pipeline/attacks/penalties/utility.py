@@ -12,8 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives import Margin
-from pipeline.attacks.query import Known, Objective
+from pipeline.attacks.objectives.objective import Objective
+from pipeline.attacks.objectives.outputs import Margin
+from pipeline.attacks.surrogate import Known
 from pipeline.batch import Goal
 
 UtilityName = Literal["margin", "margin-anew", "loss"]

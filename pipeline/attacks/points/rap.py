@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.attacks.ball import Ball
 from pipeline.attacks.part import register
-from pipeline.attacks.point import Moment, QueryPoint
+from pipeline.attacks.points.point import Moment, QueryPoint
 from pipeline.spec import Quantity
 
 

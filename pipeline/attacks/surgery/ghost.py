@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, fx, nn
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Surgery
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.draws import Draws
 from pipeline.models.graph.editing import follow
 from pipeline.models.graph.operations import (

@@ -12,8 +12,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Surgery
 from pipeline.attacks.surgery.activations import Kink, census, kinks
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.files import obstacle
 from pipeline.models.graph.editing import belongs_with, follow
 from pipeline.models.graph.operations import nonlinear

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Surgery
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.models.graph.editing import follow
 from pipeline.models.graph.operations import transparent
 from pipeline.models.graph.residuals import residuals

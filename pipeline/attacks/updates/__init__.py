@@ -1,1 +1,1 @@
-"""Updates beyond plain steps and momentum."""
+"""Updates: how the combined direction becomes a step."""

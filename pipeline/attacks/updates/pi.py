@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from pipeline.attacks.part import register
-from pipeline.attacks.update import Stride, Update
+from pipeline.attacks.stride import Stride
+from pipeline.attacks.updates.update import Update
 from pipeline.batch import Goal
 from pipeline.spec import Quantity
 

@@ -8,10 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.norms import divide, l2, per_row
 from pipeline.attacks.part import register
-from pipeline.attacks.update import RandomStart, Stride, Update
+from pipeline.attacks.starts.random import RandomStart
+from pipeline.attacks.stride import Stride
+from pipeline.attacks.updates.update import Update
 from pipeline.batch import Goal
+from pipeline.norms import divide, l2, per_row
 
 if TYPE_CHECKING:
     from pipeline.attacks.recipe import Attack

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import View
+from pipeline.attacks.views.view import View
 from pipeline.draws import Draws
 from pipeline.models.resample import random_resize_pad_matrix, resize_pad_matrix
 from pipeline.spec import Probability

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pipeline.attacks.part import register
-from pipeline.attacks.query import View
+from pipeline.attacks.views.view import View
 from pipeline.draws import Draws
 from pipeline.spec import Probability
 

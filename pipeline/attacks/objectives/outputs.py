@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.attacks.objectives.objective import Objective, towards
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Known, Objective, Surrogate, towards
+from pipeline.attacks.surrogate import Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws

@@ -12,7 +12,7 @@ from pipeline.attacks.ask import Ask
 from pipeline.attacks.combine.rule import Rule
 from pipeline.attacks.part import Part, Place
 from pipeline.attacks.query import Query
-from pipeline.attacks.update import Stride
+from pipeline.attacks.stride import Stride
 from pipeline.draws import Draws
 
 

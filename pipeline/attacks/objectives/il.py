@@ -9,12 +9,12 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective, distance
-from pipeline.attacks.norms import divide, l2
+from pipeline.attacks.objectives.features import FeatureObjective, distance
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
+from pipeline.norms import divide, l2
 
 if TYPE_CHECKING:
     from pipeline.attacks.recipe import Attack

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective, distance
-from pipeline.attacks.norms import divide, l2
+from pipeline.attacks.objectives.features import FeatureObjective, distance
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 from pipeline.files import expanded
+from pipeline.norms import divide, l2
 from pipeline.problems import BadInput, Problem
 from pipeline.surrogates.heads import (
     LEAST_AUC,

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from pipeline.attacks.query import Surgery
+from pipeline.attacks.surgery.surgery import Surgery
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.frozen import frozen_copy

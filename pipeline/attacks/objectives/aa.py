@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective, distance
+from pipeline.attacks.objectives.features import FeatureObjective, distance
+from pipeline.attacks.objectives.objective import towards
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate, towards
-from pipeline.attacks.update import RandomStart
+from pipeline.attacks.starts.random import RandomStart
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.features.objective import FeatureObjective
-from pipeline.attacks.norms import divide, l2
+from pipeline.attacks.objectives.features import FeatureObjective
+from pipeline.attacks.objectives.objective import towards
 from pipeline.attacks.part import register
-from pipeline.attacks.query import Forward, Known, Surrogate, towards
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.cross_entropy import log_softmax
 from pipeline.draws import Draws
+from pipeline.norms import divide, l2
 from pipeline.spec import Probability
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Gradient filters: what happens to one surrogate's gradient before it is combined."""

@@ -1,0 +1,1 @@
+"""Objectives: the scalar of each example that an attack raises."""

@@ -1,0 +1,48 @@
+"""What a penalty is: something subtracted from the objective."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from torch import Tensor
+
+from pipeline.attacks.objectives.objective import Objective
+from pipeline.attacks.part import Part, Place
+from pipeline.attacks.surrogate import Forward, Known, Surrogate
+from pipeline.batch import Batch, Goal
+from pipeline.draws import Draws
+
+
+class Penalty(Part):
+    """Wraps the objective: what it yields is the whole that the attack raises."""
+
+    place: ClassVar[Place] = Place.PENALTY
+    twice: ClassVar[bool] = False
+    """Whether it differentiates a surrogate twice, which float16 cannot."""
+
+    @abstractmethod
+    def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
+        """Return what the penalty needs to know of each example beside what the objective does."""
+
+    @abstractmethod
+    def terms(
+        self,
+        points: Tensor,
+        known: Known,
+        goal: Goal,
+        forward: Forward,
+        objective: Objective,
+        draws: Draws,
+    ) -> Iterator[Tensor]:
+        """Yield pieces, (rows,) each, whose sum is the penalised objective.
+
+        Args:
+            points: (rows, 3, H, W).
+            known: what the objective and the penalty know, for each row.
+            goal: what the attacker wants.
+            forward: asks the surrogate.
+            objective: what is penalised.
+            draws: one random stream per row, keyed by step, model and view copy.
+        """

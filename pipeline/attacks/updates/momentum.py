@@ -1,0 +1,58 @@
+"""MI and NI: momentum, and momentum that looks ahead (METHODS 2.2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from pipeline.attacks.part import register
+from pipeline.attacks.stride import Stride
+from pipeline.attacks.updates.update import Update
+from pipeline.norms import divide, l2, mabs
+
+
+@register
+class Momentum(Update):
+    """MI: m <- mu m + d / mean|d|; the step follows m.
+
+    The paper divides by the l1 norm; most code, and we, by the mean absolute value: the factor N
+    cancels under the step's own normalisation, and only so does NI look ahead at all.
+    """
+
+    token = "mi"
+    paper = "Dong 2018"
+    mu: float = Field(1.0, ge=0)
+    """Decay factor; 0.4 is the default with rgea, 1 otherwise."""
+    norm: Literal["mabs", "l1"] = "mabs"
+    """What divides d: `l1` is the paper's form."""
+
+    def remember(self, direction: Tensor, memory: Tensor | None) -> Tensor:
+        """Return the accumulated direction."""
+        norms = mabs(direction)
+        if self.norm == "l1":
+            norms = norms * direction[0].numel()
+        unit = divide(direction, norms)
+        return unit if memory is None else self.mu * memory + unit
+
+
+@register
+class Nesterov(Momentum):
+    """NI: momentum, asked at the look-ahead point x + alpha mu m; x itself steps from x.
+
+    Under an l2rms step m is scaled to l2rms(m) = 1 first, so that the look-ahead is one step long.
+    The look-ahead point is not projected, as in all code.
+    """
+
+    token = "ni"
+    paper = "Lin 2020"
+    needs = "sign or l2rms steps"
+
+    def query_point(self, points: Tensor, memory: Tensor | None, stride: Stride) -> Tensor:
+        """Return the look-ahead point."""
+        if memory is None or self.mu == 0:
+            return points
+        if stride.normalise == "l2rms":
+            memory = divide(memory, l2(memory) / memory[0].numel() ** 0.5)
+        return points + stride.step_size * self.mu * memory
