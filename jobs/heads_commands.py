@@ -17,19 +17,13 @@ from pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
 from pipeline.batch import Goal
 from pipeline.data.examples import Examples, open_examples
 from pipeline.draws import Draws
+from pipeline.models.heads import LEAST_AUC, head_path, heads_key, missing, read_head
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem
 from pipeline.run.models import build_surrogate
 from pipeline.run.plan import Plan
-from pipeline.surrogates.head_training import train_heads
-from pipeline.surrogates.heads import (
-    LEAST_AUC,
-    head_path,
-    heads_key,
-    missing,
-    read_head,
-)
-from pipeline.surrogates.unattacked import hashes_of
+from pipeline.training.heads import train_heads
+from pipeline.training.unattacked import hashes_of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jobs.method_rows import OPEN, PLACES, Row, rows
 from jobs.names import NAMES
 from jobs.reference import default_words
 from pipeline.attacks.recipe import Attack
-from pipeline.zoo.recipes import RECIPES
+from pipeline.models.zoo.recipes import RECIPES
 
 _INTRODUCTION = f"""\
 # Attack methods

@@ -28,13 +28,13 @@ from pipeline.problems import BadInput, Problem, suggest
 from pipeline.run.models import build_surrogate, configure, device
 from pipeline.run.plan import Plan
 from pipeline.spec import Spec
-from pipeline.surrogates.align import AlignSettings, align, write_aligned
-from pipeline.surrogates.fine_tuning import refuse_untrainable
-from pipeline.surrogates.harden import HardenSettings, harden, write_hardened
-from pipeline.surrogates.ia_search import SearchSettings, search, write
-from pipeline.surrogates.robustness import Accuracy
-from pipeline.surrogates.trained_file import write_trained
-from pipeline.surrogates.unattacked import Unattacked, apart, hashes_of
+from pipeline.training.align import AlignSettings, align, write_aligned
+from pipeline.training.fine_tuning import refuse_untrainable
+from pipeline.training.harden import HardenSettings, harden, write_hardened
+from pipeline.training.ia_search import SearchSettings, search, write
+from pipeline.training.robustness import Accuracy
+from pipeline.training.trained_file import write_trained
+from pipeline.training.unattacked import Unattacked, apart, hashes_of
 
 _TRAINED = "trained:"
 _ONCE = "import:pipeline.surrogates.restored:network"

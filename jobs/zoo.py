@@ -63,7 +63,7 @@ def table() -> None:
     """Print the page of the bundled networks, as Markdown.
 
     \b
-    gauntlet zoo table > pipeline/zoo/README.md
+    gauntlet zoo table > pipeline/models/zoo/README.md
     """
     from jobs import commands, zoo_commands
 

@@ -14,12 +14,12 @@ import torch
 from jobs.progress import shown_on
 from jobs.status import Status, Terminated
 from jobs.terminal import terminal
+from pipeline.models.zoo.recipes import RECIPES, Recipe, find_recipe
+from pipeline.models.zoo.weights import WEIGHTS
 from pipeline.problems import BadInput
-from pipeline.zoo.interrupted import Interrupted
-from pipeline.zoo.produce import produce, smoke
-from pipeline.zoo.recipes import RECIPES, Recipe, find_recipe
-from pipeline.zoo.table import markdown
-from pipeline.zoo.weights import WEIGHTS
+from pipeline.training.zoo.interrupted import Interrupted
+from pipeline.training.zoo.produce import produce, smoke
+from pipeline.training.zoo.table import markdown
 
 
 def train(

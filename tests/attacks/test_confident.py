@@ -14,8 +14,8 @@ from pipeline.attacks.objectives.outputs import Cosine
 from pipeline.attacks.query import Setting
 from pipeline.draws import Draws
 from pipeline.oracle import InProcessOracle
-from pipeline.surrogates.ia_search import alignment
-from pipeline.surrogates.robustness import climb
+from pipeline.training.ia_search import alignment
+from pipeline.training.robustness import climb
 from tests.attacks.toys import SmallNet, as_model, images, names, vectors
 
 SEEDS = (0, 1)

@@ -19,17 +19,10 @@ from pipeline.attacks.query import Question, Setting
 from pipeline.attacks.recipe import Attack
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
+from pipeline.models.heads import Head, HeadSettings, head_path, heads_key, image_hashes, write_head
 from pipeline.norms import l2, linf
 from pipeline.oracle import InProcessOracle
 from pipeline.problems import BadInput
-from pipeline.surrogates.heads import (
-    Head,
-    HeadSettings,
-    head_path,
-    heads_key,
-    image_hashes,
-    write_head,
-)
 from tests.attacks.toys import class_batch, images, names, vectors
 
 N = 192

@@ -24,8 +24,8 @@ from pipeline.attacks.part import catalogue as parts
 from pipeline.batch import Goal, Task
 from pipeline.models import build
 from pipeline.models.spec import ModelSpec
+from pipeline.models.zoo.recipes import RECIPES
 from pipeline.problems import BadInput
-from pipeline.zoo.recipes import RECIPES
 from tests.jobs.test_cli import gauntlet
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"

@@ -14,8 +14,8 @@ from jobs import heads_commands as heads
 from jobs.heads import heads as app
 from jobs.loading import load, open_job
 from pipeline import results
+from pipeline.models.heads import image_hashes, read_head
 from pipeline.problems import BadInput
-from pipeline.surrogates.heads import image_hashes, read_head
 
 JOB = """\
 name: heads

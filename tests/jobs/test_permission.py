@@ -170,7 +170,7 @@ def test_the_old_spellings_are_read_as_sources(tmp_path: Path, away: Path) -> No
     # That of version 0.1.0: a run goes on with the models that it began with.
     assert build(old).fingerprint == "caa275150ff36fe6"
     assert build(old).weights_fingerprint == build(new).weights_fingerprint
-    from pipeline.surrogates.trained_file import write_trained
+    from pipeline.training.trained_file import write_trained
 
     file = tmp_path / "plain.safetensors"
     write_trained(file, build(new).network, {})

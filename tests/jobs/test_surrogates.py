@@ -20,11 +20,11 @@ from jobs.loading import load
 from jobs.surrogates_commands import Request
 from pipeline.models import architectures
 from pipeline.models.build import build
+from pipeline.models.heads import image_hashes
 from pipeline.models.sources.permission import granted
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput
-from pipeline.surrogates.heads import image_hashes
-from pipeline.surrogates.trained_file import about_trained
+from pipeline.training.trained_file import about_trained
 from tests.surrogates.small import Residual, colours, examples, model
 
 JOB = """\
@@ -125,7 +125,7 @@ def test_a_file_source_keeps_its_architecture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.batch import Task
-    from pipeline.surrogates.trained_file import write_trained
+    from pipeline.training.trained_file import write_trained
 
     own = architectures.Architecture(Residual, Task.CLASSIFICATION, (8, 8), (0.4,) * 3, (0.5,) * 3)
     monkeypatch.setitem(architectures.ARCHITECTURES, "small", own)
@@ -270,7 +270,7 @@ def test_torchvision_networks_come_back_without_a_download(tmp_path: Path) -> No
     spec = ModelSpec(name="r", source="torchvision/resnet18", options={"pretrained": False})
     made = build(spec)
     use = commands.usage(spec, made, tmp_path / "r.safetensors", "x")
-    from pipeline.surrogates.trained_file import write_trained
+    from pipeline.training.trained_file import write_trained
 
     write_trained(tmp_path / "r.safetensors", made.network, {})
     again = build(use)
@@ -315,9 +315,9 @@ def test_every_setting_has_its_option_and_default() -> None:
     import typer.main
 
     from jobs.surrogates import surrogates
-    from pipeline.surrogates.align import AlignSettings
-    from pipeline.surrogates.harden import HardenSettings
-    from pipeline.surrogates.ia_search import SearchSettings
+    from pipeline.training.align import AlignSettings
+    from pipeline.training.harden import HardenSettings
+    from pipeline.training.ia_search import SearchSettings
 
     group = typer.main.get_command(surrogates)
     for verb, settings in (

@@ -29,8 +29,8 @@ from pipeline.models.adapter import Model
 from pipeline.models.build import build
 from pipeline.models.graph import residuals, trace
 from pipeline.models.spec import ModelSpec
+from pipeline.models.zoo import weights
 from pipeline.oracle import InProcessOracle
-from pipeline.zoo import weights
 from tests.surgery.nets import outputs_and_gradient
 
 PLAIN, RESIDUAL = "s1", "n1"

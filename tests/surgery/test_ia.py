@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pipeline.attacks.surgery.ia import IntrinsicAttack, smooth_relu, smooth_relu6, smooth_slope
 from pipeline.models.adapter import adapt
 from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.surrogates.ia_search import SearchSettings, alignment, search, write
+from pipeline.training.ia_search import SearchSettings, alignment, search, write
 from tests.surgery.nets import (
     InPlaceBlocks,
     Stack,

@@ -13,7 +13,7 @@ from pipeline.data.examples import Examples, open_examples
 from pipeline.data.spec import Npz
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model, adapt
-from pipeline.surrogates.unattacked import Unattacked, apart
+from pipeline.training.unattacked import Unattacked, apart
 
 COUNT = 240
 NOBODY = torch.zeros(0, dtype=torch.int64)

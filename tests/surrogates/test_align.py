@@ -16,9 +16,9 @@ from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.sources.permission import granted
 from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput
-from pipeline.surrogates.align import AlignSettings, align, climbable, write_aligned
-from pipeline.surrogates.ia_search import alignment
-from pipeline.surrogates.trained_file import about_trained
+from pipeline.training.align import AlignSettings, align, climbable, write_aligned
+from pipeline.training.ia_search import alignment
+from pipeline.training.trained_file import about_trained
 from tests.surrogates.small import Residual, images, model
 
 BRIEF = AlignSettings(

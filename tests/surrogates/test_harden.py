@@ -19,18 +19,18 @@ from pipeline.models.adapter import Model, adapt
 from pipeline.models.build import build, check
 from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.defences import make_defence
+from pipeline.models.heads import image_hashes
 from pipeline.models.sources.mean_source import MeanLogits
 from pipeline.models.sources.permission import granted
 from pipeline.models.spec import Defence, ModelSpec
 from pipeline.norms import l2, linf
 from pipeline.problems import BadInput
-from pipeline.surrogates import harden as hardening
-from pipeline.surrogates.fine_tuning import fine_tune, trainable
-from pipeline.surrogates.harden import HardenSettings, harden, write_hardened
-from pipeline.surrogates.heads import image_hashes
-from pipeline.surrogates.robustness import accuracy, climb
-from pipeline.surrogates.trained_file import about_trained
-from pipeline.surrogates.unattacked import apart
+from pipeline.training import harden as hardening
+from pipeline.training.fine_tuning import fine_tune, trainable
+from pipeline.training.harden import HardenSettings, harden, write_hardened
+from pipeline.training.robustness import accuracy, climb
+from pipeline.training.trained_file import about_trained
+from pipeline.training.unattacked import apart
 from tests.surrogates.small import NOBODY, Residual, colours, examples, images, model, network
 
 BRIEF = HardenSettings(

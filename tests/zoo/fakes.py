@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.draws import Draws
+from pipeline.models.zoo.recipes import RECIPES, Recipe
 from pipeline.progress import Silent
-from pipeline.zoo.pool import Pool, open_pool
-from pipeline.zoo.recipes import RECIPES, Recipe
+from pipeline.training.zoo.pool import Pool, open_pool
 
 
 def patterns(identities: Tensor, shots: Tensor) -> Tensor:

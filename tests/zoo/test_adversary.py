@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from pipeline.draws import Draws
-from pipeline.zoo.adversary import adversarial_loss, distance, maximise
-from pipeline.zoo.heads import CosFace
-from pipeline.zoo.recipes import Adversarial, Recipe
+from pipeline.models.zoo.recipes import Adversarial, Recipe
+from pipeline.training.zoo.adversary import adversarial_loss, distance, maximise
+from pipeline.training.zoo.margins import CosFace
 
 
 def draws(size: int) -> Draws:

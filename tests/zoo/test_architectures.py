@@ -7,7 +7,7 @@ from torch import fx
 from pipeline.batch import Task
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.architectures.zoo import FAMILIES
-from pipeline.zoo.recipes import RECIPES
+from pipeline.models.zoo.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", FAMILIES)

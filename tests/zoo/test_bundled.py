@@ -9,10 +9,11 @@ import pytest
 from pipeline.batch import Task
 from pipeline.models.build import build
 from pipeline.models.spec import ModelSpec
+from pipeline.models.zoo import weights
+from pipeline.models.zoo.recipes import RECIPES
 from pipeline.progress import Silent
-from pipeline.zoo import evaluate, table, weights
-from pipeline.zoo.pool import TEST, open_pool
-from pipeline.zoo.recipes import RECIPES
+from pipeline.training.zoo import evaluate, table
+from pipeline.training.zoo.pool import TEST, open_pool
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

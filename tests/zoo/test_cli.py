@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
-import pipeline.zoo.train as loop
+import pipeline.training.zoo.train as loop
 from jobs import zoo_commands
 from jobs.cli import app
-from pipeline.zoo import evaluate, produce, weights
-from pipeline.zoo.recipes import RECIPES, Recipe
-from pipeline.zoo.table import markdown
+from pipeline.models.zoo import weights
+from pipeline.models.zoo.recipes import RECIPES, Recipe
+from pipeline.training.zoo import evaluate, produce
+from pipeline.training.zoo.table import markdown
 from tests.zoo.fakes import small_recipe
 
 

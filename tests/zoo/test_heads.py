@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.zoo.heads import AngularHead, ArcFace, CosFace, HeadName, SphereFace, make_head
+from pipeline.models.zoo.recipes import HeadName
+from pipeline.training.zoo.margins import AngularHead, ArcFace, CosFace, SphereFace, make_head
 
 S = 16.0
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pipeline.problems import BadInput
 from pipeline.progress import Silent
-from pipeline.zoo.augment import batch, batch_draws, move
-from pipeline.zoo.interrupted import Interrupted
-from pipeline.zoo.pool import open_pool
+from pipeline.training.zoo.augment import batch, batch_draws, move
+from pipeline.training.zoo.interrupted import Interrupted
+from pipeline.training.zoo.pool import open_pool
 from tests.zoo.fakes import patterns, small_pool, small_recipe
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.models.zoo.recipes import Recipe
 from pipeline.problems import BadInput
 from pipeline.progress import Silent
-from pipeline.zoo.interrupted import Interrupted
-from pipeline.zoo.recipes import Recipe
-from pipeline.zoo.state import Training, restore, save
-from pipeline.zoo.train import begin, learning_rate, train
+from pipeline.training.zoo.interrupted import Interrupted
+from pipeline.training.zoo.state import Training, restore, save
+from pipeline.training.zoo.train import begin, learning_rate, train
 from tests.zoo.fakes import small_pool, small_recipe
 
 

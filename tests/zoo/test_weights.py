@@ -11,12 +11,13 @@ from pipeline.models import build
 from pipeline.models.checkpoint import weights_fingerprint
 from pipeline.models.sources import zoo_source
 from pipeline.models.spec import Defence, ModelSpec
+from pipeline.models.zoo import weights
+from pipeline.models.zoo.recipes import RECIPES
 from pipeline.problems import BadInput
 from pipeline.progress import Silent
-from pipeline.zoo import evaluate, produce, table, weights
-from pipeline.zoo.pool import TEST
-from pipeline.zoo.recipes import RECIPES
-from pipeline.zoo.train import begin, train
+from pipeline.training.zoo import evaluate, produce, shipping, table
+from pipeline.training.zoo.pool import TEST
+from pipeline.training.zoo.train import begin, train
 from tests.zoo.fakes import patterns, small_pool, small_recipe
 
 
@@ -63,7 +64,7 @@ def test_the_checksum_file_is_sha256sums_own_format(made: Path) -> None:
 def test_recording_one_file_leaves_the_others(copied: Path) -> None:
     digest = weights.checksums(copied)["s1.safetensors"]
     (copied / "n1.safetensors").write_bytes(b"x")
-    weights.record("n1", copied)
+    shipping.record("n1", copied)
     sums = weights.checksums(copied)
     assert sums["s1.safetensors"] == digest
     assert list(sums) == ["n1.safetensors", "s1.safetensors"]
@@ -123,7 +124,7 @@ def test_values_beyond_half_precision_are_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         next(network.parameters())[0] = 1e6
     with pytest.raises(BadInput, match=r"beyond half precision: features\.0\.0\.weight"):
-        weights.store(network, tmp_path / "x.safetensors", {})
+        shipping.store(network, tmp_path / "x.safetensors", {})
 
 
 def test_the_table_shows_what_the_files_say(made: Path) -> None:

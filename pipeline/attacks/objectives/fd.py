@@ -17,9 +17,7 @@ from pipeline.attacks.surrogate import Forward, Known, Surrogate
 from pipeline.batch import Batch, Goal, Task
 from pipeline.draws import Draws
 from pipeline.files import expanded
-from pipeline.norms import divide, l2
-from pipeline.problems import BadInput, Problem
-from pipeline.surrogates.heads import (
+from pipeline.models.heads import (
     LEAST_AUC,
     HeadSettings,
     default_folder,
@@ -28,6 +26,8 @@ from pipeline.surrogates.heads import (
     image_hashes,
     read_head,
 )
+from pipeline.norms import divide, l2
+from pipeline.problems import BadInput, Problem
 
 if TYPE_CHECKING:
     from pipeline.attacks.recipe import Attack

@@ -20,7 +20,7 @@ from pipeline.models.spec import ModelSpec
 from pipeline.problems import BadInput, Problem, suggest
 
 _HARDENED = "harden"
-"""What `pipeline.surrogates.harden` writes as the method of its files."""
+"""What `pipeline.training.harden` writes as the method of its files."""
 
 
 class FileSource:

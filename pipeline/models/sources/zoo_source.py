@@ -10,9 +10,9 @@ from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.preprocessing import Preprocessing
 from pipeline.models.sources.source import Convention, Offer
 from pipeline.models.spec import ModelSpec
+from pipeline.models.zoo.recipes import RECIPES
+from pipeline.models.zoo.weights import load, problem_with
 from pipeline.problems import BadInput, Problem, suggest
-from pipeline.zoo.recipes import RECIPES
-from pipeline.zoo.weights import load, problem_with
 
 _ROLES = {
     "surrogate": "surrogates for 48 x 48 faces",

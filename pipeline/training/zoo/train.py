@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.architectures.zoo.blocks import EMBEDDING
+from pipeline.models.zoo.recipes import Recipe
 from pipeline.progress import Progress
-from pipeline.zoo.adversary import adversarial_loss
-from pipeline.zoo.augment import batch, batch_draws
-from pipeline.zoo.heads import Head, make_head
-from pipeline.zoo.interrupted import Interrupted
-from pipeline.zoo.pool import Pool
-from pipeline.zoo.recipes import Recipe
-from pipeline.zoo.state import Training, save
+from pipeline.training.zoo.adversary import adversarial_loss
+from pipeline.training.zoo.augment import batch, batch_draws
+from pipeline.training.zoo.interrupted import Interrupted
+from pipeline.training.zoo.margins import Head, make_head
+from pipeline.training.zoo.pool import Pool
+from pipeline.training.zoo.state import Training, save
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints."""

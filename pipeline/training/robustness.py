@@ -12,7 +12,7 @@ from pipeline.attacks.ball import Ball
 from pipeline.cross_entropy import cross_entropy
 from pipeline.draws import Draws
 from pipeline.norms import normalise
-from pipeline.surrogates.unattacked import Unattacked
+from pipeline.training.unattacked import Unattacked
 
 Logits = Callable[[Tensor], Tensor]
 """Canonical images (R, 3, H, W) in [0, 1] to logits (R, C)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.problems import BadInput, Problem
 from pipeline.progress import Progress
-from pipeline.zoo.interrupted import Interrupted
+from pipeline.training.zoo.interrupted import Interrupted
 
 SIZE = 48
 TEST = 1_000_000

@@ -1,27 +1,21 @@
-"""The bundled weights: safetensors of half precision, and the checksums they are held against."""
+"""The bundled weights: where they are, and the checksums they are held against."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from torch import nn
 
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.checkpoint import load_checkpoint
+from pipeline.models.zoo.recipes import Recipe, find_recipe
 from pipeline.problems import BadInput, Problem
-from pipeline.zoo.recipes import Recipe, find_recipe
-from pipeline.zoo.state import write
 
 WEIGHTS = Path(__file__).parent / "weights"
+
 SUMS = "SHA256SUMS"
-_COUNTER = "num_batches_tracked"
 
 
 def path_of(name: str, folder: Path = WEIGHTS) -> Path:
@@ -76,22 +70,6 @@ def metadata(name: str, folder: Path = WEIGHTS) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def store(network: nn.Module, path: Path, about: dict[str, str]) -> None:
-    """Write a network in half precision, whole or not at all.
-
-    Raises:
-        BadInput: when it cannot be written, or a value does not fit into half precision.
-    """
-    state = {
-        name: value.half().contiguous(memory_format=torch.contiguous_format)
-        for name, value in network.state_dict().items()
-        if not name.endswith(_COUNTER)
-    }
-    if wide := [name for name, value in state.items() if not torch.isfinite(value).all()]:
-        raise BadInput(Problem(str(path), f"beyond half precision: {', '.join(wide[:4])}"))
-    write(state, path, about)
-
-
 def checksums(folder: Path = WEIGHTS) -> dict[str, str]:
     """Return each file's SHA-256, as the checksum file has them (the format of ``sha256sum``)."""
     path = folder / SUMS
@@ -99,36 +77,6 @@ def checksums(folder: Path = WEIGHTS) -> dict[str, str]:
         return {}
     pairs = (line.split(maxsplit=1) for line in path.read_text().splitlines() if line.strip())
     return {name.strip().removeprefix("*"): digest for digest, name in pairs}
-
-
-def record(name: str, folder: Path = WEIGHTS) -> None:
-    """Write a file's SHA-256 into the checksum file, and leave the others as they are.
-
-    Raises:
-        BadInput: when it cannot be written.
-    """
-    path = path_of(name, folder)
-    try:
-        with _locked(folder):
-            sums = checksums(folder) | {path.name: _sha256(path)}
-            lines = [f"{sums[key]}  {key}\n" for key in sorted(sums)]
-            part = folder / f"{SUMS}.part-{os.getpid()}"
-            part.write_text("".join(lines))
-            part.replace(folder / SUMS)
-    except OSError as error:
-        what = f"cannot be written: {error.strerror or error}"
-        raise BadInput(Problem(str(folder / SUMS), what)) from None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time change the checksum file; several may train into one folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

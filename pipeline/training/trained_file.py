@@ -15,8 +15,8 @@ from pipeline.files import obstacle
 from pipeline.models.adapter import Model
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Spec
-from pipeline.surrogates.fine_tuning import FineTuned, FineTuning
-from pipeline.surrogates.unattacked import Unattacked
+from pipeline.training.fine_tuning import FineTuned, FineTuning
+from pipeline.training.unattacked import Unattacked
 
 
 def provenance(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.models.zoo.recipes import Recipe
 from pipeline.problems import BadInput, Problem
-from pipeline.zoo.heads import Head
-from pipeline.zoo.recipes import Recipe
+from pipeline.training.tensor_file import write
+from pipeline.training.zoo.margins import Head
 
 
 @dataclass
@@ -90,22 +89,6 @@ def restore(training: Training, path: Path) -> bool:
     training.optimiser.load_state_dict({**plain, "state": memory})
     training.step, training.seconds = step, seconds
     return True
-
-
-def write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file under another name first, so that it is there whole or not at all.
-
-    Raises:
-        BadInput: when it cannot be written.
-    """
-    part = path.with_name(f"{path.name}.part-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
-        part.replace(path)
-    except Exception as error:  # safetensors wraps the system's errors in one that is not public
-        part.unlink(missing_ok=True)
-        raise BadInput(Problem(str(path), f"cannot be written: {error}")) from None
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

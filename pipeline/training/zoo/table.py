@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipeline.models.architectures import ARCHITECTURES
 from pipeline.models.matching import on_meta
-from pipeline.zoo import evaluate
-from pipeline.zoo.recipes import RECIPES, Recipe
-from pipeline.zoo.weights import WEIGHTS, metadata
+from pipeline.models.zoo.recipes import RECIPES, Recipe
+from pipeline.models.zoo.weights import WEIGHTS, metadata
+from pipeline.training.zoo import evaluate
 
 _HEADINGS = (
     "name", "role", "architecture", "parameters", "head", "trained", "threshold", "accuracy, %",

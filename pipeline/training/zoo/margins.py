@@ -11,15 +11,13 @@ and differs in psi: the margin m asks more of the true identity than of the othe
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.cross_entropy import cross_entropy
-
-HeadName = Literal["softmax", "cosface", "arcface", "sphereface"]
+from pipeline.models.zoo.recipes import HeadName
 
 
 class Head(nn.Module):

@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 
 from torch import nn
 
+from pipeline.models.zoo import weights
+from pipeline.models.zoo.recipes import Recipe, find_recipe
 from pipeline.problems import BadInput, Problem
 from pipeline.progress import Progress
-from pipeline.zoo import evaluate, weights
-from pipeline.zoo.pool import TEST, Pool, Render, open_pool, rendered
-from pipeline.zoo.recipes import Recipe, find_recipe
-from pipeline.zoo.state import Training, restore
-from pipeline.zoo.train import begin, train
+from pipeline.training.zoo import evaluate, shipping
+from pipeline.training.zoo.pool import TEST, Pool, Render, open_pool, rendered
+from pipeline.training.zoo.state import Training, restore
+from pipeline.training.zoo.train import begin, train
 
 _SMOKE_STEPS, _SMOKE_EDGE = 40, 8
 """Updates of a smoke training, and how many at either end are compared."""
@@ -105,14 +106,14 @@ def finish(
     path = weights.path_of(recipe.name, out)
     with TemporaryDirectory() as folder:
         rounded = Path(folder) / path.name
-        weights.store(training.network, rounded, {})
+        shipping.store(training.network, rounded, {})
         network = weights.read(recipe, rounded)
     report = evaluate.evaluate(network, test, folds=folds, same=same, attacked=attacked)
     about = {name: value if isinstance(value, str) else repr(value)
              for name, value in asdict(report).items()}  # fmt: skip
     about |= {"recipe": recipe.model_dump_json(), "seconds": f"{training.seconds:.0f}"}
-    weights.store(training.network, path, about)
-    weights.record(recipe.name, out)
+    shipping.store(training.network, path, about)
+    shipping.record(recipe.name, out)
     return (
         f"{recipe.name}: accuracy {100 * report.accuracy:.2f} ± {100 * report.standard_error:.2f} %"
         f", threshold {report.threshold:.3f}, clean {100 * report.clean_rate:.1f} %, "

@@ -16,8 +16,7 @@ from pipeline.data.examples import Examples
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.models.graph import default_layer, layers
-from pipeline.problems import BadInput, Problem
-from pipeline.surrogates.heads import (
+from pipeline.models.heads import (
     Head,
     HeadSettings,
     head_path,
@@ -27,6 +26,7 @@ from pipeline.surrogates.heads import (
     pooled,
     write_head,
 )
+from pipeline.problems import BadInput, Problem
 
 _CHUNK = 64
 _CPU = torch.device("cpu")

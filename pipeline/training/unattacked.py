@@ -12,8 +12,8 @@ from torch import Tensor
 from pipeline.batch import Batch
 from pipeline.data.examples import Examples
 from pipeline.draws import Draws
+from pipeline.models.heads import image_hashes
 from pipeline.problems import BadInput, Problem
-from pipeline.surrogates.heads import image_hashes
 
 _CHUNK = 64
 

@@ -17,7 +17,7 @@ from pipeline.evaluation.verification import Threshold, protocol
 from pipeline.library import attack
 from pipeline.models.adapter import Model
 from pipeline.models.preprocessing import Preprocessing
-from pipeline.zoo.pool import Pool
+from pipeline.training.zoo.pool import Pool
 
 IDENTITIES, SHOTS = 1000, 6
 """People and pictures of the evaluation; none of the people is trained on."""

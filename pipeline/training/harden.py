@@ -22,10 +22,10 @@ from pipeline.batch import Batch
 from pipeline.draws import Draws
 from pipeline.models.adapter import Model
 from pipeline.spec import Quantity
-from pipeline.surrogates.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
-from pipeline.surrogates.robustness import Accuracy, accuracy, climb
-from pipeline.surrogates.trained_file import write_fine_tuned
-from pipeline.surrogates.unattacked import Unattacked
+from pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
+from pipeline.training.robustness import Accuracy, accuracy, climb
+from pipeline.training.trained_file import write_fine_tuned
+from pipeline.training.unattacked import Unattacked
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from pipeline.draws import Draws
-from pipeline.zoo.pool import Pool
-from pipeline.zoo.recipes import Recipe
+from pipeline.models.zoo.recipes import Recipe
+from pipeline.training.zoo.pool import Pool
 
 
 def batch_draws(recipe: Recipe, step: int) -> Draws:

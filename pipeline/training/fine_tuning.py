@@ -18,7 +18,7 @@ from pipeline.models.adapter import Model
 from pipeline.models.sources.mean_source import MeanLogits
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Quantity, Spec
-from pipeline.surrogates.unattacked import Unattacked
+from pipeline.training.unattacked import Unattacked
 
 Loss = Callable[[Batch, Draws], Tensor]
 """Images with labels, and one stream per image, to the loss of each, (B,)."""

@@ -30,11 +30,11 @@ from pipeline.models.graph import residuals, trace
 from pipeline.norms import per_row
 from pipeline.problems import BadInput, Problem
 from pipeline.spec import Quantity
-from pipeline.surrogates.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
-from pipeline.surrogates.ia_search import alignment
-from pipeline.surrogates.robustness import Accuracy, Logits, accuracy
-from pipeline.surrogates.trained_file import write_fine_tuned
-from pipeline.surrogates.unattacked import Unattacked
+from pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
+from pipeline.training.ia_search import alignment
+from pipeline.training.robustness import Accuracy, Logits, accuracy
+from pipeline.training.trained_file import write_fine_tuned
+from pipeline.training.unattacked import Unattacked
 
 _ROWS = 64
 

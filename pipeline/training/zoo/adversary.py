@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.draws import Draws
-from pipeline.zoo.heads import Head
-from pipeline.zoo.recipes import Adversarial
+from pipeline.models.zoo.recipes import Adversarial
+from pipeline.training.zoo.margins import Head
 
 Embed = Callable[[Tensor], Tensor]
 """Images in [0, 1], (B, 3, 48, 48), to embeddings (B, D)."""

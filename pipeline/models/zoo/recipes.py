@@ -8,13 +8,15 @@ from pydantic import Field, model_validator
 
 from pipeline.problems import BadInput, Problem, suggest
 from pipeline.spec import Probability, Quantity, Spec
-from pipeline.zoo.heads import HeadName
+
+HeadName = Literal["softmax", "cosface", "arcface", "sphereface"]
+
 
 Role = Literal["surrogate", "target", "adversarial"]
 
 
 class Adversarial(Spec):
-    """Adversarial training (`pipeline.zoo.adversary` says how it is adapted to embeddings)."""
+    """Adversarial training (`pipeline.training.zoo.adversary` says how it is adapted to embeddings)."""
 
     method: Literal["pgd-at", "trades"]
     """Train on adversarial images alone, or on clean ones with a distance to adversarial ones."""

@@ -1,0 +1,1 @@
+"""The bundled face networks: what is shipped. How they were made is `pipeline.training.zoo`."""

@@ -1,1 +1,0 @@
-"""What is fitted to a surrogate before an attack uses it."""

@@ -1,0 +1,1 @@
+"""Everything that makes weights or settings: the zoo, hardened and aligned surrogates, heads."""

@@ -1,1 +1,0 @@
-"""The bundled zoo: small face networks, how they were trained, and their weights."""
