@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from torch import nn
 
 import pipeline
-from jobs import catalogue
-from jobs.method_rows import OPEN, defaults, in_a_job, rows
-from jobs.methods_page import markdown
-from jobs.names import NAMES, Named, find_named
-from jobs.terminal import Terminal
+from jobs.reference import catalogue
+from jobs.reference.method_rows import OPEN, defaults, in_a_job, rows
+from jobs.reference.methods_page import markdown
+from jobs.reference.named_attacks import NAMES, Named, find_named
+from jobs.reports.terminal import Terminal
 from pipeline import Attack
 from pipeline.attacks.part import Part, Place
 from pipeline.attacks.part import catalogue as parts

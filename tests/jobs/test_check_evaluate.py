@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.checks import check_evaluate
-from jobs.draft import Draft
-from jobs.findings import Findings
-from jobs.loading import load
-from jobs.model_entries import resolve
-from jobs.yaml_source import read
+from jobs.spec.checks import check_evaluate
+from jobs.spec.draft import Draft
+from jobs.spec.findings import Findings
+from jobs.spec.loading import load
+from jobs.spec.models import resolve
+from jobs.spec.yaml_source import read
 from pipeline.problems import BadInput
 from pipeline.run.plan import Evaluate, TaskSpec
 from tests.jobs.tiny import problems, write

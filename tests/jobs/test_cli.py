@@ -14,9 +14,9 @@ from ray._private import auto_init_hook
 from typer.testing import CliRunner, Result
 
 from actors.session import connect, disconnect
-from jobs.cli import app
-from jobs.folders import bundled_jobs, find_job, new_run_folder
-from jobs.status import Terminated
+from jobs.cli.app import app
+from jobs.cli.folders import bundled_jobs, find_job, new_run_folder
+from jobs.cli.status import Terminated
 from pipeline.problems import BadInput
 from pipeline.results import RunFolder
 from pipeline.run.runner import Runner
@@ -63,7 +63,7 @@ def test_the_version_is_the_package_s() -> None:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    program = "import sys, jobs.cli; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+    program = "import sys, jobs.cli.app; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

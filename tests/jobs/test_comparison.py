@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.comparison import against
+from jobs.reports.comparison import against
 from pipeline.problems import BadInput
 
 

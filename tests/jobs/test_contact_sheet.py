@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from jobs.cli import app
-from jobs.contact_sheet import SIDE, draw, sheet_rows
+from jobs.cli.app import app
+from jobs.reports.contact_sheet import SIDE, draw, sheet_rows
 from pipeline.batch import Goal
 from tests.data.made_up import opened, write_lfw, write_npz
 from tests.data.test_class_folders import grow

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.doubts import decide_on
-from jobs.html_report import page
-from jobs.progress import TerminalProgress
-from jobs.terminal import Terminal
+from jobs.cli.progress import TerminalProgress
+from jobs.reports.doubts import decide_on
+from jobs.reports.page import page
+from jobs.reports.terminal import Terminal
 from pipeline.evaluation.clean_accuracy import CleanAccuracy
 from pipeline.run.probe.findings import ModelFinding, Probe, Refused
 from tests.jobs.test_cli import gauntlet

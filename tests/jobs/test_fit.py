@@ -10,8 +10,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from jobs import fit
-from jobs.loading import load
+from jobs.spec import networks as fit
+from jobs.spec.loading import load
 from pipeline.data.spec import DataSpec
 from tests.jobs.tiny import attacks, problems, write
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.launch import launch
-from jobs.loading import load
+from jobs.spec.loading import load
 from pipeline import results
 from tests.jobs.tiny import attacks, problems, write
 

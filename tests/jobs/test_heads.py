@@ -10,9 +10,9 @@ import torch
 from typer.testing import CliRunner
 
 from actors.launch import launch
-from jobs import heads_commands as heads
-from jobs.heads import heads as app
-from jobs.loading import load, open_job
+from jobs.cli import train_heads as heads
+from jobs.cli.heads import heads as app
+from jobs.spec.loading import load, open_job
 from pipeline import results
 from pipeline.models.heads import image_hashes, read_head
 from pipeline.problems import BadInput

@@ -14,10 +14,12 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs import checks, commands, model_entries, yaml_source
-from jobs.findings import MOST, Findings
-from jobs.loading import load
-from jobs.yaml_source import DEEPEST, LONGEST_TEXT, Document, parse, read
+from jobs.cli import commands
+from jobs.spec import checks, yaml_source
+from jobs.spec import models as model_entries
+from jobs.spec.findings import MOST, Findings
+from jobs.spec.loading import load
+from jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, Document, parse, read
 from pipeline.problems import BadInput, suggest
 from tests.jobs import tiny
 

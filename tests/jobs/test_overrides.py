@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.loading import load, open_job
+from jobs.spec.loading import load, open_job
 from pipeline.problems import BadInput
 from tests.jobs.tiny import attacks, write
 

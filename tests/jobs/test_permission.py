@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from jobs.loading import open_job
+from jobs.cli.app import app
+from jobs.spec.loading import open_job
 from pipeline.models.build import build
 from pipeline.models.sources.permission import VARIABLE
 from pipeline.models.spec import ModelSpec

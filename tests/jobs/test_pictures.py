@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from jobs import pictures
-from jobs.cli import app
+from jobs.cli.app import app
+from jobs.reports import pictures
 from pipeline import results
 from tests.run.small import carry_out
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import jobs
-from jobs.html_report import page
-from jobs.plain_text import one_line, spreadsheet_cell, visible
-from jobs.plots import plain
-from jobs.progress import TerminalProgress, shown_on
-from jobs.terminal import terminal
+from jobs.cli.progress import TerminalProgress, shown_on
+from jobs.reports.page import page
+from jobs.reports.plain_text import one_line, spreadsheet_cell, visible
+from jobs.reports.plots import plain
+from jobs.reports.terminal import terminal
 from pipeline.results import RunFolder
 from tests.jobs.pseudo_terminal import pseudo_terminal, shown
 from tests.jobs.test_cli import gauntlet

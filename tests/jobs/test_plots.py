@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jobs.html_report import page
-from jobs.plots import figures_of, plain, steps_figure, svg, write_plots
+from jobs.reports.page import page
+from jobs.reports.plots import figures_of, plain, steps_figure, svg, write_plots
 from pipeline.results import RunFolder
 from tests.jobs.test_report import N, gauntlet, write_run
 
@@ -68,7 +68,7 @@ def test_figures_are_written_as_drawings_and_pictures(run: Path, tmp_path: Path)
 
 
 def test_curves_are_the_figures_of_the_table(run: Path) -> None:
-    from jobs.figures import Figures
+    from jobs.reports.frames import Figures
 
     curves = Figures(str(run)).curves()
     figure = steps_figure(curves)

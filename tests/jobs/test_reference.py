@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from jobs.reference import markdown, meaning, sections
+from jobs.reference.job_page import markdown, meaning, sections
 from pipeline.models.spec import ModelSpec
 from pipeline.run.plan import Plan
 

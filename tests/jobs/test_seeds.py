@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.launch import launch
-from jobs.seeds import over_runs
+from jobs.reports.seeds import over_runs
 from pipeline.problems import BadInput
 from pipeline.run.unit import UnitWriter
 from tests.jobs.tiny import plan

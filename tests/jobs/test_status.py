@@ -13,9 +13,9 @@ import typer
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from jobs import commands
-from jobs.cli import app
-from jobs.status import Status
+from jobs.cli import commands
+from jobs.cli.app import app
+from jobs.cli.status import Status
 from pipeline.problems import BadInput, Problem
 from pipeline.run.unit import UnitWriter
 from tests.jobs import tiny

@@ -14,10 +14,10 @@ from click.testing import Result
 from torch import nn
 from typer.testing import CliRunner
 
-from jobs import surrogates_commands as commands
-from jobs.cli import app
-from jobs.loading import load
-from jobs.surrogates_commands import Request
+from jobs.cli import train_surrogates as commands
+from jobs.cli.app import app
+from jobs.cli.train_surrogates import Request
+from jobs.spec.loading import load
 from pipeline.models import architectures
 from pipeline.models.build import build
 from pipeline.models.heads import image_hashes
@@ -314,7 +314,7 @@ def test_every_setting_has_its_option_and_default() -> None:
     """The help repeats the settings' defaults; here they are held together."""
     import typer.main
 
-    from jobs.surrogates import surrogates
+    from jobs.cli.surrogates import surrogates
     from pipeline.training.align import AlignSettings
     from pipeline.training.harden import HardenSettings
     from pipeline.training.ia_search import SearchSettings

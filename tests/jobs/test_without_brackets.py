@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.loading import load
-from jobs.names import NAMES, find_named
+from jobs.reference.named_attacks import NAMES, find_named
+from jobs.spec.loading import load
 from pipeline import Attack
 from pipeline.run.plan import Evaluate, Select
 from tests.jobs.tiny import attacks, plan, problems, write

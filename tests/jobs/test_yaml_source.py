@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.yaml_source import LARGEST_JOB, Document, dotted, parse, read
+from jobs.spec.yaml_source import LARGEST_JOB, Document, dotted, parse, read
 from pipeline.problems import BadInput
 
 

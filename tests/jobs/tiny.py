@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.loading import load
+from jobs.spec.loading import load
 from pipeline.problems import BadInput
 from pipeline.run.plan import Plan
 

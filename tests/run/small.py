@@ -10,7 +10,7 @@ import yaml
 
 import jobs
 from actors.launch import launch
-from jobs.loading import LoadedJob, open_job
+from jobs.spec.loading import LoadedJob, open_job
 from pipeline import results
 from pipeline.run.plan import Plan
 from pipeline.run.runner import Outcome

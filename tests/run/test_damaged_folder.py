@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from actors.launch import launch, read_plan, units_of_complete
-from jobs.report import print_report
+from jobs.reports.summary import print_report
 from pipeline import results
 from pipeline.problems import BadInput
 from pipeline.results import RunFolder

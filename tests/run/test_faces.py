@@ -7,7 +7,7 @@ import yaml
 
 import jobs
 from actors.launch import launch
-from jobs.loading import load
+from jobs.spec.loading import load
 from pipeline import results
 from pipeline.run import threshold_cache
 from tests.run.small import verdicts

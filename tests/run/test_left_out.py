@@ -11,9 +11,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from actors.launch import launch
-from jobs.cli import app
-from jobs.html_report import page
-from jobs.loading import load
+from jobs.cli.app import app
+from jobs.reports.page import page
+from jobs.spec.loading import load
 from pipeline import results
 from pipeline.progress import Silent
 from tests.data.test_class_folders import grow

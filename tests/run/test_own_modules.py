@@ -13,7 +13,7 @@ import pytest
 
 from actors.launch import launch
 from actors.own_modules import packed
-from jobs.loading import open_job
+from jobs.spec.loading import open_job
 from pipeline.problems import BadInput
 from tests.jobs.tiny import JOB, write
 

@@ -99,7 +99,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     attacks = [{"grid": {"base": ["i", "mi", "di", "ti-mi"], "combine": ["ens", "svre"]}}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump(job(attacks=attacks)))
-    command = [sys.executable, "-m", "jobs.cli"]
+    command = [sys.executable, "-m", "jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -23,7 +23,7 @@ from tests.run.small import carry_out, job, verdicts
 
 PATIENCE = 900
 """Seconds for a run on a machine that is busy with other things."""
-GAUNTLET = [sys.executable, "-m", "jobs.cli"]
+GAUNTLET = [sys.executable, "-m", "jobs.cli.app"]
 
 
 def free_port():

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from actors.launch import launch
-from jobs.loading import load
+from jobs.spec.loading import load
 from pipeline.data.examples import open_examples
 from pipeline.models.sources.permission import granted
 from pipeline.progress import Silent

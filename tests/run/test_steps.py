@@ -127,7 +127,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     path, run = tmp_path / "job.yaml", tmp_path / "run"
     content = job(attacks=attacks, evaluate={"steps": "all", "traces": False})
     path.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "jobs.cli"]
+    command = [sys.executable, "-m", "jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

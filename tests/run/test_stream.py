@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from actors.launch import launch
-from jobs.quickstart.shapes import draw
+from jobs.bundled.quickstart.shapes import draw
 from pipeline import results
 from pipeline.models.quickstart.networks import load as load_network
 from pipeline.problems import BadInput

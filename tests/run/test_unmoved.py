@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from actors.launch import launch, units_of_complete
-from jobs.figures import Figures
-from jobs.html_report import page
-from jobs.report import summary, unmoved_words
+from jobs.reports.frames import Figures
+from jobs.reports.page import page
+from jobs.reports.summary import summary, unmoved_words
 from pipeline import results
 from tests.jobs.test_cli import gauntlet
 from tests.jobs.tiny import attacks, plan

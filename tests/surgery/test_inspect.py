@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from jobs.inspect import bare_network, inspect, surgeries, touched
-from jobs.terminal import Terminal
+from jobs.cli.app import app
+from jobs.reference.network import bare_network, inspect, surgeries, touched
+from jobs.reports.terminal import Terminal
 from pipeline.problems import BadInput
 
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 import pipeline.training.zoo.train as loop
-from jobs import zoo_commands
-from jobs.cli import app
+from jobs.cli import train_zoo as zoo_commands
+from jobs.cli.app import app
 from pipeline.models.zoo import weights
 from pipeline.models.zoo.recipes import RECIPES, Recipe
 from pipeline.training.zoo import evaluate, produce

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from actors.launch import launch, look
-from jobs.loading import load
+from jobs.spec.loading import load
 from pipeline import results
 from pipeline.run.probe.findings import Refused
 from pipeline.run.probe.sample import keyed

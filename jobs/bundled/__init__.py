@@ -1,0 +1,1 @@
+"""Jobs that come with the package, and what the quickstart needs."""

@@ -1,0 +1,159 @@
+"""What `gauntlet heads train` does: heads for `objective: fd`, from images not attacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from jobs.cli.folders import find_job
+from jobs.cli.status import Status
+from jobs.reports.terminal import terminal
+from jobs.spec.loading import LoadedJob, open_job
+from pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
+from pipeline.batch import Goal
+from pipeline.data.examples import Examples, open_examples
+from pipeline.draws import Draws
+from pipeline.models.heads import LEAST_AUC, head_path, heads_key, missing, read_head
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem
+from pipeline.run.models import build_surrogate
+from pipeline.run.plan import Plan
+from pipeline.training.heads import train_heads
+from pipeline.training.unattacked import hashes_of
+
+
+@dataclass(frozen=True)
+class Need:
+    """Heads that a plan needs: of one surrogate, at one layer, with one way of training."""
+
+    attack: int
+    spec: ModelSpec
+    objective: FeatureDistribution
+
+
+def train(
+    job: str, changes: Sequence[str], images: str | None, limit: int, allowed: Sequence[str] = ()
+) -> int:
+    """Train the heads that a job's attacks need and that are not there yet, or cannot be used.
+
+    Args:
+        job: job file, or name of a bundled one.
+        changes: overrides such as ``attacks.0.options.fd.layer=layer3``.
+        images: a job whose `data` to train on; by default all images of the job's own source.
+        limit: most images to train on, chosen by a hash of seed and id. Attacked images (the same
+            pixels, whatever their name) are always left out.
+        allowed: folders and packages that the jobs' models may run code from, too.
+
+    Returns:
+        The exit status: incomplete when a head separates its class too badly to be used.
+
+    Raises:
+        BadInput: when no attack needs heads, or none can be trained.
+    """
+    console = terminal(soft_wrap=True)
+    loaded = open_job(find_job(job), list(changes), allowed)
+    plan = loaded.plan
+    needs = list(needed(plan))
+    if not needs:
+        raise BadInput(Problem("attacks", "no attack has `objective: fd`: no heads are needed"))
+    attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    labels = _wanted(attacked)
+    hashes = hashes_of(attacked)
+    examples = _training_images(plan, images, limit, allowed)
+    weak = 0
+    for need in needs:
+        model, _ = build_surrogate(need.spec, plan, loaded.permission)
+        objective = need.objective
+        key = heads_key(model.fingerprint, objective.layer, objective.training)
+        new = [n for n in labels if not _usable(head_path(objective.folder, key, n), hashes)]
+        at = f"{need.spec.name}, {objective.layer or 'default layer'}"
+        console.print(f"{at}: {len(labels) - len(new)} heads are there, {len(new)} to train")
+        if not new:
+            continue
+        found: dict[int, float] = {}
+        try:
+            train_heads(
+                model,
+                objective.layer,
+                objective.training,
+                examples,
+                hashes,
+                new,
+                objective.folder,
+                found.__setitem__,
+            )
+        except BadInput:
+            raise
+        except ValueError as error:  # no such layer
+            place = f"attacks.{need.attack}.options.fd.layer"
+            raise BadInput(Problem(place, f"{need.spec.name}: {error}")) from None
+        for label, auc in found.items():
+            refused = "" if auc >= LEAST_AUC else f": below {LEAST_AUC}, the attack will refuse it"
+            console.print(f"  class {label}: AUC {auc:.4f}{refused}")
+            weak += auc < LEAST_AUC
+    return Status.INCOMPLETE if weak else Status.DONE
+
+
+def check(loaded: LoadedJob) -> list[Problem]:
+    """Return which heads of a job's attacks are not there, without building a model."""
+    plan = loaded.plan
+    needs = list(needed(plan))
+    if not needs:
+        return []
+    labels = _wanted(open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed))
+    problems = []
+    for need in needs:
+        objective = need.objective
+        absent = missing(objective.folder, need.spec, objective.layer, objective.training, labels)
+        if absent:
+            classes = ", ".join(map(str, absent[:8])) + (", ..." if len(absent) > 8 else "")
+            what = f"{need.spec.name!r} has no heads in {objective.folder} for class {classes}"
+            problems.append(Problem(loaded.objectives[need.attack], f"{what}; {TRAIN}"))
+    return problems
+
+
+def needed(plan: Plan) -> Iterator[Need]:
+    """Yield what the attacks of a plan need, each once."""
+    seen = set()
+    for position, attack in enumerate(plan.attacks):
+        if attack.objective != FeatureDistribution.token:
+            continue
+        objective = attack.objective_for(plan.task.goal)
+        assert isinstance(objective, FeatureDistribution)
+        for spec in plan.surrogates:
+            if attack.surrogates is not None and spec.name not in attack.surrogates:
+                continue
+            same = (spec.name, objective.layer, objective.training, objective.folder)
+            if same not in seen:
+                seen.add(same)
+                yield Need(position, spec, objective)
+
+
+def _usable(path: Path, attacked: Tensor) -> bool:
+    """Return whether there is a good head that no attacked image has trained."""
+    if not path.is_file():
+        return False
+    head = read_head(path, torch.device("cpu"), torch.float32)
+    return head.auc >= LEAST_AUC and not bool(torch.isin(head.trained_on, attacked).any())
+
+
+def _wanted(examples: Examples) -> list[int]:
+    assert examples.wanted is not None  # `fd` exists for targeted attacks only
+    return sorted({int(label) for label in examples.wanted})
+
+
+def _training_images(plan: Plan, other: str | None, limit: int, allowed: Sequence[str]) -> Examples:
+    if other is None:
+        root = plan.root
+        spec = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
+    else:
+        source = open_job(find_job(other), allowed=allowed).plan
+        root, spec = source.root, source.data
+    spec = spec.model_copy(update={"wanted": None, "references": None})
+    examples = open_examples(spec, Goal.UNTARGETED, root=root, seed=plan.seed)
+    order = Draws.keyed(plan.seed, examples.ids).bits("heads").argsort()
+    return examples.subset(order[:limit].tolist())

@@ -1,0 +1,323 @@
+"""What the verbs of `gauntlet surrogates` do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+
+from jobs.cli.folders import find_job
+from jobs.cli.status import Status
+from jobs.reports.terminal import Terminal, terminal
+from jobs.spec.draft import validate
+from jobs.spec.loading import LoadedJob, open_job
+from pipeline.batch import Goal, Task
+from pipeline.data.examples import Examples, open_examples
+from pipeline.draws import Draws
+from pipeline.models.adapter import Model
+from pipeline.models.build import build
+from pipeline.models.sources.trained_source import ORIGINAL
+from pipeline.models.spec import ModelSpec
+from pipeline.problems import BadInput, Problem, suggest
+from pipeline.run.models import build_surrogate, configure, device
+from pipeline.run.plan import Plan
+from pipeline.spec import Spec
+from pipeline.training.align import AlignSettings, align, write_aligned
+from pipeline.training.fine_tuning import refuse_untrainable
+from pipeline.training.harden import HardenSettings, harden, write_hardened
+from pipeline.training.ia_search import SearchSettings, search, write
+from pipeline.training.robustness import Accuracy
+from pipeline.training.trained_file import write_trained
+from pipeline.training.unattacked import Unattacked, apart, hashes_of
+
+_TRAINED = "trained:"
+_ONCE = "import:pipeline.surrogates.restored:network"
+"""How jobs once wrote a `trained:` file, which was then the option `file`."""
+_TOLERANCE = 1e-5
+
+Settings = TypeVar("Settings", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What all verbs are asked.
+
+    Attributes:
+        job: job file, or name of a bundled one.
+        surrogate: name of one of its surrogates.
+        out: file to write.
+        changes: overrides such as ``data.limit=300``.
+        images: a job whose `data` to use; by default all images of the job's own source.
+        limit: most images to use, chosen by a hash of seed and id. Attacked images (the same
+            pixels, whatever their name) are always left out.
+        allow_imports: folders and packages that the jobs' models may run code from, too.
+    """
+
+    job: str
+    surrogate: str
+    out: Path
+    changes: Sequence[str]
+    images: str | None
+    limit: int
+    allow_imports: Sequence[str] = ()
+
+
+def asked(options: Mapping[str, Any]) -> tuple[Request, dict[str, Any]]:
+    """Return the request in a command's options, and the settings: the other options, by name.
+
+    Args:
+        options: every option of the command, those that were not given as None.
+    """
+    given = {name: options[name] or [] for name in ("changes", "allow_imports")}
+    settings = {**options, **given}
+    request = Request(**{field.name: settings.pop(field.name) for field in fields(Request)})
+    return request, settings
+
+
+def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+    """Fine-tune a surrogate adversarially and write it.
+
+    Returns:
+        The exit status: incomplete when it is not more robust than the original at the
+        training budget.
+
+    Raises:
+        BadInput: when the job, the surrogate, the images or a setting does not allow it.
+    """
+    settings = _settings(HardenSettings, given)
+    console = _console()
+    loaded, spec = _opened(request)
+    plan = loaded.plan
+    model, use = _original(loaded, spec, request, "hardened")
+    images = _images(plan, request)
+    _announce(images, settings.validation, settings.seed, console)
+    done = harden(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
+    write_hardened(request.out, done, model, settings)
+    at = f"{settings.norm} {255 * settings.epsilon:.4g}/255"
+    _print_accuracy(console, done.before, done.after, at)
+    _print_use(console, request.out, use.model_copy(update={"adversarial": True}))
+    if not done.sound:
+        console.print("robust accuracy did not rise above the original's: train longer or harder")
+    return Status.DONE if done.sound else Status.INCOMPLETE
+
+
+def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+    """Fine-tune a surrogate for IA's criterion and write it.
+
+    Returns:
+        The exit status: incomplete when the criterion did not rise, or too much clean
+        accuracy was lost.
+
+    Raises:
+        BadInput: when the job, the surrogate, the images or a setting does not allow it.
+    """
+    settings = _settings(AlignSettings, given)
+    console = _console()
+    loaded, spec = _opened(request)
+    plan = loaded.plan
+    model, use = _original(loaded, spec, request, "aligned")
+    images = _images(plan, request)
+    _announce(images, settings.validation, settings.seed, console)
+    done = align(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
+    write_aligned(request.out, done, model, settings)
+    before, after = done.before, done.after
+    at = f"linf {255 * settings.epsilon:.4g}/255"
+    _print_accuracy(console, before.accuracy, after.accuracy, at)
+    console.print(f"alignment: {before.alignment:.4g} -> {after.alignment:.4g}")
+    _print_use(console, request.out, use)
+    sound = done.sound(settings.drop)
+    if not sound:
+        console.print(
+            f"the alignment did not rise, or more than {settings.drop:g} of clean accuracy was "
+            "lost: change the weight, the rate or the epochs"
+        )
+    return Status.DONE if sound else Status.INCOMPLETE
+
+
+def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+    """Search IA's settings for a surrogate and write them.
+
+    Raises:
+        BadInput: when the job, the surrogate, the images or a setting does not allow it.
+    """
+    settings = _settings(SearchSettings, given)
+    console = _console()
+    loaded, spec = _opened(request)
+    plan = loaded.plan
+    _writable(request.out)
+    model, _ = build_surrogate(spec, plan, loaded.permission)
+    images = _images(plan, request)
+    batch = images.batch(torch.arange(len(images))).to(model.mean.device, model.mean.dtype)
+    assert batch.labels is not None
+    console.print(f"{len(images)} images, {settings.trials} settings")
+    try:
+        found = search(model, batch.images, batch.labels, batch.ids, settings)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(Problem(spec.name, str(error))) from None
+    write(request.out, found, model, batch.images, settings)
+    factors = ", ".join(f"{value:.3f}" for value in found.lambdas)
+    console.print(f"beta {found.beta:.2f}, lambdas {factors}; {found.tried} kept the accuracy")
+    console.print(f"alignment: {found.plain_criterion:.4g} -> {found.criterion:.4g}")
+    console.print(f"clean accuracy: {found.plain_accuracy:.4f} -> {found.accuracy:.4f}")
+    console.print(f"wrote {request.out}; an attack with ia reads it by:")
+    console.print(f"  options: {{ia: {{search: {request.out.resolve()}}}}}")
+    return Status.DONE
+
+
+def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
+    """Return how a job uses a trained copy of a model.
+
+    A `file:` source keeps its architecture. Every other network is made by its own source, and the
+    file's weights are put into it; its input convention is then the job's to say.
+
+    Args:
+        spec: the original.
+        model: built from it.
+        out: the file.
+        suffix: of the new name.
+
+    Raises:
+        BadInput: when the original's own options stand in the way.
+    """
+    name = f"{spec.name}-{suffix}"
+    path = str(out.resolve())
+    if spec.source.startswith("file:"):
+        return spec.model_copy(update={"name": name, "source": f"file:{path}"})
+    if spec.source == _ONCE or spec.source.startswith(_TRAINED):  # was trained before
+        options = {key: value for key, value in spec.options.items() if key != "file"}
+        fields = {"name": name, "source": f"{_TRAINED}{path}", "options": options}
+        return spec.model_copy(update=fields)
+    if ORIGINAL in spec.options:
+        what = f"{spec.name!r} has the option {ORIGINAL!r}, which its trained copy needs: rename"
+        raise BadInput(Problem("--surrogate", f"{what} it in your factory"))
+    wants = model.preprocessing
+    return ModelSpec(
+        name=name,
+        source=f"{_TRAINED}{path}",
+        options={**spec.options, ORIGINAL: spec.source},
+        task=model.task,
+        input_size=wants.input_size,
+        mean=wants.mean,
+        std=wants.std,
+        channels=wants.channels,
+        resize=wants.resize,
+    )
+
+
+def _opened(request: Request) -> tuple[LoadedJob, ModelSpec]:
+    loaded = open_job(find_job(request.job), list(request.changes), request.allow_imports)
+    plan = loaded.plan
+    if plan.task.kind is not Task.CLASSIFICATION:
+        what = "training needs labelled images; the job's task is verification"
+        raise BadInput(Problem("task.kind", what))
+    names = [spec.name for spec in plan.surrogates]
+    if request.surrogate not in names:
+        raise BadInput(Problem("--surrogate", suggest(request.surrogate, names, "surrogate")))
+    threads = plan.resources.threads
+    configure(plan.resources, None if threads == "auto" else threads)
+    return loaded, plan.surrogates[names.index(request.surrogate)]
+
+
+def _original(
+    loaded: LoadedJob, spec: ModelSpec, request: Request, suffix: str
+) -> tuple[Model, ModelSpec]:
+    """Return the model to train, and how its trained copy will be used, which has been tried."""
+    _writable(request.out)
+    made = partial(build, root=loaded.plan.root, device=device(), permission=loaded.permission)
+    model = made(spec, task=loaded.plan.task.kind)
+    refuse_untrainable(model)
+    with tempfile.TemporaryDirectory() as folder:
+        # The weights as they are: a file that nothing could load would show only hours later.
+        trial = Path(folder) / "trial.safetensors"
+        write_trained(trial, model.network, {})
+        try:
+            again = made(usage(spec, model, trial, suffix))
+        except BadInput as error:
+            what = f"a file of {spec.source}'s weights could not be used: {error}"
+            raise BadInput(Problem("--surrogate", what)) from None
+    size = model.input_size or (64, 64)
+    images = Draws.keyed(0, ["a", "b"]).uniform("trial", (3, *size)).to(model.mean.device)
+    if not _same(model, again, images):
+        what = (
+            f"{spec.source} made anew with the same weights answers otherwise: give the options "
+            "that its pretrained form has by itself"
+        )
+        raise BadInput(Problem("--surrogate", what))
+    return model, usage(spec, model, request.out, suffix)
+
+
+def _same(model: Model, again: Model, images: torch.Tensor) -> bool:
+    with torch.no_grad():
+        expected, found = model(images), again(images)
+    return torch.allclose(expected, found, rtol=_TOLERANCE, atol=_TOLERANCE)
+
+
+def _images(plan: Plan, request: Request) -> Unattacked:
+    attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    if request.images is None:
+        root = plan.root
+        data = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
+    else:
+        other = open_job(find_job(request.images), allowed=request.allow_imports).plan
+        if other.task.kind is not Task.CLASSIFICATION:
+            raise BadInput(Problem("--images", "the job's data has no labels"))
+        root, data = other.root, other.data
+    data = data.model_copy(update={"wanted": None, "references": None})
+    everything: Examples = open_examples(data, Goal.UNTARGETED, root=root, seed=plan.seed)
+    images = apart(everything, hashes_of(attacked))
+    order = Draws.keyed(plan.seed, images.ids, attack="surrogates").bits("limit").argsort()
+    return images.rows(order[: request.limit])
+
+
+def _settings(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Return the settings with those options that were given; every wrong one is named."""
+    built = validate(kind, {name: value for name, value in given.items() if value is not None})
+    if isinstance(built, kind):
+        return built
+    assert isinstance(built, list)
+    raise BadInput(
+        Problem("--" + str(complaint.where[0]).replace("_", "-"), complaint.what)
+        for complaint in built
+    )
+
+
+def _writable(out: Path) -> None:
+    if out.is_dir():
+        raise BadInput(Problem("--out", f"{out} is a folder; expected the name of a file"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(Problem("--out", f"{out.parent}: {error.strerror}")) from None
+
+
+def _console() -> Terminal:
+    return terminal(soft_wrap=True)
+
+
+def _announce(images: Unattacked, share: float, seed: int, console: Terminal) -> None:
+    training, held_out = images.split(share, seed)
+    console.print(f"{len(training)} images to train on, {len(held_out)} to judge by")
+
+
+def _epoch(console: Terminal, epoch: int, mean: float) -> None:
+    console.print(f"epoch {epoch}: mean loss {mean:.4f}")
+
+
+def _print_accuracy(console: Terminal, before: Accuracy, after: Accuracy, at: str) -> None:
+    console.print(f"clean accuracy: {before.clean:.4f} -> {after.clean:.4f}")
+    console.print(f"robust accuracy at {at}: {before.robust:.4f} -> {after.robust:.4f}")
+
+
+def _print_use(console: Terminal, out: Path, use: ModelSpec) -> None:
+    fields = use.model_dump(mode="json", exclude_defaults=True)
+    written = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, width=10_000)
+    console.print(f"wrote {out}; as a model of a job:")
+    console.print(f"  - {written.strip()}")

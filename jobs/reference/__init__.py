@@ -1,0 +1,1 @@
+"""Reference pages and catalogues, made from the code."""

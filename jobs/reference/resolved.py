@@ -1,0 +1,109 @@
+"""What a job comes to when every default and choice is filled in: `gauntlet check`."""
+
+from __future__ import annotations
+
+from jobs.reports.tables import Column, figures, print_table, texts
+from jobs.reports.terminal import Terminal
+from pipeline.attacks.recipe import Attack
+from pipeline.data.described import described
+from pipeline.data.examples import Examples, open_examples
+from pipeline.models import build
+from pipeline.models.sources.permission import Permission
+from pipeline.problems import BadInput
+from pipeline.run.plan import Plan
+from pipeline.run.probe.classes import class_problems
+
+_DOWNLOADED = ("timm/", "torchvision/", "facenet/")
+"""Sources whose weights come from the network."""
+
+_COLUMNS = (
+    Column("attack", 14),
+    *texts("surrogates", "objective", "normalise"),
+    Column("budget /255", 7),
+    *figures("steps", "step size /255"),
+    Column("random start"),
+)
+
+
+def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
+    """Print a plan's attacks with their budgets, models with their preprocessing, and data.
+
+    Raises:
+        BadInput: when the examples have classes that a model is known to lack.
+    """
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    if found := class_problems(examples, _classes(plan, permission), plan.data):
+        raise BadInput(found)
+    console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}")
+    print_table(console, "attacks", _COLUMNS, [_row(plan, attack) for attack in plan.attacks])
+    _print_models(plan, permission, console)
+    console.print()
+    for line in _data(plan, examples):
+        console.print(line, soft_wrap=True)
+
+
+def _row(plan: Plan, attack: Attack) -> list[str]:
+    row = attack.summary()
+    unit = f" {row['epsilon_unit']}" if row["norm"] == "l2" else ""
+    return [
+        str(row["attack"]),
+        str(row["surrogates"]),
+        attack.method(plan.task.goal, 1).query.objective.token,
+        str(row["normalise"]),
+        f"{row['norm']}{unit} {255 * attack.epsilon:.4g}",
+        str(row["steps"]),
+        f"{255 * attack.alpha:.4g}",
+        "yes" if row["random_start"] else "no",
+    ]
+
+
+def _print_models(plan: Plan, permission: Permission, console: Terminal) -> None:
+    for role, specs in (("surrogates", plan.surrogates), ("targets", plan.targets)):
+        console.print(role, style="italic")
+        for spec in specs:
+            found = build.describe(spec, plan.root, permission)
+            console.print(f"  {found}", soft_wrap=True)
+
+
+def _classes(plan: Plan, permission: Permission) -> dict[str, int]:
+    """Return the number of classes of each model that is known before it is built."""
+    specs = (*plan.surrogates, *plan.targets)
+    known = {spec.name: build.describe(spec, plan.root, permission).classes for spec in specs}
+    return {name: classes for name, classes in known.items() if classes is not None}
+
+
+def _data(plan: Plan, examples: Examples) -> list[str]:
+    first, *others = described(examples, plan.data.source)
+    text = f"data: {first}"
+    if plan.select.correct is not None:
+        names = plan.select.correct
+        who = names if isinstance(names, str) else ", ".join(names)
+        text += f"; those that {who} get right are attacked"
+    if plan.select.limit is not None:
+        text += f"; at most {plan.select.limit:,}"
+    units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
+    text += f"; at most {units * len(plan.attacks):,} units of work"
+    return [text, *(f"data: {line}" for line in others)]
+
+
+def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:
+    """Print where a run would work and write, and what only running can tell.
+
+    Args:
+        plan: what would be run.
+        where: the placement in words, as far as it is known.
+        folder: where its results would go.
+        console: where to.
+    """
+    unknown = []
+    if any(spec.source.startswith(_DOWNLOADED) for spec in (*plan.surrogates, *plan.targets)):
+        unknown.append("whether weights that are not here yet can be downloaded")
+    if plan.select.correct is not None:
+        unknown.append("how many examples are left to attack")
+    if "://" in folder:
+        unknown.append(f"whether {folder} can be written to")
+    lines = [where, f"results: in {folder}"]
+    if unknown:
+        lines.append(f"only running tells: {', '.join(unknown)}")
+    for line in lines:
+        console.print(line, soft_wrap=True)

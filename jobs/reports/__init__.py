@@ -1,0 +1,1 @@
+"""What people look at after a run: tables, a page, plots, pictures."""

@@ -1,0 +1,122 @@
+"""A run's report as one self-contained page: tables and drawings, no scripts."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import pandas as pd
+
+from jobs.reports.doubts import doubts
+from jobs.reports.frames import Figures
+from jobs.reports.plain_text import visible
+from jobs.reports.plots import figures_of, svg
+from jobs.reports.summary import cells, notes, threshold_notes, unmoved_words
+from pipeline import results
+
+STYLE = """
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 90em; padding: 0 1em; }
+table { border-collapse: collapse; margin: 1em 0; }
+th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+svg { max-width: 100%; height: auto; }
+.note { color: #555; }
+.warning { color: #a40; }
+"""
+CAPTIONS = {
+    "success": "Success on each group of targets, with 95 % Wilson intervals",
+    "steps": "Success against the step",
+    "interaction": (
+        "Mean transfer utility against mean interaction on the surrogate: a point an attack, "
+        "Pearson's r and the line with 95 % bands over images drawn anew"
+    ),
+}
+MOST_FAILURES = 50
+
+
+def write_html(run: str, path: Path) -> None:
+    """Write the page.
+
+    Raises:
+        ValueError: when there is no run in the folder.
+        OSError: when the file cannot be written.
+    """
+    path.write_text(page(run), encoding="utf-8")
+
+
+def page(run: str) -> str:
+    """Return a run's report as HTML; every text of the run is escaped.
+
+    Raises:
+        ValueError: when there is no run in the folder.
+    """
+    figures = Figures(run)
+    record = results.manifest(run)
+    name = str(record.get("name", run))
+    body = [f"<h1>{_text(name)}</h1>", _facts(run, record)]
+    body += [f'<p class="warning">Warning: {_text(text)}</p>' for text in doubts(run)]
+    if figures.empty:
+        body.append(f"<p>{_text(figures.why_empty)}</p>")
+    else:
+        groups = figures.groups()
+        body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
+        body += [
+            f'<p class="note">{_text(line)}</p>' for line in [*notes(groups), *threshold_notes(run)]
+        ]
+        body += [f"<p>{_text(line)}</p>" for line in unmoved_words(figures.unmoved())]
+        for title, figure in figures_of(run):
+            caption = CAPTIONS[title.partition("-")[0]]
+            body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
+        body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
+    body.append(_failures(results.read(run, "failures")))
+    head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'
+        f"<body>\n{_lines(body)}</body></html>\n"
+    )
+
+
+def _text(text: str) -> str:
+    """Return a text as a page shows it: no markup, no control characters."""
+    return html.escape(visible(text))
+
+
+def _lines(parts: list[str]) -> str:
+    return "".join(f"{part}\n" for part in parts if part)
+
+
+def _facts(run: str, record: dict[str, object]) -> str:
+    evaluate = record.get("evaluate")
+    rounded = isinstance(evaluate, dict) and evaluate.get("quantize")
+    facts = {
+        "run": run,
+        "seed": record.get("seed"),
+        "started": record.get("started"),
+        "finished": record.get("finished", "not yet"),
+        "placement": record.get("placement"),
+        "images": "rounded to 8 bits" if rounded else "not rounded",
+    }
+    items = [f"{_text(key)}: {_text(str(value))}" for key, value in facts.items() if value]
+    return f"<p>{'<br>'.join(items)}</p>"
+
+
+def _table(frame: pd.DataFrame, by: str) -> str:
+    headings, rows = cells(frame, by)
+    lines = [_row("th", headings), *(_row("td", row) for row in rows)]
+    return f"<table>\n{_lines(lines)}</table>"
+
+
+def _row(tag: str, cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _failures(failures: pd.DataFrame) -> str:
+    if failures.empty:
+        return ""
+    shown = failures.head(MOST_FAILURES)
+    rows = [_row("th", ["attack", "example", "stage", "reason"])]
+    for row in shown[["attack", "example", "stage", "reason"]].itertuples(index=False):
+        rows.append(_row("td", ["" if pd.isna(cell) else str(cell) for cell in row]))
+    more = len(failures) - len(shown)
+    rest = f"<p>... and {more} more in the failures table</p>" if more else ""
+    return f"<h2>Failures: {len(failures)}</h2>\n<table>\n{_lines(rows)}</table>{rest}"

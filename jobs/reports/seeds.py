@@ -1,0 +1,145 @@
+"""Runs of one job with different seeds: mean and deviation (EVALUATION section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from actors.launch import read_plan, units_of_complete
+from jobs.cli.folders import check_run
+from jobs.reports.doubts import doubts, print_warning
+from jobs.reports.frames import Figures
+from jobs.reports.plain_text import spreadsheet_cell
+from jobs.reports.summary import LOO, has, judge_words
+from jobs.reports.tables import figures, names, print_table
+from jobs.reports.terminal import Terminal
+from pipeline import results
+from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
+from pipeline.problems import BadInput, Problem
+from pipeline.results import RunFolder
+from pipeline.run.plan import Plan
+
+RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
+"""Figures whose mean and deviation over the runs are given."""
+_FREE = {"name", "seed", "resources"}
+"""Fields of a plan in which runs of one job may differ."""
+
+
+def over_runs(runs: Sequence[str]) -> pd.DataFrame:
+    """Return the mean and the sample deviation (divisor runs - 1) of every figure over runs.
+
+    Args:
+        runs: folders of two or more runs of one job, each with its own seed.
+
+    Returns:
+        One row an attack x group (`level` group) and attack x target (`level` target), with
+        ``runs``, the number of them, and ``NAME_mean`` and ``NAME_sd`` for the figures of `RATES`.
+
+    Raises:
+        BadInput: when the runs are not of one job, share a seed, or are not all finished.
+        ValueError: when there is no run in a folder.
+    """
+    _check_alike(runs)
+    every = pd.concat([Figures(run).whole().assign(run=run) for run in runs], ignore_index=True)
+    keys = present(every, ("level", *ATTACK, *GROUP, TARGET[0], "targets"))
+    groups = every.groupby(keys, sort=False, dropna=False)
+    table = groups.agg(runs=("run", "size")).reset_index()
+    short = table[table["runs"] != len(runs)]
+    if len(short):
+        row = short.iloc[0]
+        raise BadInput(
+            Problem(
+                str(runs[0]),
+                f"{row['attack']!r} on {row['group']!r} has figures in {row['runs']} of "
+                f"{len(runs)} runs; finish the others with `gauntlet resume`",
+            )
+        )
+    for name in present(every, RATES):
+        table[f"{name}_mean"] = groups[name].mean().to_numpy()
+        table[f"{name}_sd"] = groups[name].std(ddof=1).to_numpy()
+    return table
+
+
+def print_over_runs(runs: Sequence[str], console: Terminal, targets: bool = False) -> None:
+    """Print mean and deviation over runs, by group or by target.
+
+    Args:
+        runs: folders of the runs.
+        console: where to.
+        targets: show every target, not only groups.
+
+    Raises:
+        BadInput: as `over_runs`.
+        ValueError: as `over_runs`.
+    """
+    frame = over_runs(runs)
+    by = "target" if targets else "group"
+    frame = frame[frame["level"] == by]
+    for run in runs:
+        for text in doubts(run):
+            print_warning(f"{run}: {text}", console)
+    headings = {"success": "success %", "success_all": "of all %", "clean_rate": "clean right %"}
+    headings |= {"loo": "LOO %", "loo_all": "LOO of all %"} if has(frame, "loo_all_mean") else {}
+    rows = []
+    for row in frame.to_dict("records"):
+        cells = [spread_words(row[f"{name}_mean"], row[f"{name}_sd"]) for name in headings]
+        rows.append([str(row["attack"]), judge_words(row, by), *cells])
+    title = f"{len(runs)} runs, other seeds: mean ± standard deviation, attack x {by}"
+    columns = [*names("attack", by), *figures(*headings.values())]
+    print_table(console, title, columns, rows, nested=True, elsewhere="--csv FILE has all")
+    if "loo" in headings:
+        console.print(LOO, style="dim")
+
+
+def write_csv_over_runs(runs: Sequence[str], path: Path) -> None:
+    """Write `over_runs` as CSV; no text in it is a formula to a spreadsheet."""
+    over_runs(runs).map(spreadsheet_cell).to_csv(path, index=False)
+
+
+def spread_words(mean: float, deviation: float) -> str:
+    """Return a mean share and its deviation in percent, or a dash."""
+    if pd.isna(mean):
+        return "-"
+    return f"{100 * mean:.1f} ± {'-' if np.isnan(deviation) else f'{100 * deviation:.1f}'}"
+
+
+def _check_alike(runs: Sequence[str]) -> None:
+    if len(runs) < 2:
+        raise BadInput(Problem("", "mean and deviation need two runs or more"))
+    plans = [_plan(run) for run in runs]
+    first: dict[str, Any] = plans[0].model_dump(mode="json", exclude=_FREE)
+    problems = []
+    for run, plan in zip(runs[1:], plans[1:], strict=True):
+        other = plan.model_dump(mode="json", exclude=_FREE)
+        differ = [name for name in first if first[name] != other[name]]
+        if differ:
+            what = f"is not a run of the same job as {runs[0]}: {', '.join(differ)} differ"
+            problems.append(Problem(run, what))
+    seen: dict[int, str] = {}
+    for run, plan in zip(runs, plans, strict=True):
+        if plan.seed in seen:
+            what = f"has the seed {plan.seed} of {seen[plan.seed]}; runs must have other seeds"
+            problems.append(Problem(run, what))
+        seen.setdefault(plan.seed, run)
+    problems += [Problem(run, left) for run in runs if (left := _unfinished(run)) is not None]
+    if problems:
+        raise BadInput(problems)
+
+
+def _unfinished(run: str) -> str | None:
+    """Return what is left of a run, or None when all its units are finished."""
+    if units_of_complete(run) is not None:
+        return None
+    record = results.manifest(run) if RunFolder(run).exists("manifest.json") else {}
+    if failed := record.get("units", {}).get("failed"):
+        return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
+    return f"is not finished; go on with `gauntlet resume {run}`"
+
+
+def _plan(run: str) -> Plan:
+    check_run(run)
+    return read_plan(run)

@@ -1,0 +1,279 @@
+"""The summary of a run: success of each attack on each group of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jobs.reports.comparison import against, check_reference
+from jobs.reports.doubts import print_doubts
+from jobs.reports.frames import Figures
+from jobs.reports.plain_text import spreadsheet_cell
+from jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
+from jobs.reports.terminal import Terminal
+from pipeline import results
+from pipeline.run.preparation import in_words
+from pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
+
+HEADLINE = (
+    "success: of the n examples that the target got right before the attack (the headline); "
+    "of all: of all examples; in brackets 95 % intervals; linf, l2: mean change in 8-bit steps"
+)
+"""What the table's figures are; the verdicts hold both denominators."""
+UTILITY = (
+    "utility: mean transfer utility, the gain in the logit margin of the best wrong class "
+    "(score - clean_score)"
+)
+LOO = (
+    "success and all other figures: after the last update. LOO (leave-one-out): each image after "
+    "the update at which most of the other images fool the same target, chosen on that target's "
+    "own answers: an upper view, not comparable with last-step rates"
+)
+"""What the leave-one-out column is (PEERS trap 19)."""
+ELSEWHERE = "--csv FILE has all"
+"""Where the figures are that a table has no room for."""
+SHOWN_UNMOVED = 5
+"""Lines about images that attacks left as they were."""
+_CAUSES = {
+    NO_GRADIENT: "the gradient was zero at every update",
+    BELOW_A_LEVEL: "budget or steps below one level: rounding to 8 bits took the change back",
+}
+SHOWN_STEPS = 10
+"""Columns of the table of success against the step."""
+
+
+def print_report(run: str, console: Terminal, targets: bool = False, steps: bool = False) -> None:
+    """Print a run's summary table, its failures, and where and how to read the rest.
+
+    Args:
+        run: the run's folder.
+        console: where to.
+        targets: add the table of single targets.
+        steps: add the table of success against the step.
+
+    Raises:
+        ValueError: when there is no run in the folder.
+    """
+    found = Figures(run)
+    print_doubts(run, console)
+    if found.empty:
+        console.print(found.why_empty)
+    else:
+        groups = found.groups()
+        _print_rates(groups, "group", "attack x target group", console)
+        if targets:
+            _print_rates(found.targets(), "target", "attack x target", console)
+        for line in [*notes(groups), *threshold_notes(run)]:
+            console.print(line, style="dim")
+        for line in unmoved_words(found.unmoved()):
+            console.print(line, style="yellow")
+        if steps:
+            _print_steps(found, targets, console)
+    _print_failures(results.read(run, "failures"), console)
+    console.print(f"results: {run}", soft_wrap=True)
+    address = f"{run.rstrip('/')}/verdicts"
+    console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Return what the figures of a table mean."""
+    lines = [HEADLINE]
+    if has(table, "transfer_utility"):
+        lines.append(UTILITY)
+    if has(table, "loo_all"):
+        lines.append(LOO)
+    return lines
+
+
+def threshold_notes(run: str) -> list[str]:
+    """Return the thresholds of a run that are not from all pairs of the list, in words."""
+    found = results.manifest(run).get("thresholds", {})
+    return [
+        in_words(name, entry)
+        for name, entry in found.items()
+        if entry.get("pairs") != entry.get("pairs_listed", entry.get("pairs"))
+    ]
+
+
+def unmoved_words(table: pd.DataFrame) -> list[str]:
+    """Return what is to be said of images that attacks left as they were.
+
+    Args:
+        table: from `jobs.reports.frames.Figures.unmoved`.
+    """
+    lines = [
+        f"not changed by {row['attack']}: {row['count']} of {row['examples']} images "
+        f"({_CAUSES.get(row['cause'], row['cause'])})"
+        for row in table.head(SHOWN_UNMOVED).to_dict("records")
+    ]
+    if len(table) > SHOWN_UNMOVED:
+        rest = table[SHOWN_UNMOVED:]["attack"].nunique()
+        lines.append(f"... and images of {rest} more attacks: column `unmoved` of `examples`")
+    return lines
+
+
+def has(table: pd.DataFrame, column: str) -> bool:
+    """Return whether a column is there and holds a figure."""
+    return column in table and bool(table[column].notna().any())
+
+
+def check_against(run: str, reference: str) -> None:
+    """Check that a run's attacks can be compared with one of them.
+
+    Raises:
+        BadInput: when the run has no such attack, or no other one.
+    """
+    judged = results.read(run, "verdicts", ("attack",))["attack"]
+    check_reference([str(label) for label in judged.unique()], reference)
+
+
+def print_comparison(run: str, reference: str, console: Terminal) -> None:
+    """Print how every attack of a run compares with one of them, on the same examples.
+
+    Raises:
+        BadInput: as `check_against`.
+    """
+    rows = []
+    for group, label, found in against(Figures(run).in_order(), reference):
+        gain = found.difference
+        points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        if found.mcnemar is not None:
+            points += f", McNemar p = {found.mcnemar.p_value:.2g}"
+        shown = not found.words.startswith("no difference shown")
+        word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
+        rows.append([group, label, points, word])
+    if not rows:
+        console.print("no target judged two attacks on the same examples: nothing to compare")
+        return
+    columns = [*names("group", "attack"), *texts("points [95 %]", "verdict")]
+    print_table(console, f"against {reference}, on the same examples", columns, rows)
+
+
+def summary(run: str, steps: bool = False) -> pd.DataFrame:
+    """Return the rates by group and by target in one frame; `level` tells them apart.
+
+    Args:
+        run: the run's folder.
+        steps: one row a judged step, instead of the last step and leave-one-out.
+
+    Raises:
+        ValueError: when there is no run in the folder.
+    """
+    return Figures(run).whole(steps)
+
+
+def write_csv(run: str, path: Path, steps: bool = False) -> None:
+    """Write `summary` as CSV; no text in it is a formula to a spreadsheet."""
+    summary(run, steps).map(spreadsheet_cell).to_csv(path, index=False)
+
+
+def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) -> None:
+    headings, rows = cells(frame, by)
+    columns = [*names(*headings[:2]), *figures(*headings[2:])]
+    print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+
+
+def cells(frame: pd.DataFrame, by: str) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of a summary table as text.
+
+    Args:
+        frame: from `jobs.reports.frames.Figures`, groups or targets.
+        by: ``group`` or ``target``.
+    """
+    loo, utility = has(frame, "loo_all"), has(frame, "transfer_utility")
+    headings = ["attack", by, "success %", "n", "of all %", "n", "clean right %"]
+    headings += [*(["LOO %"] if loo else []), *(["utility"] if utility else [])]
+    rows = []
+    for row in frame.to_dict("records"):
+        entry = [str(row["attack"]), judge_words(row, by), rate(row, "success"), str(row["n"])]
+        entry += [rate(row, "success", "_all"), str(row["n_all"]), percent(row["clean_rate"])]
+        if loo:
+            entry.append(rate(row, "loo"))
+        if utility:
+            entry.append(number(row["transfer_utility"]))
+        rows.append([*entry, number(row["linf"]), number(row["l2"])])
+    return [*headings, "linf", "l2"], rows
+
+
+def judge_words(row: Mapping[Any, Any], by: str) -> str:
+    """Return what a row calls its target or group of targets."""
+    name = str(row[by])
+    if row["white_box"] and name != "white-box":
+        name += " (white box)"
+    count = row.get("targets")
+    return f"{name} x {count}" if count is not None and count > 1 else name
+
+
+def rate(row: Mapping[Any, Any], name: str, suffix: str = "") -> str:
+    """Return a rate with its interval, in percent."""
+    if pd.isna(row[f"{name}{suffix}"]):
+        return "-"
+    ends = {"success": ("low", "high"), "loo": ("low_loo", "high_loo")}[name]
+    low, high = (100 * row[f"{end}{suffix}"] for end in ends)
+    return f"{100 * row[f'{name}{suffix}']:.1f} ({low:.1f}-{high:.1f})"
+
+
+def percent(value: float) -> str:
+    """Return a share in percent, or a dash."""
+    return "-" if pd.isna(value) else f"{100 * value:.1f}"
+
+
+def number(value: float) -> str:
+    """Return a number with two decimals, or a dash."""
+    return "-" if pd.isna(value) else f"{value:.2f}"
+
+
+def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:
+    curves, by = found.curves(targets), "target" if targets else "group"
+    every = sorted(curves["step"].unique())
+    if not found.several_steps:
+        console.print(
+            "only the last step was judged; a job's `evaluate: {steps: all}` judges every one"
+        )
+        return
+    # The first and the last step are what it is about: fewer between them, where there is no room.
+    for most in range(SHOWN_STEPS, 1, -1):
+        shown = spread(every, most)
+        columns, rows = _steps(curves, by, shown)
+        if all_fit(console, columns, rows):
+            break
+    title = f"success % against the step, attack x {'target' if targets else 'target group'}"
+    print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+    if len(shown) < len(every):
+        said = f"{len(shown)} of {len(every)} judged steps; --csv FILE writes all of them"
+        console.print(said, style="dim")
+
+
+def _steps(curves: pd.DataFrame, by: str, shown: list[int]) -> tuple[list[Column], list[list[str]]]:
+    """Return columns and rows of the success at some of the steps."""
+    rows = []
+    for _, part in curves.groupby(["attack", by, "white_box"], sort=False, dropna=False):
+        rates = part.set_index("step")["success"]
+        row = part.iloc[0].to_dict()
+        cells = [percent(rates.get(step, np.nan)) for step in shown]
+        rows.append([str(row["attack"]), judge_words(row, by), *cells])
+    return [*names("attack", by), *figures(*map(str, shown))], rows
+
+
+def spread(steps: list[int], most: int) -> list[int]:
+    """Return at most that many of the steps, evenly spread, the first and the last among them."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
+
+
+def _print_failures(failures: pd.DataFrame, console: Terminal) -> None:
+    if failures.empty:
+        return
+    counts = failures["stage"].value_counts()
+    parts = [f"{counts[stage]} at stage {stage!r}" for stage in counts.index]
+    console.print(f"failures: {', '.join(parts)}", style="yellow")
+    for _, row in failures.head(3).iterrows():
+        subject = next(row[name] for name in ("example", "attack", "unit") if pd.notna(row[name]))
+        console.print(f"  {subject}: {row['reason']}", soft_wrap=True)
+    if len(failures) > 3:
+        console.print(f"  ... and {len(failures) - 3} more in the failures table")

@@ -1,0 +1,106 @@
+"""The job file: what a person writes to ask for a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from jobs.reference.named_attacks import written
+from jobs.spec.wording import shown
+from pipeline.attacks.recipe import Attack
+from pipeline.data.spec import DataSpec
+from pipeline.models.spec import Defence, ModelSpec
+from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from pipeline.spec import Several, Spec
+
+
+def _model_entry(value: Any) -> Any:
+    if isinstance(value, str | dict):
+        return value
+    raise ValueError(
+        f"expected a source such as 'timm/resnet18', or a mapping of fields, got {shown(value)}"
+    )
+
+
+def _attack_entry(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    how = written(value) if isinstance(value, str) else None
+    raise ValueError(how or f"expected a mapping such as `{{base: mi}}`, got {shown(value)}")
+
+
+ModelEntry = Annotated[str | dict[str, Any], BeforeValidator(_model_entry)]
+"""A model of a job: its source, or a mapping of the fields of `ListedModel`."""
+
+
+AttackEntry = Annotated[dict[str, Any], BeforeValidator(_attack_entry)]
+"""An attack of a job, or a grid: a mapping of the fields of `ListedAttack`."""
+
+
+class ListedModel(ModelSpec):
+    """A model in the lists `surrogates` and `targets`.
+
+    A source alone (`timm/resnet18`) is short for `{source: timm/resnet18}`. With `like` a model
+    starts from another one of the job and names only what differs:
+    `{like: resnet56, defence: jpeg}`.
+    """
+
+    # Optional here: the loader completes both before it builds the `ModelSpec`.
+    name: str = Field("", min_length=1)
+    """Unique within the job; the `target` column of the results. Made from the source by default
+    (its last part), or from the model in `like` and what differs."""
+    source: str = ""
+    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
+    `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`. Needed
+    unless `like` is given."""
+    like: str | None = None
+    """Name of another model of the job. Everything is taken from it but `name`, `group`, `repeats`
+    and `white_box`."""
+    defence: Defence | None = None
+    """Input transform in front of the model: a mapping, or its kind alone (`jpeg`)."""
+
+
+class ListedAttack(Attack):
+    """An attack of the list `attacks`, or a grid of them.
+
+    In a grid the other fields are shared by all combinations, and a block of `options` reaches
+    those combinations that use its part. A `name` must then tell the attacks apart; it may refer to
+    fields, as in `name: "{base} {steps}"`.
+    """
+
+    grid: dict[str, list[Any]] | None = None
+    """Axes of a grid: any field of an attack, and a list of its values; every combination is run.
+    A value may be a mapping of several fields: `combine: [ens, {combine: rgea, step_size: eps/4}]`.
+    """
+
+
+class Job(Spec):
+    """Everything a run is made from."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)
+    """Names the run and its folder."""
+    task: TaskSpec
+    """What the models do and what the attacker wants."""
+    root: Path = Path(".")
+    """Folder that relative paths of data and checkpoints start from; itself relative to the job
+    file (to the working directory when given by `--set`)."""
+    data: DataSpec
+    """The images or pairs to attack: a mapping with `source` and the fields of that source."""
+    select: Select = Select()
+    """Which of them are attacked."""
+    surrogates: Several[ModelEntry] = Field(min_length=1)
+    """Models whose gradients the attacks use: a list of sources or mappings."""
+    targets: Several[ModelEntry] = Field(min_length=1)
+    """Models that judge the attacked images: a list of sources or mappings."""
+    attacks: Several[AttackEntry] = Field(min_length=1)
+    """What is done to every example: a list of attacks and grids."""
+    evaluate: Evaluate = Evaluate()
+    """What is evaluated and kept."""
+    resources: Resources = Resources()
+    """Where the work is done."""
+    seed: int = Field(0, ge=0)
+    """Keys every random draw."""
+    output: str = "runs/"
+    """Folder of run folders, relative to the working directory, or `s3://bucket/prefix`."""
