@@ -1,1 +1,6 @@
 """Ray: models on actors, placement, orchestration."""
+
+if __name__ == "actors":  # A second copy of every class would live under the bare name.
+    raise ImportError(
+        "write `import gauntlet.actors` or `from gauntlet import ...`: the packages of Gauntlet are below `gauntlet`"
+    )

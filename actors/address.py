@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from ray._private import services
 
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem
 
 VARIABLE = "RAY_ADDRESS"
 """Names the cluster that `--address auto` joins."""

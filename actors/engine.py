@@ -11,25 +11,25 @@ import numpy as np
 import ray
 from torch import Tensor
 
-from actors.own_modules import NONE, OwnModules
-from actors.pinned import PinnedOracle, PublishedBatches
-from actors.placement import Layout
-from actors.targets import TargetHandles, gathered
-from actors.turns import Turns
-from actors.wire import WireBatch, WireLook, WireObserved, array
-from actors.workers import PackedWorker, SurrogateActor, TargetWorker
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
-from pipeline.interactions import InteractionSpec
-from pipeline.problems import BadInput, Problem
-from pipeline.run.engine import ModelCard, Observed
-from pipeline.run.interactions import Interactions
-from pipeline.run.local import observed
-from pipeline.run.look import Look
-from pipeline.run.models import image_dtype
-from pipeline.run.plan import Plan
-from pipeline.run.probe.sample import ImageSample, Sampled, Seen
-from pipeline.run.steps import Watch
+from gauntlet.actors.own_modules import NONE, OwnModules
+from gauntlet.actors.pinned import PinnedOracle, PublishedBatches
+from gauntlet.actors.placement import Layout
+from gauntlet.actors.targets import TargetHandles, gathered
+from gauntlet.actors.turns import Turns
+from gauntlet.actors.wire import WireBatch, WireLook, WireObserved, array
+from gauntlet.actors.workers import PackedWorker, SurrogateActor, TargetWorker
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.run.interactions import Interactions
+from gauntlet.pipeline.run.local import observed
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import image_dtype
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled, Seen
+from gauntlet.pipeline.run.steps import Watch
 
 CALL_RETRIES = 3
 """How often Ray repeats a call whose actor died, restarting the actor each time."""

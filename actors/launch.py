@@ -7,26 +7,26 @@ from typing import Any
 import ray
 import torch
 
-from actors.devices import Devices, this_machine
-from actors.engine import RayEngine, spawn_packed
-from actors.own_modules import OwnModules, packed
-from actors.placement import Layout, lay_out, refuse_without_memory
-from actors.session import connect, disconnect
-from actors.wire import WireBatch
-from pipeline.data.examples import open_examples
-from pipeline.models.build import own_code
-from pipeline.models.sources.own_modules import modules_to_carry
-from pipeline.models.sources.permission import Permission, granted
-from pipeline.problems import BadInput, Problem
-from pipeline.progress import Progress, Silent
-from pipeline.results import records
-from pipeline.results.folder import RunFolder
-from pipeline.run.engine import Engine
-from pipeline.run.local import LocalEngine
-from pipeline.run.plan import Plan
-from pipeline.run.probe.findings import Decide, Probe, Refused
-from pipeline.run.probe.probe import probe
-from pipeline.run.runner import Outcome, Runner
+from gauntlet.actors.devices import Devices, this_machine
+from gauntlet.actors.engine import RayEngine, spawn_packed
+from gauntlet.actors.own_modules import OwnModules, packed
+from gauntlet.actors.placement import Layout, lay_out, refuse_without_memory
+from gauntlet.actors.session import connect, disconnect
+from gauntlet.actors.wire import WireBatch
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.models.build import own_code
+from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
+from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress, Silent
+from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
+from gauntlet.pipeline.run.probe.probe import probe
+from gauntlet.pipeline.run.runner import Outcome, Runner
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.models.sources.permission import NOTHING, Permission, Place
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission, Place
 
 _PARCEL = "gauntlet_own_modules"
 """Name of the folder that travels; Ray puts it into one that is on every worker's path."""

@@ -13,12 +13,12 @@ from typing import Any
 import ray
 from torch import Tensor
 
-from actors.turns import Turns
-from actors.wire import WireBatch, array, tensor
-from actors.workers import Errand
-from pipeline.attacks.query import Answer, Question, Setting
-from pipeline.attacks.surrogate import Known
-from pipeline.batch import Batch
+from gauntlet.actors.turns import Turns
+from gauntlet.actors.wire import WireBatch, array, tensor
+from gauntlet.actors.workers import Errand
+from gauntlet.pipeline.attacks.query import Answer, Question, Setting
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.batch import Batch
 
 
 class PublishedBatches:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from actors.devices import Devices, Node
-from pipeline.problems import BadInput, Problem
-from pipeline.run.plan import Plan, Resources
+from gauntlet.actors.devices import Devices, Node
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.plan import Plan, Resources
 
 UNIT = 10_000
 """Parts of a GPU that Ray tells apart."""

@@ -18,10 +18,10 @@ import ray
 from ray._private import auto_init_hook, ray_constants
 from ray.experimental import internal_kv
 
-from actors.address import VARIABLE, resolve
-from actors.devices import Devices, Node, local_memory, this_machine
-from actors.session_folder import SessionFolder
-from pipeline.problems import BadInput, Problem
+from gauntlet.actors.address import VARIABLE, resolve
+from gauntlet.actors.devices import Devices, Node, local_memory, this_machine
+from gauntlet.actors.session_folder import SessionFolder
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _OTHERS = (
     VARIABLE,

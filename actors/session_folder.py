@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem
 
 PREFIX = "gauntlet-"
 """Begins the folders' names."""

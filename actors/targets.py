@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import ray
 
-from actors.wire import WireLook
-from pipeline.run.look import Look
-from pipeline.run.probe.sample import ImageSample
+from gauntlet.actors.wire import WireLook
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.probe.sample import ImageSample
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attacks.ask import Lost
-from pipeline.attacks.loop import Trace
-from pipeline.batch import Batch, Goal
-from pipeline.run.engine import Observed
-from pipeline.run.look import Look
-from pipeline.run.steps import StepAnswers
+from gauntlet.pipeline.attacks.ask import Lost
+from gauntlet.pipeline.attacks.loop import Trace
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.run.engine import Observed
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.steps import StepAnswers
 
 # Arrays from the object store are read-only, and nothing here writes to its inputs.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

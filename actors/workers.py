@@ -18,19 +18,19 @@ import numpy as np
 import ray
 import torch
 
-from actors.own_modules import OwnModules
-from actors.targets import TargetHandles
-from actors.wire import WireBatch, WireLook, WireObserved, array, tensor
-from pipeline.attacks.query import Query, Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
-from pipeline.data.archive import forget
-from pipeline.interactions import InteractionSpec
-from pipeline.oracle.responder import Responder
-from pipeline.run.engine import ModelCard
-from pipeline.run.interactions import Interactions, interactions
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import (
+from gauntlet.actors.own_modules import OwnModules
+from gauntlet.actors.targets import TargetHandles
+from gauntlet.actors.wire import WireBatch, WireLook, WireObserved, array, tensor
+from gauntlet.pipeline.attacks.query import Query, Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.data.archive import forget
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.oracle.responder import Responder
+from gauntlet.pipeline.run.engine import ModelCard
+from gauntlet.pipeline.run.interactions import Interactions, interactions
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,
     configure,
@@ -38,10 +38,10 @@ from pipeline.run.models import (
     image_dtype,
     show,
 )
-from pipeline.run.plan import Plan
-from pipeline.run.probe.sample import ImageSample, Seen
-from pipeline.run.probe.seeing import see
-from pipeline.run.steps import Watch
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.sample import ImageSample, Seen
+from gauntlet.pipeline.run.probe.seeing import see
+from gauntlet.pipeline.run.steps import Watch
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pipeline.attacks.combine.rgea import Rgea, least_squares_weights
+from gauntlet.pipeline.attacks.combine.rgea import Rgea, least_squares_weights
 
 RTOL = 1e-6
 

@@ -22,18 +22,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from actors.engine import RayEngine
-from actors.own_modules import OwnModules
-from actors.placement import lay_out
-from actors.session import connect, disconnect
 from bench.networks import images, specs
-from pipeline import Attack, Batch, Goal
-from pipeline.data.spec import Npz
-from pipeline.models.adapter import Model
-from pipeline.models.sources.permission import granted
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import configure, device
-from pipeline.run.plan import Plan, Resources, TaskSpec
+from gauntlet import Attack, Batch, Goal
+from gauntlet.actors.engine import RayEngine
+from gauntlet.actors.own_modules import OwnModules
+from gauntlet.actors.placement import lay_out
+from gauntlet.actors.session import connect, disconnect
+from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.models import configure, device
+from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 4 / 255
 

@@ -27,13 +27,13 @@ from rich.table import Table
 from torch import Tensor
 
 from bench.networks import images, specs
-from pipeline import Attack, Batch, Goal
-from pipeline.data.spec import Npz
-from pipeline.models.adapter import Model
-from pipeline.models.sources.permission import granted
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import configure, device
-from pipeline.run.plan import Plan, Resources, TaskSpec
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.models import configure, device
+from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 8 / 255
 GRID, SETS, CELLS = 8, 32, 32

@@ -15,9 +15,9 @@ import time
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
-from pipeline.draws import Draws
-from pipeline.evaluation.verification import Threshold, protocol
+from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.evaluation.verification import Threshold, protocol
 
 FOLDS = 10
 

@@ -19,14 +19,14 @@ from bench.networks import images, specs
 
 def measure(count: int, folder: str) -> None:
     """Run in a process of its own; print the peak resident size in MiB."""
-    from pipeline import Attack
-    from pipeline.data.spec import Npz
-    from pipeline.models.sources.permission import granted
-    from pipeline.progress import Silent
-    from pipeline.results.folder import RunFolder
-    from pipeline.run.local import LocalEngine
-    from pipeline.run.plan import Plan, Resources, TaskSpec
-    from pipeline.run.runner import Runner
+    from gauntlet import Attack
+    from gauntlet.pipeline.data.spec import Npz
+    from gauntlet.pipeline.models.sources.permission import granted
+    from gauntlet.pipeline.progress import Silent
+    from gauntlet.pipeline.results.folder import RunFolder
+    from gauntlet.pipeline.run.local import LocalEngine
+    from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
+    from gauntlet.pipeline.run.runner import Runner
 
     models = specs()
     plan = Plan(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.spec import ModelSpec
 
 DEPTHS = (20, 32, 44, 56)
 DATA = Path(os.environ.get("GAUNTLET_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("GAUNTLET_DATA", Path(__file__).parents[2] / "shared"
 
 def random_network(depth: int) -> torch.nn.Module:
     """Return an untrained network: the same arithmetic, if no checkpoint is there."""
-    from pipeline.models.architectures import ARCHITECTURES
+    from gauntlet.pipeline.models.architectures import ARCHITECTURES
 
     torch.manual_seed(depth)
     return ARCHITECTURES[f"cifar-resnet-{depth}"].constructor()
@@ -54,7 +54,7 @@ class Normalised(torch.nn.Module):
     """A network behind its normalisation, as people hand theirs over."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        from pipeline.models.build import build
+        from gauntlet.pipeline.models.build import build
 
         super().__init__()
         model = build(spec)

@@ -31,8 +31,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from bench.networks import DATA, cifar_images, networks
-from pipeline import Attack, attack
-from pipeline.run.heap import keep_freed_memory
+from gauntlet import Attack, attack
+from gauntlet.pipeline.run.heap import keep_freed_memory
 
 HERE = Path(__file__).parents[1]
 ENVIRONMENT = HERE / ".venv-peers"

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from pipeline.problems import suggest
+from gauntlet.pipeline.problems import suggest
 
 
 class Named(StrEnum):

@@ -11,17 +11,17 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from pipeline.attacks.ask import Ask, Lost
-from pipeline.attacks.combine.gram import Units
-from pipeline.attacks.loop import run
-from pipeline.attacks.query import Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch, Goal
-from pipeline.models.adapter import Model, Network, adapt
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.precision import autocast_for_networks_only
-from pipeline.norms import per_row
-from pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.attacks.ask import Ask, Lost
+from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.query import Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.models.adapter import Model, Network, adapt
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.precision import autocast_for_networks_only
+from gauntlet.pipeline.norms import per_row
+from gauntlet.pipeline.oracle.in_process import InProcessOracle
 
 _ROUNDING = 1e-6
 """How far from [0, 1] a pixel may lie: as rounding leaves it, no more."""
@@ -50,7 +50,7 @@ def attack(
 
     Args:
         models: the surrogates, as they take images in [0, 1] (wrap one that wants normalised input
-            with `pipeline.adapt(net, mean=..., std=...)`): modules, of TorchScript too, or
+            with `gauntlet.adapt(net, mean=..., std=...)`): modules, of TorchScript too, or
             functions of images. `DataParallel`, `DistributedDataParallel` and `torch.compile` are
             taken off. Of several with one name all but the first are called ``NAME-2``, ``NAME-3``.
         images: (B, 3, H, W), floating point in [0, 1], to within 1e-6. In half precision, 8-bit
@@ -215,7 +215,7 @@ def _pixels(kind: str, images: Tensor) -> Tensor:
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
             raise ValueError(
                 f"{kind} must be in [0, 1], got [{low:.7g}, {high:.7g}]; put the normalisation "
-                "into the model: pipeline.adapt(net, mean=..., std=...)"
+                "into the model: gauntlet.adapt(net, mean=..., std=...)"
             )
     wide = images.detach().to(torch.promote_types(images.dtype, torch.float32)).clamp(0, 1)
     if wide.dtype is images.dtype:

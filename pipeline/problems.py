@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.files import escaped
+from gauntlet.pipeline.files import escaped
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.cross_entropy import cross_entropy, log_softmax
+from gauntlet.pipeline.cross_entropy import cross_entropy, log_softmax
 
 GAPS = [0, 5, 17, 40, 60, 80, -17, -60]
 """Logit of the class minus the greatest of the others: sure and right, or sure and wrong."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 NAMES = tuple(f"image-{i}" for i in range(50))
 

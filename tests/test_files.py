@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import escaped, expanded, obstacle
+from gauntlet.pipeline.files import escaped, expanded, obstacle
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import pipeline
+from gauntlet import pipeline
 
 ROOT = Path(pipeline.__file__).parent.parent
 
@@ -33,7 +33,7 @@ def test_imports_point_downwards(package, forbidden):
 def test_the_library_works_without_ray():
     script = (
         "import sys; sys.modules['ray'] = None\n"
-        "import torch; from pipeline import Attack, attack\n"
+        "import torch; from gauntlet import Attack, attack\n"
         "net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))\n"
         "x = torch.full((2, 3, 4, 4), 0.5)\n"
         "adv = attack([net], x, torch.tensor([0, 1]), Attack(base='di-ti-mi', combine='rgea'))\n"

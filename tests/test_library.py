@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pipeline import Attack, Goal, adapt, attack, gradient_cosines
+from gauntlet import Attack, Goal, adapt, attack, gradient_cosines
 from tests.attacks.toys import SmallNet, images
 
 EPS = 1 / 255

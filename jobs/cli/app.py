@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.allowed import AllowImports
-from jobs.cli.data import data
-from jobs.cli.heads import heads
-from jobs.cli.status import IN_HELP
-from jobs.cli.surrogates import surrogates
-from jobs.cli.zoo import zoo
+from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.data import data
+from gauntlet.jobs.cli.heads import heads
+from gauntlet.jobs.cli.status import IN_HELP
+from gauntlet.jobs.cli.surrogates import surrogates
+from gauntlet.jobs.cli.zoo import zoo
 
 # What the commands do is imported by each when it is called: torch alone takes seconds, and
 # `--help` should not wait for it.
@@ -122,7 +122,7 @@ def run(
     Where nothing else is asked for, Ray is started for this run alone, whatever
     else runs on the machine; --address auto joins the cluster that is around.
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     allowed = allow_imports or []
     commands.end(commands.run, job, out, changes or [], address, placement, yes, strict, allowed)
@@ -146,7 +146,7 @@ def resume(
     \b
     gauntlet resume runs/quickstart-20260131-120000
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     commands.end(commands.resume, folder, address, yes, strict, allow_imports or [])
 
@@ -182,7 +182,7 @@ def check(
     gauntlet check job.yaml --placement packed --out runs/first
     gauntlet check jobs/faces.yaml --probe
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     allowed = allow_imports or []
     commands.end(
@@ -207,7 +207,7 @@ def methods(
     gauntlet methods PGD-l2     how a job writes an attack that has a name
     gauntlet methods --markdown > docs/methods.md
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     commands.end(commands.methods, name, markdown)
 
@@ -225,7 +225,7 @@ def list_models(context: typer.Context) -> None:
     gauntlet models inspect torchvision/resnet18 --surgery sgm --layers
     """
     if context.invoked_subcommand is None:
-        from jobs.cli import commands
+        from gauntlet.jobs.cli import commands
 
         commands.end(commands.models)
 
@@ -247,7 +247,7 @@ def inspect(
     gauntlet models inspect torchvision/resnet18 --surgery sgm
     gauntlet models inspect file:net.safetensors --architecture cifar-resnet-20 --layers
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     allowed = allow_imports or []
     commands.end(commands.inspect_model, model, surgery, layers, size, architecture, allowed)
@@ -293,7 +293,7 @@ def report(
     gauntlet report runs/quickstart-20260131-120000 --steps --html report.html
     gauntlet report runs/seed-0 runs/seed-1 runs/seed-2
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     commands.end(
         commands.report,
@@ -329,7 +329,7 @@ def pictures(
     gauntlet pictures runs/demo-20260131-120000 --out look.png
     gauntlet pictures runs/demo-20260131-120000 --out look.png --attack i/ens/linf-8
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     commands.end(commands.pictures, folder, out, attack or [], examples)
 
@@ -341,7 +341,7 @@ def schema() -> None:
     \b
     gauntlet schema > JOBS.md
     """
-    from jobs.cli import commands
+    from gauntlet.jobs.cli import commands
 
     commands.end(commands.schema)
 

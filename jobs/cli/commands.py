@@ -10,25 +10,25 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
-from actors.engine import RayEngine
-from actors.launch import foresee, launch, look, read_plan, units_of_complete
-from jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
-from jobs.cli.folders import check_run, find_job, make_room, new_run_folder
-from jobs.cli.progress import shown_on
-from jobs.cli.status import Status, Terminated, termination_raised
-from jobs.reference import catalogue, resolved
-from jobs.reference import job_page as reference
-from jobs.reports import seeds
-from jobs.reports import summary as reports
-from jobs.reports.doubts import decide_on, print_probe, strictly_refused
-from jobs.reports.terminal import Terminal, terminal
-from jobs.spec import loading
-from jobs.spec.loading import LoadedJob
-from jobs.spec.overrides import Override
-from pipeline.models.sources.permission import Permission, granted
-from pipeline.problems import BadInput, Problem
-from pipeline.results import RunFolder
-from pipeline.run.plan import Plan
+from gauntlet.actors.engine import RayEngine
+from gauntlet.actors.launch import foresee, launch, look, read_plan, units_of_complete
+from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
+from gauntlet.jobs.cli.folders import check_run, find_job, make_room, new_run_folder
+from gauntlet.jobs.cli.progress import shown_on
+from gauntlet.jobs.cli.status import Status, Terminated, termination_raised
+from gauntlet.jobs.reference import catalogue, resolved
+from gauntlet.jobs.reference import job_page as reference
+from gauntlet.jobs.reports import seeds
+from gauntlet.jobs.reports import summary as reports
+from gauntlet.jobs.reports.doubts import decide_on, print_probe, strictly_refused
+from gauntlet.jobs.reports.terminal import Terminal, terminal
+from gauntlet.jobs.spec import loading
+from gauntlet.jobs.spec.loading import LoadedJob
+from gauntlet.jobs.spec.overrides import Override
+from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run.plan import Plan
 
 SHOWN_PROBLEMS = 20
 """Problems that are printed; the rest are of the same kinds, or come up again."""
@@ -104,7 +104,7 @@ def run(
 def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str, list[Problem]]:
     """Return the folder of a new run, and all that stands in its way beside the job itself."""
     # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
-    from jobs.cli import train_heads as heads_commands
+    from gauntlet.jobs.cli import train_heads as heads_commands
 
     problems = heads_commands.check(loaded) + _in_process_with(address, loaded.plan)
     place = "output" if out is None else "--out"
@@ -255,7 +255,7 @@ def methods(name: str | None, markdown: bool) -> int:
     if markdown and name is not None:
         raise BadInput(Problem("--markdown", f"is the page of all methods; leave out {name!r}"))
     if markdown:
-        from jobs.reference import methods_page
+        from gauntlet.jobs.reference import methods_page
 
         print(methods_page.markdown(), end="")
     elif name is None:
@@ -280,7 +280,7 @@ def inspect_model(
     allowed: Sequence[str],
 ) -> int:
     """Print what is inside a model."""
-    from jobs.reference.network import inspect
+    from gauntlet.jobs.reference.network import inspect
 
     inspect(
         model,
@@ -332,7 +332,7 @@ def report(
 
 def pictures(folder: str, out: Path, attacks: Sequence[str], examples: int) -> int:
     """Draw what a run's attacks changed."""
-    from jobs.reports.pictures import write_pictures
+    from gauntlet.jobs.reports.pictures import write_pictures
 
     try:
         write_pictures(folder, out, attacks, examples)
@@ -390,12 +390,12 @@ def _report_one(
             reports.write_csv(folder, csv, steps)
         written.append(csv)
     if plots is not None:
-        from jobs.reports.plots import write_plots
+        from gauntlet.jobs.reports.plots import write_plots
 
         with _written_by("--plots"):
             written += write_plots(folder, plots)
     if html is not None:
-        from jobs.reports.page import write_html
+        from gauntlet.jobs.reports.page import write_html
 
         with _written_by("--html"):
             write_html(folder, html)

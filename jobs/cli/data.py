@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.allowed import AllowImports
 
 data = typer.Typer(
     name="data", no_args_is_help=True, help="Look at the data of a job before they are attacked."
@@ -44,7 +44,7 @@ def look(
     gauntlet data look job.yaml --out sheet.png
     gauntlet data look job.yaml --out sheet.png --rows 100 --columns 4
     """
-    from jobs.cli import commands
-    from jobs.reports.contact_sheet import look as draw
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.reports.contact_sheet import look as draw
 
     commands.end(draw, job, changes or [], out, rows, columns, allow_imports or [])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from actors.launch import units_of_complete
-from pipeline.results import RunFolder
-from pipeline.run.runner import Outcome
+from gauntlet.actors.launch import units_of_complete
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run.runner import Outcome
 
 SHOWN_REASONS = 3
 """Failed units whose reasons are printed."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from actors.launch import occupied
-from pipeline.problems import BadInput, Problem, suggest
-from pipeline.results.folder import RunFolder
+from gauntlet.actors.launch import occupied
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.results.folder import RunFolder
 
 _BUNDLED = Path(__file__).parent
 SHOWN_RUNS = 5

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.allowed import AllowImports
 
 heads = typer.Typer(
     name="heads",
@@ -52,7 +52,7 @@ def train(
     Not good enough is a head that tells its class from the others too badly to be
     used (AUC below 0.9).
     """
-    from jobs.cli import commands
-    from jobs.cli import train_heads as heads_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_heads as heads_commands
 
     commands.end(heads_commands.train, job, changes or [], images, limit, allow_imports or [])

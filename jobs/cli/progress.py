@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from jobs.reports.plain_text import visible
-from jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.plain_text import visible
+from gauntlet.jobs.reports.terminal import Terminal
 
 LOG_EVERY = 10.0
 """Seconds between two lines of one stage in a log."""

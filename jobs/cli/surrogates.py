@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.allowed import AllowImports
 
 surrogates = typer.Typer(
     name="surrogates",
@@ -103,8 +103,8 @@ def harden(
     the original's.
     """
     options = dict(locals())
-    from jobs.cli import commands
-    from jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
     commands.end(surrogates_commands.harden_surrogate, *surrogates_commands.asked(options))
 
@@ -165,8 +165,8 @@ def align(
     more clean accuracy than --drop.
     """
     options = dict(locals())
-    from jobs.cli import commands
-    from jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
     commands.end(surrogates_commands.align_surrogate, *surrogates_commands.asked(options))
 
@@ -210,7 +210,7 @@ def ia_search(
     Settings of which none keeps the accuracy are refused.
     """
     options = dict(locals())
-    from jobs.cli import commands
-    from jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
     commands.end(surrogates_commands.search_surrogate, *surrogates_commands.asked(options))

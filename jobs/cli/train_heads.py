@@ -9,21 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jobs.cli.folders import find_job
-from jobs.cli.status import Status
-from jobs.reports.terminal import terminal
-from jobs.spec.loading import LoadedJob, open_job
-from pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
-from pipeline.batch import Goal
-from pipeline.data.examples import Examples, open_examples
-from pipeline.draws import Draws
-from pipeline.models.heads import LEAST_AUC, head_path, heads_key, missing, read_head
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
-from pipeline.run.models import build_surrogate
-from pipeline.run.plan import Plan
-from pipeline.training.heads import train_heads
-from pipeline.training.unattacked import hashes_of
+from gauntlet.jobs.cli.folders import find_job
+from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.jobs.spec.loading import LoadedJob, open_job
+from gauntlet.pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.heads import LEAST_AUC, head_path, heads_key, missing, read_head
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.models import build_surrogate
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.training.heads import train_heads
+from gauntlet.pipeline.training.unattacked import hashes_of
 
 
 @dataclass(frozen=True)

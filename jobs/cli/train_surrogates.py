@@ -12,29 +12,29 @@ from typing import Any, TypeVar
 import torch
 import yaml
 
-from jobs.cli.folders import find_job
-from jobs.cli.status import Status
-from jobs.reports.terminal import Terminal, terminal
-from jobs.spec.draft import validate
-from jobs.spec.loading import LoadedJob, open_job
-from pipeline.batch import Goal, Task
-from pipeline.data.examples import Examples, open_examples
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.build import build
-from pipeline.models.sources.trained_source import ORIGINAL
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem, suggest
-from pipeline.run.models import build_surrogate, configure, device
-from pipeline.run.plan import Plan
-from pipeline.spec import Spec
-from pipeline.training.align import AlignSettings, align, write_aligned
-from pipeline.training.fine_tuning import refuse_untrainable
-from pipeline.training.harden import HardenSettings, harden, write_hardened
-from pipeline.training.ia_search import SearchSettings, search, write
-from pipeline.training.robustness import Accuracy
-from pipeline.training.trained_file import write_trained
-from pipeline.training.unattacked import Unattacked, apart, hashes_of
+from gauntlet.jobs.cli.folders import find_job
+from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.reports.terminal import Terminal, terminal
+from gauntlet.jobs.spec.draft import validate
+from gauntlet.jobs.spec.loading import LoadedJob, open_job
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.run.models import build_surrogate, configure, device
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.spec import Spec
+from gauntlet.pipeline.training.align import AlignSettings, align, write_aligned
+from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
+from gauntlet.pipeline.training.harden import HardenSettings, harden, write_hardened
+from gauntlet.pipeline.training.ia_search import SearchSettings, search, write
+from gauntlet.pipeline.training.robustness import Accuracy
+from gauntlet.pipeline.training.trained_file import write_trained
+from gauntlet.pipeline.training.unattacked import Unattacked, apart, hashes_of
 
 _TRAINED = "trained:"
 _ONCE = "import:pipeline.surrogates.restored:network"

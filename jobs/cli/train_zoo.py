@@ -11,15 +11,15 @@ from types import FrameType
 
 import torch
 
-from jobs.cli.progress import shown_on
-from jobs.cli.status import Status, Terminated
-from jobs.reports.terminal import terminal
-from pipeline.models.zoo.recipes import RECIPES, Recipe, find_recipe
-from pipeline.models.zoo.weights import WEIGHTS
-from pipeline.problems import BadInput
-from pipeline.training.zoo.interrupted import Interrupted
-from pipeline.training.zoo.produce import produce, smoke
-from pipeline.training.zoo.table import markdown
+from gauntlet.jobs.cli.progress import shown_on
+from gauntlet.jobs.cli.status import Status, Terminated
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe, find_recipe
+from gauntlet.pipeline.models.zoo.weights import WEIGHTS
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.training.zoo.interrupted import Interrupted
+from gauntlet.pipeline.training.zoo.produce import produce, smoke
+from gauntlet.pipeline.training.zoo.table import markdown
 
 
 def train(

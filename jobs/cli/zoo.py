@@ -53,8 +53,8 @@ def train(
     gauntlet zoo train --only s1 --only n1
     gauntlet zoo train --out weights --cache faces
     """
-    from jobs.cli import commands
-    from jobs.cli import train_zoo as zoo_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_zoo as zoo_commands
 
     commands.end(zoo_commands.train, only or [], smoke, resume, out, cache, threads)
 
@@ -66,7 +66,7 @@ def table() -> None:
     \b
     gauntlet zoo table > pipeline/models/zoo/README.md
     """
-    from jobs.cli import commands
-    from jobs.cli import train_zoo as zoo_commands
+    from gauntlet.jobs.cli import commands
+    from gauntlet.jobs.cli import train_zoo as zoo_commands
 
     commands.end(zoo_commands.table)

@@ -9,14 +9,14 @@ from pydantic import BaseModel
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from jobs.reference.job_page import default_words, meaning, type_words
-from jobs.reference.method_rows import OPEN, PLACES, Row, in_a_job, needs, rows
-from jobs.reference.named_attacks import NAMES, Named, find_named
-from jobs.reports.tables import Column, names, print_table, texts
-from jobs.reports.terminal import Terminal
-from pipeline.attacks.part import Part, catalogue
-from pipeline.models import build
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.jobs.reference.job_page import default_words, meaning, type_words
+from gauntlet.jobs.reference.method_rows import OPEN, PLACES, Row, in_a_job, needs, rows
+from gauntlet.jobs.reference.named_attacks import NAMES, Named, find_named
+from gauntlet.jobs.reports.tables import Column, names, print_table, texts
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.attacks.part import Part, catalogue
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 MOST_NAMES = 12
 """Names of one source that a table can take."""

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from jobs.spec.schema import Job, ListedAttack, ListedModel
-from pipeline.attacks.part import catalogue
-from pipeline.data.spec import DataSpec
-from pipeline.interactions import InteractionSpec
-from pipeline.models.spec import Defence
-from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
-from pipeline.spec import Quantity
+from gauntlet.jobs.spec.schema import Job, ListedAttack, ListedModel
+from gauntlet.pipeline.attacks.part import catalogue
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.models.spec import Defence
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from gauntlet.pipeline.spec import Quantity
 
 _WORDS = {
     str: "text",

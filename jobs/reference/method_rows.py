@@ -10,10 +10,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from jobs.reference.job_page import default_words, is_quantity
-from pipeline.attacks.part import Part, Place, catalogue
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Task
+from gauntlet.jobs.reference.job_page import default_words, is_quantity
+from gauntlet.pipeline.attacks.part import Part, Place, catalogue
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Task
 
 OPEN = "…"
 """Stands for a default that is found from the network or the other options."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from jobs.reference.job_page import default_words
-from jobs.reference.method_rows import OPEN, PLACES, Row, rows
-from jobs.reference.named_attacks import NAMES
-from pipeline.attacks.recipe import Attack
-from pipeline.models.zoo.recipes import RECIPES
+from gauntlet.jobs.reference.job_page import default_words
+from gauntlet.jobs.reference.method_rows import OPEN, PLACES, Row, rows
+from gauntlet.jobs.reference.named_attacks import NAMES
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
 
 _INTRODUCTION = f"""\
 # Attack methods

@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from jobs.reports.tables import figures, names, print_table, texts
-from jobs.reports.terminal import Terminal
-from pipeline.attacks.part import Place, find
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.models.graph import default_layer, layers, residuals, trace
-from pipeline.models.graph.stack import modules_around
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources import SOURCES, find_source
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.attacks.part import Place, find
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.models.graph import default_layer, layers, residuals, trace
+from gauntlet.pipeline.models.graph.stack import modules_around
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources import SOURCES, find_source
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
-_PARTS = "pipeline.attacks.surgery."
+_PARTS = "gauntlet.pipeline.attacks.surgery."
 _INTERNAL = frozenset({"fork", "normal_of", "linear_of"})
 
 

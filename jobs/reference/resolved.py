@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from jobs.reports.tables import Column, figures, print_table, texts
-from jobs.reports.terminal import Terminal
-from pipeline.attacks.recipe import Attack
-from pipeline.data.described import described
-from pipeline.data.examples import Examples, open_examples
-from pipeline.models import build
-from pipeline.models.sources.permission import Permission
-from pipeline.problems import BadInput
-from pipeline.run.plan import Plan
-from pipeline.run.probe.classes import class_problems
+from gauntlet.jobs.reports.tables import Column, figures, print_table, texts
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.data.described import described
+from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.classes import class_problems
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 """Sources whose weights come from the network."""

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import Comparison, compare
-from pipeline.evaluation.summary import last_step
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.evaluation.statistics import Comparison, compare
+from gauntlet.pipeline.evaluation.summary import last_step
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 
 def check_reference(labels: Sequence[str], reference: str) -> None:

@@ -12,16 +12,16 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jobs.cli.folders import find_job
-from jobs.reports.summary import spread
-from jobs.reports.terminal import terminal
-from jobs.spec.loading import open_job
-from pipeline.data.decoding import Undecodable
-from pipeline.data.described import described
-from pipeline.data.examples import Examples, open_examples
-from pipeline.data.known_classes import title
-from pipeline.data.stores import ImageStore
-from pipeline.problems import BadInput, Problem
+from gauntlet.jobs.cli.folders import find_job
+from gauntlet.jobs.reports.summary import spread
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.data.decoding import Undecodable
+from gauntlet.pipeline.data.described import described
+from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.known_classes import title
+from gauntlet.pipeline.data.stores import ImageStore
+from gauntlet.pipeline.problems import BadInput, Problem
 
 SIDE = 96
 """Longer side of an image on the sheet, in pixels."""

@@ -6,10 +6,10 @@ import sys
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from jobs.reports.terminal import Terminal
-from pipeline import results
-from pipeline.problems import Problem
-from pipeline.run.probe.findings import Decide, Probe, Refused
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline import results
+from gauntlet.pipeline.problems import Problem
+from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 
 
 class Pausing(Protocol):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline import results
-from pipeline.evaluation.leave_one_out import FIGURES, loo_by_group, loo_by_target
-from pipeline.evaluation.step_curves import by_step, by_step_and_group
-from pipeline.evaluation.summary import (
+from gauntlet.pipeline import results
+from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_by_group, loo_by_target
+from gauntlet.pipeline.evaluation.step_curves import by_step, by_step_and_group
+from gauntlet.pipeline.evaluation.summary import (
     ATTACK,
     GROUP,
     TARGET,
@@ -16,7 +16,7 @@ from pipeline.evaluation.summary import (
     present,
     unmoved,
 )
-from pipeline.run.unmoved import NO_UPDATE
+from gauntlet.pipeline.run.unmoved import NO_UPDATE
 
 NEEDED = (
     *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),

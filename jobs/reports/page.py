@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from jobs.reports.doubts import doubts
-from jobs.reports.frames import Figures
-from jobs.reports.plain_text import visible
-from jobs.reports.plots import figures_of, svg
-from jobs.reports.summary import cells, notes, threshold_notes, unmoved_words
-from pipeline import results
+from gauntlet.jobs.reports.doubts import doubts
+from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.plain_text import visible
+from gauntlet.jobs.reports.plots import figures_of, svg
+from gauntlet.jobs.reports.summary import cells, notes, threshold_notes, unmoved_words
+from gauntlet.pipeline import results
 
 STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 90em; padding: 0 1em; }

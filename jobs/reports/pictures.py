@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from actors.launch import read_plan
-from jobs.cli.folders import check_run
-from jobs.reports.plots import plain
-from pipeline import results
-from pipeline.data.examples import open_examples
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.actors.launch import read_plan
+from gauntlet.jobs.cli.folders import check_run
+from gauntlet.jobs.reports.plots import plain
+from gauntlet.pipeline import results
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 Pixels = npt.NDArray[np.float64]
 """(H, W, 3) in [0, 1]."""

@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jobs.reports.frames import Figures
-from jobs.reports.plain_text import one_line
-from jobs.reports.summary import judge_words
-from pipeline import results
-from pipeline.evaluation.interaction_utility import Relation, relations
+from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.plain_text import one_line
+from gauntlet.jobs.reports.summary import judge_words
+from gauntlet.pipeline import results
+from gauntlet.pipeline.evaluation.interaction_utility import Relation, relations
 
 # Text stays text, and the same run gives the same file.
 _STYLE: Any = {
@@ -96,7 +96,7 @@ def success_figure(groups: pd.DataFrame) -> Figure:
     """Draw success of each attack on each group of targets, with 95 % Wilson intervals.
 
     Args:
-        groups: from `jobs.reports.frames.Figures.groups`. Dots: last step. Crosses: leave-one-out.
+        groups: from `gauntlet.jobs.reports.frames.Figures.groups`. Dots: last step. Crosses: leave-one-out.
     """
     attacks = list(dict.fromkeys(groups["attack"]))
     place = {attack: row for row, attack in enumerate(attacks)}
@@ -130,7 +130,7 @@ def steps_figure(curves: pd.DataFrame) -> Figure:
     """Draw success against the step, a panel for each group of targets.
 
     Args:
-        curves: from `jobs.reports.frames.Figures.curves`. Bands, with few attacks: 95 % Wilson intervals.
+        curves: from `gauntlet.jobs.reports.frames.Figures.curves`. Bands, with few attacks: 95 % Wilson intervals.
     """
     parts = list(curves.groupby(["group", "white_box"], sort=False))
     figure, panels = _panels(len(parts), height=3.2)

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from actors.launch import read_plan, units_of_complete
-from jobs.cli.folders import check_run
-from jobs.reports.doubts import doubts, print_warning
-from jobs.reports.frames import Figures
-from jobs.reports.plain_text import spreadsheet_cell
-from jobs.reports.summary import LOO, has, judge_words
-from jobs.reports.tables import figures, names, print_table
-from jobs.reports.terminal import Terminal
-from pipeline import results
-from pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
-from pipeline.problems import BadInput, Problem
-from pipeline.results import RunFolder
-from pipeline.run.plan import Plan
+from gauntlet.actors.launch import read_plan, units_of_complete
+from gauntlet.jobs.cli.folders import check_run
+from gauntlet.jobs.reports.doubts import doubts, print_warning
+from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.plain_text import spreadsheet_cell
+from gauntlet.jobs.reports.summary import LOO, has, judge_words
+from gauntlet.jobs.reports.tables import figures, names, print_table
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline import results
+from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run.plan import Plan
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
 """Figures whose mean and deviation over the runs are given."""

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.reports.comparison import against, check_reference
-from jobs.reports.doubts import print_doubts
-from jobs.reports.frames import Figures
-from jobs.reports.plain_text import spreadsheet_cell
-from jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
-from jobs.reports.terminal import Terminal
-from pipeline import results
-from pipeline.run.preparation import in_words
-from pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
+from gauntlet.jobs.reports.comparison import against, check_reference
+from gauntlet.jobs.reports.doubts import print_doubts
+from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.plain_text import spreadsheet_cell
+from gauntlet.jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline import results
+from gauntlet.pipeline.run.preparation import in_words
+from gauntlet.pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "
@@ -103,7 +103,7 @@ def unmoved_words(table: pd.DataFrame) -> list[str]:
     """Return what is to be said of images that attacks left as they were.
 
     Args:
-        table: from `jobs.reports.frames.Figures.unmoved`.
+        table: from `gauntlet.jobs.reports.frames.Figures.unmoved`.
     """
     lines = [
         f"not changed by {row['attack']}: {row['count']} of {row['examples']} images "
@@ -181,7 +181,7 @@ def cells(frame: pd.DataFrame, by: str) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows of a summary table as text.
 
     Args:
-        frame: from `jobs.reports.frames.Figures`, groups or targets.
+        frame: from `gauntlet.jobs.reports.frames.Figures`, groups or targets.
         by: ``group`` or ``target``.
     """
     loo, utility = has(frame, "loo_all"), has(frame, "transfer_utility")

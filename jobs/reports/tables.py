@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.padding import Padding
 from rich.text import Text
 
-from jobs.reports.plain_text import one_line
-from jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.plain_text import one_line
+from gauntlet.jobs.reports.terminal import Terminal
 
 NAME = 16
 """Least width of a column of names; shorter where no name is longer."""

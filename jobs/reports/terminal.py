@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from jobs.reports.plain_text import visible
+from gauntlet.jobs.reports.plain_text import visible
 
 LOG_WIDTH = 140
 """Columns where there is no terminal: tables in a log should not fold."""

@@ -10,16 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.reference import named_attacks as names
-from jobs.spec.draft import Draft, entries, validate
-from jobs.spec.findings import Findings
-from jobs.spec.schema import ListedAttack
-from jobs.spec.wording import Complaint, complaints, shown
-from jobs.spec.yaml_source import Where
-from pipeline.attacks.part import Part, catalogue
-from pipeline.attacks.recipe import Attack, tokens
-from pipeline.problems import suggest
-from pipeline.spec import listed
+from gauntlet.jobs.reference import named_attacks as names
+from gauntlet.jobs.spec.draft import Draft, entries, validate
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.schema import ListedAttack
+from gauntlet.jobs.spec.wording import Complaint, complaints, shown
+from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.pipeline.attacks.part import Part, catalogue
+from gauntlet.pipeline.attacks.recipe import Attack, tokens
+from gauntlet.pipeline.problems import suggest
+from gauntlet.pipeline.spec import listed
 
 MOST_ATTACKS = 10_000
 """Combinations of one grid; more is a slip of the pen."""

@@ -7,21 +7,21 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.spec.draft import Draft
-from jobs.spec.findings import Findings
-from jobs.spec.models import Listed
-from pipeline.attacks.objectives.aa import ActivationAttack
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Goal, Task
-from pipeline.data.spec import DataSpec, Labelled
-from pipeline.files import expanded, obstacle
-from pipeline.interactions.utilities import resolve
-from pipeline.models import build
-from pipeline.models.sources.permission import Permission
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import Problem, suggest
-from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from gauntlet.jobs.spec.draft import Draft
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.models import Listed
+from gauntlet.pipeline.attacks.objectives.aa import ActivationAttack
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.data.spec import DataSpec, Labelled
+from gauntlet.pipeline.files import expanded, obstacle
+from gauntlet.pipeline.interactions.utilities import resolve
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import Problem, suggest
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
 _ANY_IMAGE = 3 * 32 * 32
 """Entries of an image; whether an attack exists for a goal does not depend on them."""

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.spec.findings import Findings
-from jobs.spec.wording import Complaint, complaints, truth_values
-from jobs.spec.yaml_source import Where
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.wording import Complaint, complaints, truth_values
+from gauntlet.jobs.spec.yaml_source import Where
 
 Built = TypeVar("Built", bound=BaseModel)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from jobs.spec.yaml_source import Document, Where
-from pipeline.problems import BadInput, Problem
+from gauntlet.jobs.spec.yaml_source import Document, Where
+from gauntlet.pipeline.problems import BadInput, Problem
 
 MOST = 200
 """Problems of one job; with more of them nothing else is checked."""

@@ -9,20 +9,20 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.spec import attacks as grid
-from jobs.spec import checks
-from jobs.spec import models as model_entries
-from jobs.spec import networks as fit
-from jobs.spec.findings import Findings
-from jobs.spec.overrides import Override, apply
-from jobs.spec.schema import Job
-from jobs.spec.wording import complaints, truth_values
-from jobs.spec.yaml_source import Document, read
-from pipeline.data import examples
-from pipeline.files import escaped
-from pipeline.models.sources.permission import Permission, granted
-from pipeline.problems import BadInput, Problem, suggest
-from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from gauntlet.jobs.spec import attacks as grid
+from gauntlet.jobs.spec import checks
+from gauntlet.jobs.spec import models as model_entries
+from gauntlet.jobs.spec import networks as fit
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.overrides import Override, apply
+from gauntlet.jobs.spec.schema import Job
+from gauntlet.jobs.spec.wording import complaints, truth_values
+from gauntlet.jobs.spec.yaml_source import Document, read
+from gauntlet.pipeline.data import examples
+from gauntlet.pipeline.files import escaped
+from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 
 
 @dataclass(frozen=True)

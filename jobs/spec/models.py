@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.spec.draft import Draft, build, entries
-from jobs.spec.findings import Findings
-from jobs.spec.schema import ListedModel
-from jobs.spec.wording import shown
-from jobs.spec.yaml_source import Where
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import suggest
+from gauntlet.jobs.spec.draft import Draft, build, entries
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.schema import ListedModel
+from gauntlet.jobs.spec.wording import shown
+from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import suggest
 
 NOT_INHERITED = frozenset({"name", "group", "repeats", "white_box", "like"})
 """What a model does not take from the one in its `like`."""

@@ -9,30 +9,39 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from jobs.spec.draft import Draft
-from jobs.spec.findings import Findings
-from jobs.spec.models import Listed
-from jobs.spec.yaml_source import Where
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.penalties.interaction import InteractionPenalty
-from pipeline.attacks.penalties.ir_closed import ClosedForm
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.query import Query
-from pipeline.attacks.recipe import Attack
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.batch import Goal
-from pipeline.data import archive
-from pipeline.data.findings import Found
-from pipeline.data.spec import Cifar10, DataSpec, Folder, ImageNet, Lfw, Npz, Pairs, Rendered
-from pipeline.files import expanded
-from pipeline.interactions import InteractionSpec
-from pipeline.interactions.cells import Grid
-from pipeline.models import build
-from pipeline.models.graph import default_layer, truncate
-from pipeline.models.sources.permission import Permission
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
-from pipeline.run.plan import TaskSpec
+from gauntlet.jobs.spec.draft import Draft
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.models import Listed
+from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.penalties.interaction import InteractionPenalty
+from gauntlet.pipeline.attacks.penalties.ir_closed import ClosedForm
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.query import Query
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data import archive
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.spec import (
+    Cifar10,
+    DataSpec,
+    Folder,
+    ImageNet,
+    Lfw,
+    Npz,
+    Pairs,
+    Rendered,
+)
+from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.interactions.cells import Grid
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.graph import default_layer, truncate
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.plan import TaskSpec
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
 _ANY_IMAGE = 3 * 32 * 32

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobs.spec.yaml_source import Document, Where, dotted, parse_value
-from pipeline.problems import BadInput, Problem
+from gauntlet.jobs.spec.yaml_source import Document, Where, dotted, parse_value
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _LISTS = (("surrogates",), ("targets",), ("attacks",))
 """Lists whose only entry may stand without brackets."""

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from jobs.reference.named_attacks import written
-from jobs.spec.wording import shown
-from pipeline.attacks.recipe import Attack
-from pipeline.data.spec import DataSpec
-from pipeline.models.spec import Defence, ModelSpec
-from pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
-from pipeline.spec import Several, Spec
+from gauntlet.jobs.reference.named_attacks import written
+from gauntlet.jobs.spec.wording import shown
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from gauntlet.pipeline.spec import Several, Spec
 
 
 def _model_entry(value: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.spec.yaml_source import Where
-from pipeline.problems import suggest
+from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.pipeline.problems import suggest
 
 _EXPECTED = {
     "int_parsing": "a whole number",

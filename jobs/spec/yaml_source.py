@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from pipeline.files import obstacle
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.problems import BadInput, Problem
 
 Where: TypeAlias = tuple[str | int, ...]
 """A place in a job: keys and list positions from the top, such as ``("attacks", 1, "base")``."""

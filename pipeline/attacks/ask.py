@@ -9,15 +9,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Query, Question, Setting
-from pipeline.attacks.surrogate import Known
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.query import Answer, Query, Question, Setting
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.draws import Draws
 
 
 class Oracle(Protocol):
     """Answers questions about k surrogates; where they live is its own business.
 
-    `pipeline.oracle.InProcessOracle` holds them in this process, `actors.pinned` one per actor.
+    `gauntlet.pipeline.oracle.InProcessOracle` holds them in this process, `gauntlet.actors.pinned` one per actor.
     """
 
     @property

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.norms import l2, per_row
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import l2, per_row
 
 
 @dataclass(frozen=True)

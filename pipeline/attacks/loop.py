@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask, Lost, Oracle
-from pipeline.attacks.combine.rule import Direction
-from pipeline.attacks.points.point import Moment
-from pipeline.attacks.query import Setting
-from pipeline.attacks.recipe import Attack, Method
-from pipeline.attacks.stride import Stride
-from pipeline.batch import Batch
-from pipeline.draws import Draws
-from pipeline.norms import l2, linf
+from gauntlet.pipeline.attacks.ask import Ask, Lost, Oracle
+from gauntlet.pipeline.attacks.combine.rule import Direction
+from gauntlet.pipeline.attacks.points.point import Moment
+from gauntlet.pipeline.attacks.query import Setting
+from gauntlet.pipeline.attacks.recipe import Attack, Method
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import l2, linf
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Parts: the choices that make up an attack, and the catalogue of them.
 
-The loop (`pipeline.attacks.loop`) exists once. A method is a part at one of its places: a short
+The loop (`gauntlet.pipeline.attacks.loop`) exists once. A method is a part at one of its places: a short
 file in this package that defines one subclass and registers it::
 
     @register
@@ -21,12 +21,12 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from pipeline.batch import Goal
-from pipeline.problems import suggest
-from pipeline.spec import Spec
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.problems import suggest
+from gauntlet.pipeline.spec import Spec
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 class Place(StrEnum):
@@ -89,8 +89,8 @@ def register(part: PartType) -> PartType:
 
 @cache
 def _load_all() -> None:
-    package = importlib.import_module("pipeline.attacks")
-    for module in pkgutil.walk_packages(package.__path__, "pipeline.attacks."):
+    package = importlib.import_module("gauntlet.pipeline.attacks")
+    for module in pkgutil.walk_packages(package.__path__, "gauntlet.pipeline.attacks."):
         importlib.import_module(module.name)
 
 

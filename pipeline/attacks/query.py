@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.attacks.filters.filter import Filter
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.attacks.surrogate import Forward, Known
-from pipeline.attacks.views.view import View
-from pipeline.batch import Batch, Goal
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.filters.filter import Filter
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.attacks.surrogate import Forward, Known
+from gauntlet.pipeline.attacks.views.view import View
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.draws import Draws
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,22 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.attacks.ball import Ball
-from pipeline.attacks.combine.rule import Rule
-from pipeline.attacks.filters.filter import Filter
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.part import Part, Place, catalogue, find
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.points.point import QueryPoint
-from pipeline.attacks.query import Query
-from pipeline.attacks.starts.random import RandomStart
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.attacks.updates.momentum import Momentum
-from pipeline.attacks.updates.update import Update
-from pipeline.attacks.views.view import View
-from pipeline.batch import Goal, Task
-from pipeline.norms import Normaliser
-from pipeline.spec import Quantity, Several, Spec, number
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.combine.rule import Rule
+from gauntlet.pipeline.attacks.filters.filter import Filter
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.part import Part, Place, catalogue, find
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.points.point import QueryPoint
+from gauntlet.pipeline.attacks.query import Query
+from gauntlet.pipeline.attacks.starts.random import RandomStart
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.attacks.updates.momentum import Momentum
+from gauntlet.pipeline.attacks.updates.update import Update
+from gauntlet.pipeline.attacks.views.view import View
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.norms import Normaliser
+from gauntlet.pipeline.spec import Quantity, Several, Spec, number
 
 _BASE = (
     Place.START,
@@ -51,7 +51,7 @@ PartType = TypeVar("PartType", bound=Part)
 
 @dataclass(frozen=True)
 class Method:
-    """An attack with every choice made: what `pipeline.attacks.loop.run` follows.
+    """An attack with every choice made: what `gauntlet.pipeline.attacks.loop.run` follows.
 
     Attributes:
         label: keys the random draws and names the attack in the results.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.attacks.ball import Ball
-from pipeline.norms import Normaliser, normalise
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.norms import Normaliser, normalise
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 Known = Mapping[str, Tensor]
 """What an objective knows of each example: every tensor has one row an example."""

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.findings import Found
-from pipeline.files import obstacle
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.problems import BadInput, Problem
 
 # What numpy and zipfile raise on damaged files; RuntimeError where a member is encrypted.
 _BROKEN = (

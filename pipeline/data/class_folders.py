@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.account import first_names
-from pipeline.data.csv_table import whole_number
-from pipeline.data.findings import Found
-from pipeline.data.known_classes import IMAGENET, imagenet_labels, imagenet_synsets, is_synset
-from pipeline.data.tree import Tree, note_left_out, read_tree
+from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.csv_table import whole_number
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.known_classes import (
+    IMAGENET,
+    imagenet_labels,
+    imagenet_synsets,
+    is_synset,
+)
+from gauntlet.pipeline.data.tree import Tree, note_left_out, read_tree
 
 
 @dataclass(frozen=True)

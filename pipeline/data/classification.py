@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.batch import Goal
-from pipeline.data import archive
-from pipeline.data.class_folders import Layout, class_folders
-from pipeline.data.decoding import Fit
-from pipeline.data.findings import Found
-from pipeline.data.label_array import label_array
-from pipeline.data.label_file import read_label_file
-from pipeline.data.listing import Listing, Positions
-from pipeline.data.spec import Cifar10, Folder, ImageNet, Labelled, Npz
-from pipeline.data.stores import ArchiveImages, CifarImages, FileImages, cifar10, one_size
-from pipeline.draws import Draws
-from pipeline.files import expanded
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data import archive
+from gauntlet.pipeline.data.class_folders import Layout, class_folders
+from gauntlet.pipeline.data.decoding import Fit
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.label_array import label_array
+from gauntlet.pipeline.data.label_file import read_label_file
+from gauntlet.pipeline.data.listing import Listing, Positions
+from gauntlet.pipeline.data.spec import Cifar10, Folder, ImageNet, Labelled, Npz
+from gauntlet.pipeline.data.stores import ArchiveImages, CifarImages, FileImages, cifar10, one_size
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.files import expanded
 
 WANTED = "wanted"
 """Name of an archive's array of wanted classes."""

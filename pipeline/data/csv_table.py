@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.account import first_names
-from pipeline.data.findings import Found
-from pipeline.data.text_file import read_text
+from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.text_file import read_text
 
 Header = tuple[str, ...]
 

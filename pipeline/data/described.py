@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.data.decoding import header_of
-from pipeline.data.examples import Examples
-from pipeline.data.stores import FileImages
+from gauntlet.pipeline.data.decoding import header_of
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.stores import FileImages
 
 LOOKED_AT = 64
 """Image files whose headers are read to say what they are like."""

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.batch import Batch, Goal, Task
-from pipeline.data.account import Account
-from pipeline.data.classification import gallery, labelled, wanted_classes
-from pipeline.data.decoding import Pixels, Undecodable
-from pipeline.data.findings import Found
-from pipeline.data.listing import Listing, Positions
-from pipeline.data.pairs import PairList, Rejected, pair_list, paired
-from pipeline.data.rendered_pairs import RenderedImages, rendered_pairs
-from pipeline.data.selection import select
-from pipeline.data.spec import DataSpec, Labelled, Rendered
-from pipeline.data.stores import ImageStore
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.data.account import Account
+from gauntlet.pipeline.data.classification import gallery, labelled, wanted_classes
+from gauntlet.pipeline.data.decoding import Pixels, Undecodable
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.listing import Listing, Positions
+from gauntlet.pipeline.data.pairs import PairList, Rejected, pair_list, paired
+from gauntlet.pipeline.data.rendered_pairs import RenderedImages, rendered_pairs
+from gauntlet.pipeline.data.selection import select
+from gauntlet.pipeline.data.spec import DataSpec, Labelled, Rendered
+from gauntlet.pipeline.data.stores import ImageStore
+from gauntlet.pipeline.problems import BadInput, Problem
 
 __all__ = ["Examples", "Loaded", "PairList", "Rejected", "check", "open_examples"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.data.account import LeftOut
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.data.account import LeftOut
+from gauntlet.pipeline.problems import BadInput, Problem
 
 CAP = 20
 

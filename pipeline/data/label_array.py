@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data import archive
-from pipeline.data.findings import Found
-from pipeline.data.listing import Positions
+from gauntlet.pipeline.data import archive
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.listing import Positions
 
 
 def label_array(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.csv_table import Header, Table, read_table, whole_number
-from pipeline.data.findings import Found
-from pipeline.data.lookup import find_files, report_missing
-from pipeline.files import expanded
+from gauntlet.pipeline.data.csv_table import Header, Table, read_table, whole_number
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.lookup import find_files, report_missing
+from gauntlet.pipeline.files import expanded
 
 _PLAIN: Header = ("file", "label")
 _TARGETED: Header = ("file", "label", "wanted")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 
-from pipeline.data.csv_table import whole_number
-from pipeline.data.findings import Found
-from pipeline.data.lookup import find_files, report_missing
-from pipeline.data.text_file import read_text
+from gauntlet.pipeline.data.csv_table import whole_number
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.lookup import find_files, report_missing
+from gauntlet.pipeline.data.text_file import read_text
 
 PAIRS = "needed by {} pairs"
 """How the lines of one missing image are counted."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.stores import ImageStore
+from gauntlet.pipeline.data.stores import ImageStore
 
 Positions = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

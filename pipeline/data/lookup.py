@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from pipeline.data.account import first_names
-from pipeline.data.decoding import SUFFIXES
-from pipeline.data.findings import Found
-from pipeline.data.stores import stays_below
-from pipeline.data.tree import read_tree
+from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.decoding import SUFFIXES
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.stores import stays_below
+from gauntlet.pipeline.data.tree import read_tree
 
 _DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
 

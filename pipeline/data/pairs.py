@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.batch import Goal
-from pipeline.data import archive
-from pipeline.data.csv_table import Header, Row, read_table, whole_number
-from pipeline.data.decoding import Fit
-from pipeline.data.findings import Found
-from pipeline.data.lfw import PAIRS, NamedPair, read_pairs
-from pipeline.data.listing import Flags, Listing, PairRows, Positions
-from pipeline.data.lookup import find_files, report_missing
-from pipeline.data.spec import Lfw, Paired, Pairs
-from pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size
-from pipeline.files import expanded
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data import archive
+from gauntlet.pipeline.data.csv_table import Header, Row, read_table, whole_number
+from gauntlet.pipeline.data.decoding import Fit
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.lfw import PAIRS, NamedPair, read_pairs
+from gauntlet.pipeline.data.listing import Flags, Listing, PairRows, Positions
+from gauntlet.pipeline.data.lookup import find_files, report_missing
+from gauntlet.pipeline.data.spec import Lfw, Paired, Pairs
+from gauntlet.pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size
+from gauntlet.pipeline.files import expanded
 
 _INDEXED = ("index_a", "index_b", "same")
 _FILED = ("file_a", "file_b", "same")

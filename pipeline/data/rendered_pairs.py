@@ -9,12 +9,12 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.batch import Goal
-from pipeline.data.decoding import Pixels
-from pipeline.data.listing import Listing, PairRows, Positions
-from pipeline.data.rendered import TEST_IDENTITIES, render
-from pipeline.data.spec import Rendered
-from pipeline.draws import Draws
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.decoding import Pixels
+from gauntlet.pipeline.data.listing import Listing, PairRows, Positions
+from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
+from gauntlet.pipeline.data.spec import Rendered
+from gauntlet.pipeline.draws import Draws
 
 FOLDS = 10
 _KINDS = ("same", "different")

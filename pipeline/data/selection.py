@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.csv_table import Row, Table, read_table, whole_number
-from pipeline.data.findings import Found
-from pipeline.data.listing import Listing
-from pipeline.data.lookup import find_files
-from pipeline.data.spec import Listed, Numbered
-from pipeline.data.stores import FileImages
-from pipeline.draws import Draws
-from pipeline.files import expanded
+from gauntlet.pipeline.data.csv_table import Row, Table, read_table, whole_number
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.listing import Listing
+from gauntlet.pipeline.data.lookup import find_files
+from gauntlet.pipeline.data.spec import Listed, Numbered
+from gauntlet.pipeline.data.stores import FileImages
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.files import expanded
 
 _ENDS = (("source", "target"), ("a", "b"))
 

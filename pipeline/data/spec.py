@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from pipeline.spec import Spec
+from gauntlet.pipeline.spec import Spec
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 Size = tuple[Side, Side]

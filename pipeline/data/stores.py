@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from torchvision.datasets import CIFAR10
 
-from pipeline.data.archive import archived_size, array
-from pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
+from gauntlet.pipeline.data.archive import archived_size, array
+from gauntlet.pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from pipeline.data.findings import Found
-from pipeline.files import obstacle
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.files import obstacle
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

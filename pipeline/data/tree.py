@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pipeline.data.decoding import SUFFIXES
-from pipeline.data.findings import Found
-from pipeline.files import escaped
+from gauntlet.pipeline.data.decoding import SUFFIXES
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.files import escaped
 
 _SYSTEM = frozenset(
     {

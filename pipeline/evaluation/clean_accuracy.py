@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evaluation.statistics import mcnemar, wilson
-from pipeline.evaluation.verification import best_threshold
+from gauntlet.pipeline.evaluation.statistics import mcnemar, wilson
+from gauntlet.pipeline.evaluation.verification import best_threshold
 
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.evaluation.statistics import resampling
-from pipeline.evaluation.summary import last_step
+from gauntlet.pipeline.evaluation.statistics import resampling
+from gauntlet.pipeline.evaluation.summary import last_step
 
 Reals = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.statistics import wilson
+from gauntlet.pipeline.evaluation.statistics import wilson
 
 ATTACK = ("attack", "base", "combine", "norm", "epsilon")
 """What names an attack in the summaries, as far as the verdicts have the column."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.batch import Goal, Task
+from gauntlet.pipeline.batch import Goal, Task
 
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

@@ -1,34 +1,34 @@
 """Game-theoretic interactions between the units of a perturbation, as a measurement."""
 
-from pipeline.interactions.cells import Borders, Grid
-from pipeline.interactions.curvature import curvature, self_terms
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game, PerturbationGame
-from pipeline.interactions.mean import (
+from gauntlet.pipeline.interactions.cells import Borders, Grid
+from gauntlet.pipeline.interactions.curvature import curvature, self_terms
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game, PerturbationGame
+from gauntlet.pipeline.interactions.mean import (
     mean_interaction,
     sampled_mean_interaction,
     set_interaction,
     sum_interaction,
 )
-from pipeline.interactions.measure import Measured, measure
-from pipeline.interactions.neighbours import (
+from gauntlet.pipeline.interactions.measure import Measured, measure
+from gauntlet.pipeline.interactions.neighbours import (
     neighbour_map,
     neighbour_pairs,
     sampled_neighbour_map,
 )
-from pipeline.interactions.orders import (
+from gauntlet.pipeline.interactions.orders import (
     order_interactions,
     sampled_order_interactions,
     sampled_pair_order_interactions,
 )
-from pipeline.interactions.pairs import (
+from gauntlet.pipeline.interactions.pairs import (
     interaction_matrix,
     pair_interactions,
     sampled_pair_interactions,
 )
-from pipeline.interactions.scales import lambda_scale, sets_factor
-from pipeline.interactions.shapley import sampled_shapley_values, shapley_values
-from pipeline.interactions.spec import InteractionSpec
+from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor
+from gauntlet.pipeline.interactions.shapley import sampled_shapley_values, shapley_values
+from gauntlet.pipeline.interactions.spec import InteractionSpec
 
 __all__ = [
     "Borders",

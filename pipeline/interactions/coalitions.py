@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.game import Game
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.game import Game
 
 MOST_ENUMERATED = 14
 """Largest number of players whose 2^n coalitions are all evaluated."""

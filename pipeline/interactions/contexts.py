@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.game import Game
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.game import Game
 
 Pairs = Sequence[tuple[int, int]]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pipeline.interactions.cells import Grid
+from gauntlet.pipeline.interactions.cells import Grid
 
 
 def curvature(

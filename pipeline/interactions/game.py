@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipeline.batch import Batch, Task
-from pipeline.interactions.cells import Grid
-from pipeline.interactions.utilities import UtilityChoice, build_utility, resolve
+from gauntlet.pipeline.batch import Batch, Task
+from gauntlet.pipeline.interactions.cells import Grid
+from gauntlet.pipeline.interactions.utilities import UtilityChoice, build_utility, resolve
 
 
 class Game(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game
 
 
 def interaction_rows(game: Game, cells: Tensor | None = None) -> Tensor:

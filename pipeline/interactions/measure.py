@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.batch import Batch, Goal
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Grid
-from pipeline.interactions.curvature import curvature, self_terms
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import PerturbationGame
-from pipeline.interactions.mean import mean_interaction, sampled_mean_interaction
-from pipeline.interactions.neighbours import sampled_neighbour_map
-from pipeline.interactions.orders import sampled_order_interactions
-from pipeline.interactions.spec import InteractionSpec
-from pipeline.interactions.utilities import UtilityName
-from pipeline.norms import divide, l2rms
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
+from gauntlet.pipeline.interactions.curvature import curvature, self_terms
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import PerturbationGame
+from gauntlet.pipeline.interactions.mean import mean_interaction, sampled_mean_interaction
+from gauntlet.pipeline.interactions.neighbours import sampled_neighbour_map
+from gauntlet.pipeline.interactions.orders import sampled_order_interactions
+from gauntlet.pipeline.interactions.spec import InteractionSpec
+from gauntlet.pipeline.interactions.utilities import UtilityName
+from gauntlet.pipeline.norms import divide, l2rms
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Grid
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game
-from pipeline.interactions.pairs import pair_interactions, sampled_pair_interactions
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game
+from gauntlet.pipeline.interactions.pairs import pair_interactions, sampled_pair_interactions
 
 Neighbours = Literal[4, 8]
 

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.coalitions import (
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.coalitions import (
     check_cover,
     enumerate_values,
     random_permutations,
     subsets_without,
 )
-from pipeline.interactions.contexts import Pairs, check_pairs, context_effects
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game
-from pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.contexts import Pairs, check_pairs, context_effects
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game
+from gauntlet.pipeline.interactions.mean import check_draws
 
 
 def order_interactions(game: Game, pairs: Pairs) -> Estimate:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.draws import Draws
-from pipeline.interactions.coalitions import check_cover
-from pipeline.interactions.contexts import Pairs, check_pairs, context_effects, random_contexts
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game
-from pipeline.interactions.mean import check_draws
-from pipeline.interactions.orders import order_interactions
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.coalitions import check_cover
+from gauntlet.pipeline.interactions.contexts import (
+    Pairs,
+    check_pairs,
+    context_effects,
+    random_contexts,
+)
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game
+from gauntlet.pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.orders import order_interactions
 
 
 def pair_interactions(game: Game, pairs: Pairs) -> Estimate:

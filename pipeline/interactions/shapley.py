@@ -7,16 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.coalitions import (
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.coalitions import (
     check_cover,
     enumerate_values,
     random_permutations,
     subsets_without,
 )
-from pipeline.interactions.estimate import Estimate
-from pipeline.interactions.game import Game
-from pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.estimate import Estimate
+from gauntlet.pipeline.interactions.game import Game
+from gauntlet.pipeline.interactions.mean import check_draws
 
 
 def shapley_values(game: Game) -> Estimate:

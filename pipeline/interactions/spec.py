@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.interactions.cells import Borders, Grid
-from pipeline.interactions.utilities import UtilityChoice
-from pipeline.spec import Quantity, Several, Spec
+from gauntlet.pipeline.interactions.cells import Borders, Grid
+from gauntlet.pipeline.interactions.utilities import UtilityChoice
+from gauntlet.pipeline.spec import Quantity, Several, Spec
 
 SAMPLED_CELLS = 32
 SAMPLED_CONTEXTS = 256

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.batch import Batch, Goal, Task
-from pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.cross_entropy import cross_entropy
 
 UtilityName = Literal["loss", "margin", "margin-fixed", "similarity"]
 UtilityChoice = Literal["auto", "loss", "margin", "margin-fixed", "similarity"]

@@ -8,16 +8,16 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pipeline.batch import Task
-from pipeline.draws import Draws
-from pipeline.models.callables import as_module
-from pipeline.models.checkpoint import fingerprint, weights_fingerprint
-from pipeline.models.defences import TransformDefence
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.precision import through, weight_of
-from pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
-from pipeline.models.spec import ModelSpec
-from pipeline.models.streams import streaming
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.callables import as_module
+from gauntlet.pipeline.models.checkpoint import fingerprint, weights_fingerprint
+from gauntlet.pipeline.models.defences import TransformDefence
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.precision import through, weight_of
+from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.streams import streaming
 
 Network: TypeAlias = nn.Module | Callable[[Tensor], Tensor]
 """What can be adapted: a module (of TorchScript, too), or a function of images (B, 3, H, W)."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 
-from pipeline.batch import Task
-from pipeline.models.adapter import Model
-from pipeline.models.defences import make_defence
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.preprocessing import Preprocessing, in_bytes
-from pipeline.models.sources import SOURCES, find_source
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.sources.source import Convention, Offer, Permitting
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.defences import make_defence
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.preprocessing import Preprocessing, in_bytes
+from gauntlet.pipeline.models.sources import SOURCES, find_source
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.sources.source import Convention, Offer, Permitting
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}
 """Fields of a spec that its source makes the network from."""

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.models.file_format import Entries, identify, read_header, refuse, shown
-from pipeline.models.matching import fitting, without_prefix
-from pipeline.models.nesting import chosen, listing, state_dicts
-from pipeline.models.torch_file import UNFOLD_LIMIT, read_torch
+from gauntlet.pipeline.models.file_format import Entries, identify, read_header, refuse, shown
+from gauntlet.pipeline.models.matching import fitting, without_prefix
+from gauntlet.pipeline.models.nesting import chosen, listing, state_dicts
+from gauntlet.pipeline.models.torch_file import UNFOLD_LIMIT, read_torch
 
 Shapes = dict[str, tuple[int, ...]]
 """Name of each entry of a state dict to its shape."""
@@ -58,7 +58,7 @@ def open_checkpoint(
 
     Args:
         path: a safetensors file, or a PyTorch file; told apart by content.
-        key: which of them is wanted; see `pipeline.models.nesting.chosen`.
+        key: which of them is wanted; see `gauntlet.pipeline.models.nesting.chosen`.
         device: ``cpu``, or ``meta`` to read names, shapes and types only.
         unfold_limit: how many times the file's own size its content may take in memory.
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
-from pipeline.draws import Draws
-from pipeline.models.resample import random_resize_pad_matrix
-from pipeline.models.spec import Defence
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.resample import random_resize_pad_matrix
+from gauntlet.pipeline.models.spec import Defence
 
 Gradient = Literal["straight-through", "none"]
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pipeline.files import obstacle
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.problems import BadInput, Problem
 
 Entries = dict[str, Tensor]
 """A state dict; on the meta device where only names, shapes and types were read."""

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import fusion
 
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.callables import Called
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.precision import weight_of
-from pipeline.models.sources.mean_source import MeanLogits
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.callables import Called
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.precision import weight_of
+from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 
 M = TypeVar("M", bound=nn.Module)
 

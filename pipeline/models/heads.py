@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.files import obstacle
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
-from pipeline.spec import Spec
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.spec import Spec
 
 LEAST_AUC = 0.9
 """A head that tells its class from others less well than this is refused."""

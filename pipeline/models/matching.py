@@ -9,9 +9,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.file_format import Entries, shown
-from pipeline.models.nesting import listing
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.file_format import Entries, shown
+from gauntlet.pipeline.models.nesting import listing
 
 _SHOWN = 4
 _COUNTER = "num_batches_tracked"

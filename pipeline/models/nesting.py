@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.file_format import Entries, refuse, shown
-from pipeline.problems import suggest
+from gauntlet.pipeline.models.file_format import Entries, refuse, shown
+from gauntlet.pipeline.problems import suggest
 
 _DEEPEST = 16
 _MOST = 20_000

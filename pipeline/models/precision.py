@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.callables import Called
+from gauntlet.pipeline.models.callables import Called
 
 _TYPES = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16})
 _DEVICES = ("cuda", "cpu")

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 Interpolation = Literal["bilinear", "nearest"]
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.batch import Task
-from pipeline.spec import Probability, Quantity, Several, Spec
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.spec import Probability, Quantity, Several, Spec
 
 
 def _is_none(value: object) -> bool:

@@ -1,6 +1,6 @@
 """Random streams for the inside of a network: one per row of the input that it is working on.
 
-A rewritten network (`pipeline.attacks.surgery.surgery.Surgery`) may draw random numbers in the middle of its
+A rewritten network (`gauntlet.pipeline.attacks.surgery.surgery.Surgery`) may draw random numbers in the middle of its
 forward pass. `Model.forward` sets the streams, the network reads them; each thread has its own.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 _streams: ContextVar[Draws | None] = ContextVar("streams", default=None)
 

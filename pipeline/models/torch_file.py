@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.file_format import refuse
+from gauntlet.pipeline.models.file_format import refuse
 
 UNFOLD_LIMIT = 4
 """How many times its own size a file may take in memory; `torch.save` compresses nothing."""

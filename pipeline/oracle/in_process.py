@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Answer, Question, Setting
-from pipeline.attacks.surrogate import Known
-from pipeline.models.adapter import Model
-from pipeline.oracle.responder import Responder
+from gauntlet.pipeline.attacks.query import Answer, Question, Setting
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.oracle.responder import Responder
 
 
 class InProcessOracle:

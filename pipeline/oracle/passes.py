@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.attacks.query import Query, Setting
-from pipeline.attacks.surgery.operated import Operated
-from pipeline.batch import Batch
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.query import Query, Setting
+from gauntlet.pipeline.attacks.surgery.operated import Operated
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.draws import Draws
 
 
 class Streams:
@@ -40,7 +40,7 @@ class Streams:
 
 
 class Pass:
-    """A surrogate behind some of a query's view copies: see `pipeline.attacks.surrogate.Forward`."""
+    """A surrogate behind some of a query's view copies: see `gauntlet.pipeline.attacks.surrogate.Forward`."""
 
     def __init__(
         self,

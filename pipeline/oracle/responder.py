@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.query import Answer, Query, Setting
-from pipeline.attacks.surgery.operated import Operated
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.attacks.surrogate import Known
-from pipeline.batch import Batch
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.oracle.passes import Pass, Streams, tile
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.query import Answer, Query, Setting
+from gauntlet.pipeline.attacks.surgery.operated import Operated
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.oracle.passes import Pass, Streams, tile
 
 
 class Responder:

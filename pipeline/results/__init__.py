@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.results import records
-from pipeline.results.folder import RunFolder
-from pipeline.results.schema import TABLES
+from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.schema import TABLES
 
 __all__ = ["TABLES", "RunFolder", "decode_image", "manifest", "read"]
 

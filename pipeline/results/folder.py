@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.files import obstacle
-from pipeline.problems import BadInput, Problem
-from pipeline.results.schema import TABLES
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.schema import TABLES
 
 
 class RunFolder:

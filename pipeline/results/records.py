@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.problems import BadInput, Problem
-from pipeline.results.folder import RunFolder
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.folder import RunFolder
 
 Content = TypeVar("Content")
 

@@ -9,14 +9,14 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from pipeline.attacks.loop import Attacked
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
-from pipeline.interactions import InteractionSpec
-from pipeline.run.interactions import Interactions
-from pipeline.run.look import Look
-from pipeline.run.probe.sample import ImageSample, Sampled
-from pipeline.run.steps import StepAnswers, Watch
+from gauntlet.pipeline.attacks.loop import Attacked
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.run.interactions import Interactions
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled
+from gauntlet.pipeline.run.steps import StepAnswers, Watch
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Engine(Protocol):
             attack: what to do.
             batch: the examples.
             watch: iterates that the targets judge while the attack goes on. At most
-                `pipeline.run.steps.IN_FLIGHT` of them exist at a time.
+                `gauntlet.pipeline.run.steps.IN_FLIGHT` of them exist at a time.
         """
 
     def interactions(
@@ -107,7 +107,7 @@ class Engine(Protocol):
         Args:
             models: targets and surrogates by name.
             sample: the images.
-            readings: of the models' inputs, names in `pipeline.run.probe.inputs.INPUTS`.
+            readings: of the models' inputs, names in `gauntlet.pipeline.run.probe.inputs.INPUTS`.
         """
 
     def close(self) -> None:

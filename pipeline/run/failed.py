@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.folder import RunFolder
 
 
 class Failed:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pipeline.batch import Batch
-from pipeline.interactions import InteractionSpec, measure
-from pipeline.models.adapter import Model
-from pipeline.run.columns import Columns
-from pipeline.run.failed import Failed
-from pipeline.run.plan import Plan
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.interactions import InteractionSpec, measure
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.run.columns import Columns
+from gauntlet.pipeline.run.failed import Failed
+from gauntlet.pipeline.run.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch, Goal, Task
-from pipeline.evaluation.distances import l2_distance, linf_distance
-from pipeline.evaluation.verdict import Judgement, accepted, clean_correct
-from pipeline.models.spec import ModelSpec
-from pipeline.run.columns import Columns
-from pipeline.run.engine import Engine
-from pipeline.run.failed import Failed
-from pipeline.run.look import Look
-from pipeline.run.models import RANDOMISED_REPEATS
-from pipeline.run.panel import Panel
-from pipeline.run.plan import Plan
-from pipeline.run.steps import StepAnswers
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
+from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.run.columns import Columns
+from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.failed import Failed
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
+from gauntlet.pipeline.run.panel import Panel
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.steps import StepAnswers
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from pipeline.attacks.ask import Oracle
-from pipeline.attacks.loop import run
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
-from pipeline.interactions import InteractionSpec
-from pipeline.models.adapter import Model
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.oracle.in_process import InProcessOracle
-from pipeline.run.engine import ModelCard, Observed
-from pipeline.run.interactions import Interactions, interactions
-from pipeline.run.look import Look
-from pipeline.run.models import (
+from gauntlet.pipeline.attacks.ask import Oracle
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.run.interactions import Interactions, interactions
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,
     configure,
@@ -26,10 +26,10 @@ from pipeline.run.models import (
     image_dtype,
     show,
 )
-from pipeline.run.plan import Plan
-from pipeline.run.probe.sample import ImageSample, Sampled, sampled
-from pipeline.run.probe.seeing import see
-from pipeline.run.steps import Show, Watch, Watcher
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled, sampled
+from gauntlet.pipeline.run.probe.seeing import see
+from gauntlet.pipeline.run.steps import Show, Watch, Watcher
 
 
 class LocalSurrogates:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.build import build
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.spec import ModelSpec
-from pipeline.run.engine import ModelCard
-from pipeline.run.heap import keep_freed_memory
-from pipeline.run.look import Look
-from pipeline.run.plan import Plan, Resources
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.run.engine import ModelCard
+from gauntlet.pipeline.run.heap import keep_freed_memory
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.plan import Plan, Resources
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
 """Types of surrogates, by name in `resources.dtype`."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from pipeline.batch import Goal
-from pipeline.evaluation.verdict import Judgement, judge
-from pipeline.run.look import Look
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.evaluation.verdict import Judgement, judge
+from gauntlet.pipeline.run.look import Look
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Goal, Task
-from pipeline.data.spec import DataSpec
-from pipeline.interactions import InteractionSpec
-from pipeline.models.spec import ModelSpec
-from pipeline.spec import Several, Spec
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0)]

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.batch import Task
-from pipeline.data.account import first_names
-from pipeline.data.examples import Examples, PairList
-from pipeline.evaluation.verification import protocol
-from pipeline.problems import BadInput, Problem
-from pipeline.progress import Progress
-from pipeline.run import threshold_cache
-from pipeline.run.engine import Engine
-from pipeline.run.judging import Judges, not_finite
-from pipeline.run.look import Look
-from pipeline.run.plan import Plan
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.examples import Examples, PairList
+from gauntlet.pipeline.evaluation.verification import protocol
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.run import threshold_cache
+from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.judging import Judges, not_finite
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.plan import Plan
 
 
 @dataclass(frozen=True)

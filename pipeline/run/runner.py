@@ -14,22 +14,22 @@ from typing import Any
 
 import torch
 
-from pipeline.data.account import first_names
-from pipeline.data.described import described
-from pipeline.data.examples import Examples, PairList, open_examples
-from pipeline.problems import BadInput, Problem
-from pipeline.progress import Progress
-from pipeline.results import records
-from pipeline.results.folder import RunFolder
-from pipeline.results.schema import TABLES
-from pipeline.run.engine import Engine
-from pipeline.run.failed import Failed
-from pipeline.run.judging import Judges
-from pipeline.run.plan import Plan
-from pipeline.run.preparation import select, thresholds
-from pipeline.run.probe.findings import Decide, Probe
-from pipeline.run.probe.probe import probe
-from pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
+from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.described import described
+from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.failed import Failed
+from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.preparation import select, thresholds
+from gauntlet.pipeline.run.probe.findings import Decide, Probe
+from gauntlet.pipeline.run.probe.probe import probe
+from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
 
 GOODBYE = 2.0
 """Seconds that an interrupted run waits for its lanes before the models go away."""
@@ -71,7 +71,7 @@ class Runner:
     As many threads as the engine has lanes take units from one stream, batch by batch and attack by
     attack; each carries its unit through attack, targets and writing before it takes another. So at
     most ``lanes`` batches of pixels exist at a time, however many examples there are; each attack
-    has at most `pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
+    has at most `gauntlet.pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
     """
 
     def __init__(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch
-from pipeline.evaluation.distances import l2_distance, linf_distance
-from pipeline.evaluation.verdict import Judgement
-from pipeline.run.look import Look
-from pipeline.run.panel import Panel
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
+from gauntlet.pipeline.evaluation.verdict import Judgement
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.panel import Panel
 
 IN_FLIGHT = 2
 """Steps of one attack that the targets may be behind: bounds the images that wait for them."""

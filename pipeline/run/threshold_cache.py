@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from pipeline.files import obstacle
+from gauntlet.pipeline.files import obstacle
 
 
 class _Entry(BaseModel):

@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.attacks.loop import Trace
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch, Task
-from pipeline.data.examples import Examples
-from pipeline.results.folder import RunFolder
-from pipeline.run.engine import Engine, Observed
-from pipeline.run.failed import Failed
-from pipeline.run.interactions import interaction_columns
-from pipeline.run.judging import CleanAnswers, Judges
-from pipeline.run.plan import Plan
-from pipeline.run.steps import StepAnswers, Watch
-from pipeline.run.unmoved import no_gradient, silent, why_unmoved
+from gauntlet.pipeline.attacks.loop import Trace
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch, Task
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.run.engine import Engine, Observed
+from gauntlet.pipeline.run.failed import Failed
+from gauntlet.pipeline.run.interactions import interaction_columns
+from gauntlet.pipeline.run.judging import CleanAnswers, Judges
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.steps import StepAnswers, Watch
+from gauntlet.pipeline.run.unmoved import no_gradient, silent, why_unmoved
 
 
 class BatchWork:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.attacks.loop import Trace
-from pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.attacks.loop import Trace
+from gauntlet.pipeline.attacks.recipe import Attack
 
 NO_UPDATE = "no update"
 """The attack has no steps: somebody wanted the clean images judged."""

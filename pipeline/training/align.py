@@ -19,22 +19,22 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pipeline.attacks.ball import Ball
-from pipeline.attacks.surgery.activations import kinks
-from pipeline.attacks.surgery.ia import IntrinsicAttack
-from pipeline.batch import Batch
-from pipeline.cross_entropy import cross_entropy
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.graph import residuals, trace
-from pipeline.norms import per_row
-from pipeline.problems import BadInput, Problem
-from pipeline.spec import Quantity
-from pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
-from pipeline.training.ia_search import alignment
-from pipeline.training.robustness import Accuracy, Logits, accuracy
-from pipeline.training.trained_file import write_fine_tuned
-from pipeline.training.unattacked import Unattacked
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.surgery.activations import kinks
+from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.norms import per_row
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.spec import Quantity
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
+from gauntlet.pipeline.training.ia_search import alignment
+from gauntlet.pipeline.training.robustness import Accuracy, Logits, accuracy
+from gauntlet.pipeline.training.trained_file import write_fine_tuned
+from gauntlet.pipeline.training.unattacked import Unattacked
 
 _ROWS = 64
 

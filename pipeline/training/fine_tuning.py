@@ -12,13 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.batch import Batch, Task
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.sources.mean_source import MeanLogits
-from pipeline.problems import BadInput, Problem
-from pipeline.spec import Quantity, Spec
-from pipeline.training.unattacked import Unattacked
+from gauntlet.pipeline.batch import Batch, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.sources.mean_source import MeanLogits
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.spec import Quantity, Spec
+from gauntlet.pipeline.training.unattacked import Unattacked
 
 Loss = Callable[[Batch, Draws], Tensor]
 """Images with labels, and one stream per image, to the loss of each, (B,)."""

@@ -17,15 +17,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.attacks.ball import Ball
-from pipeline.batch import Batch
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.spec import Quantity
-from pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
-from pipeline.training.robustness import Accuracy, accuracy, climb
-from pipeline.training.trained_file import write_fine_tuned
-from pipeline.training.unattacked import Unattacked
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.spec import Quantity
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
+from gauntlet.pipeline.training.robustness import Accuracy, accuracy, climb
+from gauntlet.pipeline.training.trained_file import write_fine_tuned
+from gauntlet.pipeline.training.unattacked import Unattacked
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

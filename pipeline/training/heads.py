@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor
 
-from pipeline.attacks.surgery.operated import Operated
-from pipeline.data.examples import Examples
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.graph import default_layer, layers
-from pipeline.models.heads import (
+from gauntlet.pipeline.attacks.surgery.operated import Operated
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.graph import default_layer, layers
+from gauntlet.pipeline.models.heads import (
     Head,
     HeadSettings,
     head_path,
@@ -26,7 +26,7 @@ from pipeline.models.heads import (
     pooled,
     write_head,
 )
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _CHUNK = 64
 _CPU = torch.device("cpu")

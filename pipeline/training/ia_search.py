@@ -14,14 +14,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pipeline.attacks.surgery.ia import IntrinsicAttack
-from pipeline.cross_entropy import cross_entropy
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.graph import residuals, trace
-from pipeline.norms import divide, l2
-from pipeline.spec import Spec
+from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
+from gauntlet.pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.norms import divide, l2
+from gauntlet.pipeline.spec import Spec
 
 
 class SearchSettings(Spec):

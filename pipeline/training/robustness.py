@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.attacks.ball import Ball
-from pipeline.cross_entropy import cross_entropy
-from pipeline.draws import Draws
-from pipeline.norms import normalise
-from pipeline.training.unattacked import Unattacked
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import normalise
+from gauntlet.pipeline.training.unattacked import Unattacked
 
 Logits = Callable[[Tensor], Tensor]
 """Canonical images (R, 3, H, W) in [0, 1] to logits (R, C)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem
 
 
 def write(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:

@@ -11,12 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from pipeline.files import obstacle
-from pipeline.models.adapter import Model
-from pipeline.problems import BadInput, Problem
-from pipeline.spec import Spec
-from pipeline.training.fine_tuning import FineTuned, FineTuning
-from pipeline.training.unattacked import Unattacked
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.spec import Spec
+from gauntlet.pipeline.training.fine_tuning import FineTuned, FineTuning
+from gauntlet.pipeline.training.unattacked import Unattacked
 
 
 def provenance(

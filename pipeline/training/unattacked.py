@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.batch import Batch
-from pipeline.data.examples import Examples
-from pipeline.draws import Draws
-from pipeline.models.heads import image_hashes
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.heads import image_hashes
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _CHUNK = 64
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import Attack, Goal, attack
-from pipeline.attacks.loop import run
-from pipeline.batch import Task
-from pipeline.data.examples import open_examples
-from pipeline.data.spec import Npz, Pairs
-from pipeline.evaluation.verdict import judge
-from pipeline.models.build import build
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.spec import ModelSpec
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Goal, attack
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.data.spec import Npz, Pairs
+from gauntlet.pipeline.evaluation.verdict import judge
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.oracle import InProcessOracle
 
 THRESHOLD = 0.3359
 

@@ -4,18 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline import Attack, Batch, Goal, Task, adapt, attack, gradient_cosines
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.ball import Ball
-from pipeline.attacks.loop import run
-from pipeline.attacks.objectives.features import distance
-from pipeline.attacks.objectives.il import IntermediateLevel
-from pipeline.attacks.objectives.outputs import Cosine
-from pipeline.attacks.query import Setting
-from pipeline.draws import Draws
-from pipeline.oracle import InProcessOracle
-from pipeline.training.ia_search import alignment
-from pipeline.training.robustness import climb
+from gauntlet import Attack, Batch, Goal, Task, adapt, attack, gradient_cosines
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.objectives.features import distance
+from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
+from gauntlet.pipeline.attacks.objectives.outputs import Cosine
+from gauntlet.pipeline.attacks.query import Setting
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.oracle import InProcessOracle
+from gauntlet.pipeline.training.ia_search import alignment
+from gauntlet.pipeline.training.robustness import climb
 from tests.attacks.toys import SmallNet, as_model, images, names, vectors
 
 SEEDS = (0, 1)

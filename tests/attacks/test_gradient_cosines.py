@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline import Attack, gradient_cosines
+from gauntlet import Attack, gradient_cosines
 from tests.attacks.toys import SHAPE, SmallNet, linear
 from tests.attacks.toys import images as made_up
 

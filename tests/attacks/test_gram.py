@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline import Attack
-from pipeline.attacks.combine.gram import Units, gram, weighted_sum
-from pipeline.attacks.combine.mgda import Mgda
-from pipeline.attacks.combine.rgea import Rgea, least_squares_weights
-from pipeline.norms import CHUNK, l2
+from gauntlet import Attack
+from gauntlet.pipeline.attacks.combine.gram import Units, gram, weighted_sum
+from gauntlet.pipeline.attacks.combine.mgda import Mgda
+from gauntlet.pipeline.attacks.combine.rgea import Rgea, least_squares_weights
+from gauntlet.pipeline.norms import CHUNK, l2
 from tests.attacks.toys import SmallNet, class_batch, images, run_float
 
 

@@ -6,16 +6,16 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import Batch, Goal
-from pipeline.attacks.combine.ens import EnsL2, EnsLoss
-from pipeline.attacks.combine.gram import gram
-from pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
-from pipeline.attacks.combine.rgea import Rgea
-from pipeline.attacks.combine.torchjd import aggregator_names
-from pipeline.attacks.filters.translation import TranslationInvariance
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.draws import Draws
+from gauntlet import Batch, Goal
+from gauntlet.pipeline.attacks.combine.ens import EnsL2, EnsLoss
+from gauntlet.pipeline.attacks.combine.gram import gram
+from gauntlet.pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
+from gauntlet.pipeline.attacks.combine.rgea import Rgea
+from gauntlet.pipeline.attacks.combine.torchjd import aggregator_names
+from gauntlet.pipeline.attacks.filters.translation import TranslationInvariance
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.draws import Draws
 from tests.attacks.toys import (
     Scalar,
     SmallNet,
@@ -45,8 +45,8 @@ def unit_rows(given: torch.Tensor) -> torch.Tensor:
 
 
 def direction(combine: str, batch, modules, **fields):
-    from pipeline.attacks.ask import Ask
-    from pipeline.attacks.stride import Stride
+    from gauntlet.pipeline.attacks.ask import Ask
+    from gauntlet.pipeline.attacks.stride import Stride
 
     attack = Attack(combine=combine, **fields)
     method = attack.method(batch.goal, batch.images[0].numel())

@@ -9,20 +9,27 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline import adapt
-from pipeline.attacks.loop import run
-from pipeline.attacks.objectives.aa import ActivationAttack
-from pipeline.attacks.objectives.fd import FeatureDistribution
-from pipeline.attacks.objectives.fi import FeatureImportance
-from pipeline.attacks.objectives.il import IntermediateLevel
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
-from pipeline.models.heads import Head, HeadSettings, head_path, heads_key, image_hashes, write_head
-from pipeline.norms import l2, linf
-from pipeline.oracle import InProcessOracle
-from pipeline.problems import BadInput
+from gauntlet import adapt
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.objectives.aa import ActivationAttack
+from gauntlet.pipeline.attacks.objectives.fd import FeatureDistribution
+from gauntlet.pipeline.attacks.objectives.fi import FeatureImportance
+from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.heads import (
+    Head,
+    HeadSettings,
+    head_path,
+    heads_key,
+    image_hashes,
+    write_head,
+)
+from gauntlet.pipeline.norms import l2, linf
+from gauntlet.pipeline.oracle import InProcessOracle
+from gauntlet.pipeline.problems import BadInput
 from tests.attacks.toys import class_batch, images, names, vectors
 
 N = 192

@@ -8,20 +8,20 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
-from pipeline import Attack, Batch, Goal
-from pipeline.attacks.part import catalogue
-from pipeline.attacks.penalties.coalitions import perturbed, single_cells, unions
-from pipeline.attacks.penalties.interaction import InteractionPenalty
-from pipeline.attacks.penalties.ir import SetInteractions
-from pipeline.attacks.penalties.ir_closed import ClosedForm
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.surgery.sgm import SkipGradient
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Grid
-from pipeline.interactions.scales import lambda_scale, sets_factor
-from pipeline.models.adapter import adapt
-from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.attacks.part import catalogue
+from gauntlet.pipeline.attacks.penalties.coalitions import perturbed, single_cells, unions
+from gauntlet.pipeline.attacks.penalties.interaction import InteractionPenalty
+from gauntlet.pipeline.attacks.penalties.ir import SetInteractions
+from gauntlet.pipeline.attacks.penalties.ir_closed import ClosedForm
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
+from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor
+from gauntlet.pipeline.models.adapter import adapt
+from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.oracle import InProcessOracle
 from tests.attacks.toys import (
     Scalar,
     SmallNet,

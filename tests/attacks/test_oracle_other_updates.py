@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline.attacks.loop import run
-from pipeline.attacks.part import catalogue
-from pipeline.attacks.points.rap import ReversePerturbation
-from pipeline.attacks.recipe import Attack
-from pipeline.attacks.updates.pi import PatchWise
-from pipeline.attacks.updates.relaxed import Relaxed
-from pipeline.batch import Batch, Goal
-from pipeline.norms import l2, linf
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.part import catalogue
+from gauntlet.pipeline.attacks.points.rap import ReversePerturbation
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.attacks.updates.pi import PatchWise
+from gauntlet.pipeline.attacks.updates.relaxed import Relaxed
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.norms import l2, linf
 from tests.attacks.toys import (
     Scalar,
     SmallNet,

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pipeline import Batch, Goal
-from pipeline.attacks.ball import Ball
-from pipeline.attacks.recipe import Attack
-from pipeline.draws import Draws
-from pipeline.norms import l2, linf
+from gauntlet import Batch, Goal
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import l2, linf
 from tests.attacks.toys import (
     SmallNet,
     class_batch,
@@ -145,7 +145,7 @@ def test_first_step_has_length_alpha_in_its_own_norm(normalise):
 
 
 def test_o_0_2_the_cosine_has_the_direction_of_the_mean_square_of_unit_embeddings():
-    from pipeline.attacks.objectives.outputs import Cosine
+    from gauntlet.pipeline.attacks.objectives.outputs import Cosine
 
     size = 16
     outputs = vectors(5, shape=(size,)).requires_grad_()
@@ -170,10 +170,10 @@ def test_dodging_from_the_image_itself_needs_a_random_start():
         def forward(self, x):
             return torch.einsum("bchw,dchw->bd", x, self.weights)
 
-    from pipeline import adapt
-    from pipeline.attacks.query import Question, Setting
-    from pipeline.batch import Task
-    from pipeline.oracle import InProcessOracle
+    from gauntlet import adapt
+    from gauntlet.pipeline.attacks.query import Question, Setting
+    from gauntlet.pipeline.batch import Task
+    from gauntlet.pipeline.oracle import InProcessOracle
 
     clean = images(2)
     batch = Batch(names(2), clean, Goal.DODGING, references=clean)

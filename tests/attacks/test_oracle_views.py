@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.attacks.filters.translation import TranslationInvariance, gaussian_line
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.attacks.views.diversity import InputDiversity
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.filters.translation import TranslationInvariance, gaussian_line
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.attacks.views.diversity import InputDiversity
+from gauntlet.pipeline.draws import Draws
 from tests.attacks.toys import (
     SmallNet,
     class_batch,
@@ -179,7 +179,7 @@ def test_o_vr_3_cubic():
 
 
 def test_views_are_split_over_passes_without_changing_the_gradient():
-    from pipeline.oracle import InProcessOracle
+    from gauntlet.pipeline.oracle import InProcessOracle
     from tests.attacks.toys import as_model
 
     batch, net = class_batch(images(4)), SmallNet(0)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline import Batch, Goal, Model
-from pipeline.attacks.loop import run
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Task
-from pipeline.models.defences import ResizePad
-from pipeline.oracle import InProcessOracle
+from gauntlet import Batch, Goal, Model
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.defences import ResizePad
+from gauntlet.pipeline.oracle import InProcessOracle
 from tests.attacks.toys import SmallNet, class_batch, images, names, oracle
 
 

@@ -8,10 +8,10 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline import Attack, attack
-from pipeline.attacks.ask import Lost
-from pipeline.attacks.loop import BudgetViolation, _verify
-from pipeline.attacks.part import Place, catalogue
+from gauntlet import Attack, attack
+from gauntlet.pipeline.attacks.ask import Lost
+from gauntlet.pipeline.attacks.loop import BudgetViolation, _verify
+from gauntlet.pipeline.attacks.part import Place, catalogue
 from tests.attacks.toys import (
     Scalar,
     SmallNet,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, Batch, Goal, Model, adapt
-from pipeline.attacks.loop import Attacked, run
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Batch, Goal, Model, adapt
+from gauntlet.pipeline.attacks.loop import Attacked, run
+from gauntlet.pipeline.oracle import InProcessOracle
 
 SHAPE = (3, 8, 8)
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
-from pipeline.batch import Goal
-from pipeline.data.examples import Examples, check, open_examples
-from pipeline.data.spec import DataSpec
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.examples import Examples, check, open_examples
+from gauntlet.pipeline.data.spec import DataSpec
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(DataSpec)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.archive import array, headers
-from pipeline.data.findings import Found
-from pipeline.problems import BadInput
+from gauntlet.pipeline.data.archive import array, headers
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.problems import BadInput
 
 
 def told(path: Path) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.batch import Goal
-from pipeline.data.examples import Examples
-from pipeline.data.known_classes import imagenet_synsets
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.known_classes import imagenet_synsets
 from tests.data.made_up import opened, problems, write_image
 
 UNTARGETED = Goal.UNTARGETED

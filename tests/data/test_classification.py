@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.batch import Goal
-from pipeline.problems import BadInput
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.problems import BadInput
 from tests.data.made_up import (
     opened,
     pixels,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.batch import Goal
-from pipeline.data.decoding import Fit, Undecodable, decode
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.decoding import Fit, Undecodable, decode
 from tests.data.made_up import opened, write_image
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
-from pipeline.batch import Goal
-from pipeline.data.decoding import header_of
-from pipeline.data.described import described
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.decoding import header_of
+from gauntlet.pipeline.data.described import described
 from tests.data.made_up import opened, write_image, write_npz, write_text
 from tests.data.test_class_folders import grow
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.batch import Goal
-from pipeline.data import classification, stores
-from pipeline.data.examples import Examples, check
-from pipeline.draws import Draws
-from pipeline.problems import BadInput
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data import classification, stores
+from gauntlet.pipeline.data.examples import Examples, check
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.problems import BadInput
 from tests.data.made_up import opened, pixels, problems, spec, write_image, write_npz, write_text
 
 TARGETED = Goal.TARGETED

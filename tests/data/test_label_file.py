@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.batch import Goal
-from pipeline.data.examples import Examples
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.examples import Examples
 from tests.data.made_up import opened, pixels, problems, write_image, write_npz, write_text
 
 UNTARGETED, TARGETED = Goal.UNTARGETED, Goal.TARGETED

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.findings import Found
-from pipeline.data.lookup import find_files
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.lookup import find_files
 from tests.data.test_class_folders import grow
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.batch import Goal
-from pipeline.data.archive import headers
-from pipeline.data.examples import check, open_examples
-from pipeline.data.findings import Found
-from pipeline.data.spec import Folder, Npz
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.archive import headers
+from gauntlet.pipeline.data.examples import check, open_examples
+from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.spec import Folder, Npz
+from gauntlet.pipeline.problems import BadInput, Problem
 from tests.run import small
 
 
@@ -47,7 +47,7 @@ def test_a_run_records_such_a_name(tmp_path: Path) -> None:
     small.carry_out(
         tmp_path, "in-process", data=data, select={}, attacks=[{"base": "i", "steps": 1}]
     )
-    from pipeline import results
+    from gauntlet.pipeline import results
 
     failures = results.read(str(tmp_path / "run"), "failures")
     assert failures["example"].tolist() == [r"a/caf\xe9.png"]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.batch import Goal
-from pipeline.problems import BadInput
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.problems import BadInput
 from tests.data.made_up import (
     opened,
     pixels,

@@ -14,9 +14,9 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
-import pipeline
-from pipeline.batch import Goal
-from pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
+from gauntlet import pipeline
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
 from tests.data.made_up import opened, problems, spec, write_text
 
 SMALL = {"source": "rendered", "pairs": 40, "identities": 30, "size": 16}
@@ -145,7 +145,7 @@ def test_no_numbers_give_no_pictures() -> None:
 def test_the_contact_sheet_has_a_row_for_each_person(tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     given = ["--identities", "2", "--shots", "3", "--size", "16", "--first", "5", "--seed", "1"]
-    command = [sys.executable, "-m", "pipeline.data.rendered", str(out), *given]
+    command = [sys.executable, "-m", "gauntlet.pipeline.data.rendered", str(out), *given]
     root = Path(pipeline.__file__).parents[1]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr

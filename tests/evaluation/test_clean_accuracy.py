@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.evaluation.clean_accuracy import CleanAccuracy, better, right_pairs
-from pipeline.evaluation.statistics import wilson
+from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy, better, right_pairs
+from gauntlet.pipeline.evaluation.statistics import wilson
 
 
 @pytest.mark.parametrize(

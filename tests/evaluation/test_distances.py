@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.evaluation.distances import l2_distance, linf_distance
+from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 
 
 def test_units_are_eight_bit_steps() -> None:

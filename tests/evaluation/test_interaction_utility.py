@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.interaction_utility import pearson, relations
+from gauntlet.pipeline.evaluation.interaction_utility import pearson, relations
 
 ATTACKS = [f"a{i}" for i in range(6)]
 

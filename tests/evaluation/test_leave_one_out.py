@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.leave_one_out import leave_one_out, loo_by_group, loo_by_target
-from pipeline.evaluation.statistics import wilson
-from pipeline.evaluation.step_curves import by_step, by_step_and_group
-from pipeline.evaluation.summary import by_group, by_target
+from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out, loo_by_group, loo_by_target
+from gauntlet.pipeline.evaluation.statistics import wilson
+from gauntlet.pipeline.evaluation.step_curves import by_step, by_step_and_group
+from gauntlet.pipeline.evaluation.summary import by_group, by_target
 
 
 def brute_force(success: np.ndarray) -> list[int]:

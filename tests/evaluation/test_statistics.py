@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.evaluation.statistics import compare, mcnemar, paired_bootstrap, wilson
+from gauntlet.pipeline.evaluation.statistics import compare, mcnemar, paired_bootstrap, wilson
 
 COUNTS = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.statistics import wilson
-from pipeline.evaluation.summary import by_group, by_target
+from gauntlet.pipeline.evaluation.statistics import wilson
+from gauntlet.pipeline.evaluation.summary import by_group, by_target
 
 
 def verdicts(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.batch import Goal
-from pipeline.evaluation.verdict import accepted, clean_correct, cosine, judge
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.evaluation.verdict import accepted, clean_correct, cosine, judge
 
 LOGITS = np.array([[1.0, 3.0, 2.0], [5.0, 0.0, 1.0], [2.0, 2.0, 0.0]])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.batch import Batch, Goal
-from pipeline.draws import Draws
-from pipeline.interactions import Grid, PerturbationGame
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions import Grid, PerturbationGame
 
 
 def normal(seed: int, *shape: int) -> Tensor:

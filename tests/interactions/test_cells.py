@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.interactions import Grid
+from gauntlet.pipeline.interactions import Grid
 
 
 def test_round_borders_cover_the_image():

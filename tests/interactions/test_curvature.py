@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.interactions import Grid, curvature, self_terms
+from gauntlet.pipeline.interactions import Grid, curvature, self_terms
 from tests.interactions.games import ReluNet, normal, uniform
 
 SIDE = 4

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.interactions import (
+from gauntlet.pipeline.interactions import (
     Grid,
     PerturbationGame,
     interaction_matrix,
@@ -18,7 +18,7 @@ from pipeline.interactions import (
     set_interaction,
     shapley_values,
 )
-from pipeline.interactions.mean import mixed_difference
+from gauntlet.pipeline.interactions.mean import mixed_difference
 from tests.interactions.games import (
     ReluNet,
     classes_batch,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.batch import Batch, Goal
-from pipeline.draws import Draws
-from pipeline.interactions import (
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions import (
     Grid,
     InteractionSpec,
     PerturbationGame,

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from pipeline.interactions import (
+from gauntlet.pipeline.interactions import (
     Grid,
     PerturbationGame,
     interaction_matrix,
@@ -18,8 +18,8 @@ from pipeline.interactions import (
     shapley_values,
     sum_interaction,
 )
-from pipeline.interactions.coalitions import enumerate_values, subsets_without
-from pipeline.interactions.mean import interaction_rows, mixed_difference
+from gauntlet.pipeline.interactions.coalitions import enumerate_values, subsets_without
+from gauntlet.pipeline.interactions.mean import interaction_rows, mixed_difference
 from tests.interactions.games import (
     QuadraticModel,
     TableGame,

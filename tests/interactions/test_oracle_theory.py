@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from pipeline.interactions import curvature, sum_interaction
+from gauntlet.pipeline.interactions import curvature, sum_interaction
 from tests.interactions.games import QuadraticGame, ReluNet, normal, symmetric, uniform
 
 CASES, SIZE = 2000, 8

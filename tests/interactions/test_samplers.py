@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pipeline.interactions import (
+from gauntlet.pipeline.interactions import (
     Grid,
     interaction_matrix,
     lambda_scale,
@@ -25,8 +25,8 @@ from pipeline.interactions import (
     shapley_values,
     sum_interaction,
 )
-from pipeline.interactions.contexts import random_contexts
-from pipeline.interactions.mean import interaction_rows
+from gauntlet.pipeline.interactions.contexts import random_contexts
+from gauntlet.pipeline.interactions.mean import interaction_rows
 from tests.interactions.games import TableGame, draws, random_game, random_quadratic
 
 REPEATS = 3000

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.batch import Batch, Goal
-from pipeline.interactions import Grid, PerturbationGame
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.interactions import Grid, PerturbationGame
 from tests.interactions.games import ReluNet, classes_batch, names, perturbed, uniform
 
 SIDE, GRID = 4, Grid(2, 2)

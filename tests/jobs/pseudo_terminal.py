@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 import typer
 
-from jobs.cli.app import app
+from gauntlet.jobs.cli.app import app
 
 WIDTHS = (60, 80, 100, 120)
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -219,6 +219,6 @@ def test_one_mistake_in_a_shared_field_is_one_message(tmp_path: Path) -> None:
 
 
 def test_the_job_of_these_tests_is_good(tmp_path: Path) -> None:
-    from jobs.spec.loading import load
+    from gauntlet.jobs.spec.loading import load
 
     assert load(write(tmp_path, text=JOB)).name == "tiny"

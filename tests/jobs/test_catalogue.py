@@ -12,20 +12,19 @@ import yaml
 from pydantic import ValidationError
 from torch import nn
 
-import pipeline
-from jobs.reference import catalogue
-from jobs.reference.method_rows import OPEN, defaults, in_a_job, rows
-from jobs.reference.methods_page import markdown
-from jobs.reference.named_attacks import NAMES, Named, find_named
-from jobs.reports.terminal import Terminal
-from pipeline import Attack
-from pipeline.attacks.part import Part, Place
-from pipeline.attacks.part import catalogue as parts
-from pipeline.batch import Goal, Task
-from pipeline.models import build
-from pipeline.models.spec import ModelSpec
-from pipeline.models.zoo.recipes import RECIPES
-from pipeline.problems import BadInput
+from gauntlet import Attack
+from gauntlet.jobs.reference import catalogue
+from gauntlet.jobs.reference.method_rows import OPEN, defaults, in_a_job, rows
+from gauntlet.jobs.reference.methods_page import markdown
+from gauntlet.jobs.reference.named_attacks import NAMES, Named, find_named
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.part import catalogue as parts
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
+from gauntlet.pipeline.problems import BadInput
 from tests.jobs.test_cli import gauntlet
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -269,7 +268,7 @@ def passes_an_update(**attack: object) -> float:
     for steps in (2, 5):
         seen[0] = 0
         recipe = Attack.model_validate({"steps": steps, "step_size": 0.01, **attack})
-        pipeline.attack(models, images, labels, recipe)
+        gauntlet.attack(models, images, labels, recipe)
         totals.append(seen[0])
     return (totals[1] - totals[0]) / (3 * len(images) * len(models))
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.spec.checks import check_evaluate
-from jobs.spec.draft import Draft
-from jobs.spec.findings import Findings
-from jobs.spec.loading import load
-from jobs.spec.models import resolve
-from jobs.spec.yaml_source import read
-from pipeline.problems import BadInput
-from pipeline.run.plan import Evaluate, TaskSpec
+from gauntlet.jobs.spec.checks import check_evaluate
+from gauntlet.jobs.spec.draft import Draft
+from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.loading import load
+from gauntlet.jobs.spec.models import resolve
+from gauntlet.jobs.spec.yaml_source import read
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.plan import Evaluate, TaskSpec
 from tests.jobs.tiny import problems, write
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.cli.app import app
+from gauntlet.jobs.cli.app import app
 from tests.jobs.tiny import write
 
 

@@ -13,13 +13,13 @@ import pytest
 from ray._private import auto_init_hook
 from typer.testing import CliRunner, Result
 
-from actors.session import connect, disconnect
-from jobs.cli.app import app
-from jobs.cli.folders import bundled_jobs, find_job, new_run_folder
-from jobs.cli.status import Terminated
-from pipeline.problems import BadInput
-from pipeline.results import RunFolder
-from pipeline.run.runner import Runner
+from gauntlet.actors.session import connect, disconnect
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.cli.folders import bundled_jobs, find_job, new_run_folder
+from gauntlet.jobs.cli.status import Terminated
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run.runner import Runner
 from tests.jobs.tiny import write
 
 
@@ -63,7 +63,7 @@ def test_the_version_is_the_package_s() -> None:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    program = "import sys, jobs.cli.app; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
+    program = "import sys, gauntlet.jobs.cli.app; sys.exit('torch' in sys.modules or 'ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
@@ -274,7 +274,7 @@ def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> No
         {"Alive": False, "Resources": {"CPU": 9.0}},
     ]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
-    monkeypatch.setattr("actors.session.internal_kv._internal_kv_get", lambda key: None)
+    monkeypatch.setattr("gauntlet.actors.session.internal_kv._internal_kv_get", lambda key: None)
     monkeypatch.setattr("ray._private.auto_init_hook.enable_auto_connect", True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -288,7 +288,7 @@ def test_a_cluster_that_answers_is_joined(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_place_that_cannot_hold_a_run_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.launch._engine", _no_ray)
+    monkeypatch.setattr("gauntlet.actors.launch._engine", _no_ray)
     job, file = str(write(tmp_path)), tmp_path / "file"
     file.write_text("")
     for out in (file, file / "run"):

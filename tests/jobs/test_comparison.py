@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.reports.comparison import against
-from pipeline.problems import BadInput
+from gauntlet.jobs.reports.comparison import against
+from gauntlet.pipeline.problems import BadInput
 
 
 def verdicts(rates, n=300):

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from jobs.cli.app import app
-from jobs.reports.contact_sheet import SIDE, draw, sheet_rows
-from pipeline.batch import Goal
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reports.contact_sheet import SIDE, draw, sheet_rows
+from gauntlet.pipeline.batch import Goal
 from tests.data.made_up import opened, write_lfw, write_npz
 from tests.data.test_class_folders import grow
 from tests.jobs import tiny

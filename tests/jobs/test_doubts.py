@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.cli.progress import TerminalProgress
-from jobs.reports.doubts import decide_on
-from jobs.reports.page import page
-from jobs.reports.terminal import Terminal
-from pipeline.evaluation.clean_accuracy import CleanAccuracy
-from pipeline.run.probe.findings import ModelFinding, Probe, Refused
+from gauntlet.jobs.cli.progress import TerminalProgress
+from gauntlet.jobs.reports.doubts import decide_on
+from gauntlet.jobs.reports.page import page
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy
+from gauntlet.pipeline.run.probe.findings import ModelFinding, Probe, Refused
 from tests.jobs.test_cli import gauntlet
 from tests.run.probe.colours import CLASSES, job, model
 

@@ -10,9 +10,9 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from jobs.spec import networks as fit
-from jobs.spec.loading import load
-from pipeline.data.spec import DataSpec
+from gauntlet.jobs.spec import networks as fit
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.data.spec import DataSpec
 from tests.jobs.tiny import attacks, problems, write
 
 CALLS: list[str] = []
@@ -98,7 +98,7 @@ def test_surgery_of_the_earlier_attack_of_il_is_tried_too(tmp_path: Path) -> Non
 
 def test_no_weights_are_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipeline.models.sources.torchvision_source.fetch_url",
+        "gauntlet.pipeline.models.sources.torchvision_source.fetch_url",
         lambda *_: pytest.fail("looked for weights"),
     )
     before = torch.get_rng_state()

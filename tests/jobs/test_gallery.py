@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.launch import launch
-from jobs.spec.loading import load
-from pipeline import results
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline import results
 from tests.jobs.tiny import attacks, problems, write
 
 TARGETED = ("goal: untargeted", "goal: targeted")

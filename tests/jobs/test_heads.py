@@ -9,13 +9,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from actors.launch import launch
-from jobs.cli import train_heads as heads
-from jobs.cli.heads import heads as app
-from jobs.spec.loading import load, open_job
-from pipeline import results
-from pipeline.models.heads import image_hashes, read_head
-from pipeline.problems import BadInput
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.cli import train_heads as heads
+from gauntlet.jobs.cli.heads import heads as app
+from gauntlet.jobs.spec.loading import load, open_job
+from gauntlet.pipeline import results
+from gauntlet.pipeline.models.heads import image_hashes, read_head
+from gauntlet.pipeline.problems import BadInput
 
 JOB = """\
 name: heads

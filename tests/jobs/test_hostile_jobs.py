@@ -14,13 +14,13 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.cli import commands
-from jobs.spec import checks, yaml_source
-from jobs.spec import models as model_entries
-from jobs.spec.findings import MOST, Findings
-from jobs.spec.loading import load
-from jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, Document, parse, read
-from pipeline.problems import BadInput, suggest
+from gauntlet.jobs.cli import commands
+from gauntlet.jobs.spec import checks, yaml_source
+from gauntlet.jobs.spec import models as model_entries
+from gauntlet.jobs.spec.findings import MOST, Findings
+from gauntlet.jobs.spec.loading import load
+from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, Document, parse, read
+from gauntlet.pipeline.problems import BadInput, suggest
 from tests.jobs import tiny
 
 FEW = 500

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.spec.loading import load, open_job
-from pipeline.problems import BadInput
+from gauntlet.jobs.spec.loading import load, open_job
+from gauntlet.pipeline.problems import BadInput
 from tests.jobs.tiny import attacks, write
 
 

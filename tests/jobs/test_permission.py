@@ -10,12 +10,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from jobs.cli.app import app
-from jobs.spec.loading import open_job
-from pipeline.models.build import build
-from pipeline.models.sources.permission import VARIABLE
-from pipeline.models.spec import ModelSpec
-from pipeline.results import RunFolder
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.sources.permission import VARIABLE
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.results import RunFolder
 from tests.jobs.tiny import JOB, write
 
 NETS = """
@@ -170,7 +170,7 @@ def test_the_old_spellings_are_read_as_sources(tmp_path: Path, away: Path) -> No
     # That of version 0.1.0: a run goes on with the models that it began with.
     assert build(old).fingerprint == "caa275150ff36fe6"
     assert build(old).weights_fingerprint == build(new).weights_fingerprint
-    from pipeline.training.trained_file import write_trained
+    from gauntlet.pipeline.training.trained_file import write_trained
 
     file = tmp_path / "plain.safetensors"
     write_trained(file, build(new).network, {})

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from jobs.cli.app import app
-from jobs.reports import pictures
-from pipeline import results
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reports import pictures
+from gauntlet.pipeline import results
 from tests.run.small import carry_out
 
 

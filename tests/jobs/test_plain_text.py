@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import jobs
-from jobs.cli.progress import TerminalProgress, shown_on
-from jobs.reports.page import page
-from jobs.reports.plain_text import one_line, spreadsheet_cell, visible
-from jobs.reports.plots import plain
-from jobs.reports.terminal import terminal
-from pipeline.results import RunFolder
+from gauntlet import jobs
+from gauntlet.jobs.cli.progress import TerminalProgress, shown_on
+from gauntlet.jobs.reports.page import page
+from gauntlet.jobs.reports.plain_text import one_line, spreadsheet_cell, visible
+from gauntlet.jobs.reports.plots import plain
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.results import RunFolder
 from tests.jobs.pseudo_terminal import pseudo_terminal, shown
 from tests.jobs.test_cli import gauntlet
 from tests.jobs.test_report import write_run

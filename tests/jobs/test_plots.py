@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jobs.reports.page import page
-from jobs.reports.plots import figures_of, plain, steps_figure, svg, write_plots
-from pipeline.results import RunFolder
+from gauntlet.jobs.reports.page import page
+from gauntlet.jobs.reports.plots import figures_of, plain, steps_figure, svg, write_plots
+from gauntlet.pipeline.results import RunFolder
 from tests.jobs.test_report import N, gauntlet, write_run
 
 HOSTILE = "_a<b>&$x_1$"
@@ -68,7 +68,7 @@ def test_figures_are_written_as_drawings_and_pictures(run: Path, tmp_path: Path)
 
 
 def test_curves_are_the_figures_of_the_table(run: Path) -> None:
-    from jobs.reports.frames import Figures
+    from gauntlet.jobs.reports.frames import Figures
 
     curves = Figures(str(run)).curves()
     figure = steps_figure(curves)

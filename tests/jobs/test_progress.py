@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 import threading
 
-from jobs.cli.progress import LogProgress, TerminalProgress, shown_on
-from jobs.reports.terminal import Terminal
+from gauntlet.jobs.cli.progress import LogProgress, TerminalProgress, shown_on
+from gauntlet.jobs.reports.terminal import Terminal
 
 
 def test_log_says_start_end_and_every_ten_seconds() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from jobs.reference.job_page import markdown, meaning, sections
-from pipeline.models.spec import ModelSpec
-from pipeline.run.plan import Plan
+from gauntlet.jobs.reference.job_page import markdown, meaning, sections
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.run.plan import Plan
 
 MODELS = [*(model for _, model in sections()), Plan, ModelSpec]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.reference.job_page import markdown
+from gauntlet.jobs.reference.job_page import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "jobs.md"
 

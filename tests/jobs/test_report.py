@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.cli.app import app
-from jobs.reports.seeds import over_runs
-from jobs.reports.summary import spread, summary
-from pipeline.evaluation.leave_one_out import leave_one_out
-from pipeline.problems import BadInput
-from pipeline.results import TABLES, RunFolder
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reports.seeds import over_runs
+from gauntlet.jobs.reports.summary import spread, summary
+from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results import TABLES, RunFolder
 from tests.jobs.tiny import plan
 
 N = 40
@@ -222,7 +222,7 @@ def test_a_write_that_fails_names_its_option(run: Path, monkeypatch: pytest.Monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jobs.reports.summary.write_csv", full)
+    monkeypatch.setattr("gauntlet.jobs.reports.summary.write_csv", full)
     result = gauntlet("report", str(run), "--csv", "rates.csv")
     assert result.exit_code == 2
     assert result.stderr == "--csv: No space left on device\n"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from actors.launch import launch
-from jobs.reports.seeds import over_runs
-from pipeline.problems import BadInput
-from pipeline.run.unit import UnitWriter
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.reports.seeds import over_runs
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.unit import UnitWriter
 from tests.jobs.tiny import plan
 
 

@@ -13,11 +13,11 @@ import typer
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from jobs.cli import commands
-from jobs.cli.app import app
-from jobs.cli.status import Status
-from pipeline.problems import BadInput, Problem
-from pipeline.run.unit import UnitWriter
+from gauntlet.jobs.cli import commands
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.cli.status import Status
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.unit import UnitWriter
 from tests.jobs import tiny
 
 README = Path(__file__).parents[2] / "README.md"

@@ -14,17 +14,17 @@ from click.testing import Result
 from torch import nn
 from typer.testing import CliRunner
 
-from jobs.cli import train_surrogates as commands
-from jobs.cli.app import app
-from jobs.cli.train_surrogates import Request
-from jobs.spec.loading import load
-from pipeline.models import architectures
-from pipeline.models.build import build
-from pipeline.models.heads import image_hashes
-from pipeline.models.sources.permission import granted
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
-from pipeline.training.trained_file import about_trained
+from gauntlet.jobs.cli import train_surrogates as commands
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.cli.train_surrogates import Request
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.models import architectures
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.heads import image_hashes
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.training.trained_file import about_trained
 from tests.surrogates.small import Residual, colours, examples, model
 
 JOB = """\
@@ -124,8 +124,8 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
 def test_a_file_source_keeps_its_architecture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.batch import Task
-    from pipeline.training.trained_file import write_trained
+    from gauntlet.pipeline.batch import Task
+    from gauntlet.pipeline.training.trained_file import write_trained
 
     own = architectures.Architecture(Residual, Task.CLASSIFICATION, (8, 8), (0.4,) * 3, (0.5,) * 3)
     monkeypatch.setitem(architectures.ARCHITECTURES, "small", own)
@@ -270,7 +270,7 @@ def test_torchvision_networks_come_back_without_a_download(tmp_path: Path) -> No
     spec = ModelSpec(name="r", source="torchvision/resnet18", options={"pretrained": False})
     made = build(spec)
     use = commands.usage(spec, made, tmp_path / "r.safetensors", "x")
-    from pipeline.training.trained_file import write_trained
+    from gauntlet.pipeline.training.trained_file import write_trained
 
     write_trained(tmp_path / "r.safetensors", made.network, {})
     again = build(use)
@@ -314,10 +314,10 @@ def test_every_setting_has_its_option_and_default() -> None:
     """The help repeats the settings' defaults; here they are held together."""
     import typer.main
 
-    from jobs.cli.surrogates import surrogates
-    from pipeline.training.align import AlignSettings
-    from pipeline.training.harden import HardenSettings
-    from pipeline.training.ia_search import SearchSettings
+    from gauntlet.jobs.cli.surrogates import surrogates
+    from gauntlet.pipeline.training.align import AlignSettings
+    from gauntlet.pipeline.training.harden import HardenSettings
+    from gauntlet.pipeline.training.ia_search import SearchSettings
 
     group = typer.main.get_command(surrogates)
     for verb, settings in (

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from jobs.reports.tables import figures, names, print_table, texts
-from jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.terminal import Terminal
 from tests.jobs.pseudo_terminal import WIDTHS, Screen, shown
 from tests.jobs.test_report import write_run
 from tests.jobs.tiny import attacks, write

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.reference.named_attacks import NAMES, find_named
-from jobs.spec.loading import load
-from pipeline import Attack
-from pipeline.run.plan import Evaluate, Select
+from gauntlet import Attack
+from gauntlet.jobs.reference.named_attacks import NAMES, find_named
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.run.plan import Evaluate, Select
 from tests.jobs.tiny import attacks, plan, problems, write
 
 TARGET = '- {name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}'

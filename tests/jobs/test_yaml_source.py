@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.spec.yaml_source import LARGEST_JOB, Document, dotted, parse, read
-from pipeline.problems import BadInput
+from gauntlet.jobs.spec.yaml_source import LARGEST_JOB, Document, dotted, parse, read
+from gauntlet.pipeline.problems import BadInput
 
 
 def problem(text: str) -> str:

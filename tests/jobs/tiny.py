@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.spec.loading import load
-from pipeline.problems import BadInput
-from pipeline.run.plan import Plan
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.plan import Plan
 
 JOB = """\
 name: tiny

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.batch import Task
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model, adapt
-from pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.models.preprocessing import Preprocessing
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

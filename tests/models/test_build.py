@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.batch import Task
-from pipeline.draws import Draws
-from pipeline.models.adapter import adapt
-from pipeline.models.build import build, catalogue, check, describe
-from pipeline.models.checkpoint import weights_fingerprint
-from pipeline.models.sources.permission import granted
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import adapt
+from gauntlet.pipeline.models.build import build, catalogue, check, describe
+from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
 
 HERE = Path(".")
 

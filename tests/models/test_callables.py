@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, adapt, attack
+from gauntlet import Attack, adapt, attack
 from tests.attacks.toys import SmallNet, images
 
 CLEAN, LABELS = images(4).float(), torch.arange(4)

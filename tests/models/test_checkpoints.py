@@ -13,14 +13,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.checkpoint import (
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.checkpoint import (
     inspect_checkpoint,
     load_checkpoint,
     read_checkpoint,
     weights_fingerprint,
 )
-from pipeline.problems import BadInput
+from gauntlet.pipeline.problems import BadInput
 
 NETWORK = "cifar-resnet-20"
 

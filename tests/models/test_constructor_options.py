@@ -12,10 +12,10 @@ import timm
 import torch
 from torchvision import models
 
-from pipeline.models.build import build, check
-from pipeline.models.sources.constructors import allowed_options, weights_only
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
+from gauntlet.pipeline.models.build import build, check
+from gauntlet.pipeline.models.sources.constructors import allowed_options, weights_only
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
 
 
 class Evil:

@@ -10,10 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.defences import BitReduction, Jpeg, ResizePad, TransformDefence, make_defence
-from pipeline.models.spec import Defence
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.defences import (
+    BitReduction,
+    Jpeg,
+    ResizePad,
+    TransformDefence,
+    make_defence,
+)
+from gauntlet.pipeline.models.spec import Defence
 
 NAMES = [f"example-{row}" for row in range(6)]
 

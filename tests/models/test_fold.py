@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model, adapt
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.preprocessing import Preprocessing
 
 
 def stirred(network: nn.Module) -> nn.Module:
@@ -139,7 +139,7 @@ def test_only_safe_pairs_are_folded() -> None:
 def test_disagreement_on_the_probe_gives_the_unfolded_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import pipeline.models.fold as subject
+    import gauntlet.pipeline.models.fold as subject
 
     real: Callable[..., nn.Module | None] = subject._fuse
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 from torch import nn
 
-from pipeline.models.checkpoint import load_checkpoint, open_checkpoint, read_checkpoint
-from pipeline.models.file_format import provenance
-from pipeline.problems import BadInput
+from gauntlet.pipeline.models.checkpoint import load_checkpoint, open_checkpoint, read_checkpoint
+from gauntlet.pipeline.models.file_format import provenance
+from gauntlet.pipeline.problems import BadInput
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from pipeline.models.build import build, check, describe
-from pipeline.models.sources.permission import NOTHING, VARIABLE, Permission, granted
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
+from gauntlet.pipeline.models.build import build, check, describe
+from gauntlet.pipeline.models.sources.permission import NOTHING, VARIABLE, Permission, granted
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
 
 NETS = """
 import functools, os, subprocess, torch, torchvision
@@ -322,7 +322,10 @@ def test_modules_import_each_other_as_scripts_do(desk: Path) -> None:
         ("raise ValueError('too wide')", "failed: ValueError: too wide"),
         ("return Net", "returned the class Net, expected a bare nn.Module"),
         ("return None", "returned NoneType, expected a bare nn.Module"),
-        ("from pipeline import adapt; return adapt(Net())", "returned Model, expected a bare"),
+        (
+            "from gauntlet.pipeline import adapt; return adapt(Net())",
+            "returned Model, expected a bare",
+        ),
         ("net = Net(); net.lock = __import__('threading').Lock(); return net", "cannot be copied"),
     ],
 )

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import Attack, Batch, Goal
-from pipeline.attacks.loop import run
-from pipeline.models.build import build, check
-from pipeline.models.sources.permission import granted
-from pipeline.models.spec import ModelSpec
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.models.build import build, check
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.oracle import InProcessOracle
 
 HERE = Path(".")
 

@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.models.checkpoint import (
+from gauntlet.pipeline.models.checkpoint import (
     inspect_checkpoint,
     load_checkpoint,
     read_checkpoint,
     weights_fingerprint,
 )
-from pipeline.models.matching import better_architecture
-from pipeline.models.sources.file_source import FileSource
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
+from gauntlet.pipeline.models.matching import better_architecture
+from gauntlet.pipeline.models.sources.file_source import FileSource
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
 
 
 def network(width: int = 3) -> nn.Module:
@@ -131,7 +131,7 @@ def test_a_misfit_names_what_it_looked_at(tmp_path: Path) -> None:
 
 
 def test_an_architecture_is_hinted_at_only_when_it_nearly_fits() -> None:
-    from pipeline.models.architectures import ARCHITECTURES
+    from gauntlet.pipeline.models.architectures import ARCHITECTURES
 
     entries = ARCHITECTURES["cifar-resnet-32"].constructor().state_dict()
     assert better_architecture(entries) == "it matches architecture 'cifar-resnet-32' exactly"
@@ -146,8 +146,8 @@ def test_an_architecture_is_hinted_at_only_when_it_nearly_fits() -> None:
 
 
 def test_the_key_of_a_job_reaches_the_file(tmp_path: Path) -> None:
-    from pipeline.models.architectures import ARCHITECTURES
-    from pipeline.models.build import build, check
+    from gauntlet.pipeline.models.architectures import ARCHITECTURES
+    from gauntlet.pipeline.models.build import build, check
 
     made = ARCHITECTURES["cifar-resnet-20"].constructor().state_dict()
     other = {n: v + 1 if v.is_floating_point() else v for n, v in made.items()}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, adapt, attack, gradient_cosines
-from pipeline.models.adapter import Model
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.mean_source import MeanLogits
+from gauntlet import Attack, adapt, attack, gradient_cosines
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 from tests.attacks.toys import SmallNet, images
 
 LABELS = torch.arange(6) % 4

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.draws import Draws
-from pipeline.models.resample import Interpolation, resize_pad_matrix
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.resample import Interpolation, resize_pad_matrix
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-import jobs
-from actors.launch import launch
-from jobs.spec.loading import LoadedJob, open_job
-from pipeline import results
-from pipeline.run.plan import Plan
-from pipeline.run.runner import Outcome
+from gauntlet import jobs
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.spec.loading import LoadedJob, open_job
+from gauntlet.pipeline import results
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.runner import Outcome
 
 QUICKSTART = Path(jobs.__file__).parent / "quickstart"
 KEYS = ["example", "attack", "target", "step"]

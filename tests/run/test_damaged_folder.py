@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from actors.launch import launch, read_plan, units_of_complete
-from jobs.reports.summary import print_report
-from pipeline import results
-from pipeline.problems import BadInput
-from pipeline.results import RunFolder
-from pipeline.run import threshold_cache
+from gauntlet.actors.launch import launch, read_plan, units_of_complete
+from gauntlet.jobs.reports.summary import print_report
+from gauntlet.pipeline import results
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run import threshold_cache
 from tests.run import small
 
 DAMAGE = [b"", b"{", b"[]", b'{"models": 3}', b"\xff\xfe", b"[" * 10_000, b'["a", 3]']

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-import jobs
-from actors.launch import launch
-from jobs.spec.loading import load
-from pipeline import results
-from pipeline.run import threshold_cache
+from gauntlet import jobs
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline import results
+from gauntlet.pipeline.run import threshold_cache
 from tests.run.small import verdicts
 
 FACES = Path(jobs.__file__).parent / "faces.yaml"

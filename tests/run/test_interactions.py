@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import results
-from pipeline.data.examples import open_examples
-from pipeline.interactions import InteractionSpec, measure
-from pipeline.results import RunFolder
-from pipeline.run.failed import Failed
-from pipeline.run.interactions import Interactions, interaction_columns
-from pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline import results
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.interactions import InteractionSpec, measure
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.run.failed import Failed
+from gauntlet.pipeline.run.interactions import Interactions, interaction_columns
+from gauntlet.pipeline.run.local import LocalSurrogates
 from tests.run.small import carry_out, plan
 
 SPEC = {"grid": 4, "utility": "margin"}

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from actors.launch import launch
-from jobs.cli.app import app
-from jobs.reports.page import page
-from jobs.spec.loading import load
-from pipeline import results
-from pipeline.progress import Silent
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reports.page import page
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline import results
+from gauntlet.pipeline.progress import Silent
 from tests.data.test_class_folders import grow
 from tests.jobs import tiny
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from actors.launch import launch
-from actors.own_modules import packed
-from jobs.spec.loading import open_job
-from pipeline.problems import BadInput
+from gauntlet.actors.launch import launch
+from gauntlet.actors.own_modules import packed
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.problems import BadInput
 from tests.jobs.tiny import JOB, write
 
 KIT = """

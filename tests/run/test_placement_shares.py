@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from actors.devices import Devices, Node
-from actors.launch import foresee
-from actors.placement import fits, lay_out
-from actors.session import grows
-from actors.workers import keep_to_share
-from pipeline.problems import BadInput
+from gauntlet.actors.devices import Devices, Node
+from gauntlet.actors.launch import foresee
+from gauntlet.actors.placement import fits, lay_out
+from gauntlet.actors.session import grows
+from gauntlet.actors.workers import keep_to_share
+from gauntlet.pipeline.problems import BadInput
 from tests.run.small import network, plan
 
 
@@ -86,7 +86,7 @@ def test_stated_shares_that_do_not_fit_are_refused(gpus, placement, given, said,
 
 def test_processes_without_memory_are_refused_but_where_a_run_measures(tmp_path, monkeypatch):
     small = Devices(cpus=64, gpus=0, memory=2**32)
-    monkeypatch.setattr("actors.launch.this_machine", lambda: small)
+    monkeypatch.setattr("gauntlet.actors.launch.this_machine", lambda: small)
     monkeypatch.setattr("torch.get_num_threads", lambda: 64)
     for placement, fits_in in (("packed", False), ("pinned", True), ("auto", True)):
         job = plan(tmp_path, resources={"batch": 4, "placement": placement})

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline import results
+from gauntlet.pipeline import results
 from tests.run.small import KEYS, carry_out, job, network, own, verdicts
 
 ROWS = 24 * 2 * 2
@@ -51,7 +51,7 @@ def test_in_process_has_every_row_once(reference):
 def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_path):
     """With a surrogate that a module beside the job file makes, which is installed nowhere."""
     (tmp_path / "mine.py").write_text(
-        "from pipeline.models.quickstart import networks\n"
+        "from gauntlet.pipeline.models.quickstart import networks\n"
         "def make(name):\n    return networks.load(name)\n"
     )
     surrogates = [own("plain", "mine:make"), network("separable")]
@@ -99,7 +99,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     attacks = [{"grid": {"base": ["i", "mi", "di", "ti-mi"], "combine": ["ens", "svre"]}}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
     path.write_text(yaml.safe_dump(job(attacks=attacks)))
-    command = [sys.executable, "-m", "jobs.cli.app"]
+    command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -182,7 +182,7 @@ def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, referenc
 
 def test_a_local_session_listens_on_loopback_only():
     script = (
-        "from actors.session import connect; import os, ray; connect(None)\n"
+        "from gauntlet.actors.session import connect; import os, ray; connect(None)\n"
         "@ray.remote\n"
         "class Actor:\n"
         "    def pid(self): return os.getpid()\n"

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, Batch, Goal
-from pipeline.interactions import InteractionSpec
-from pipeline.models.adapter import Model
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
-from pipeline.run.interactions import interactions
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.look import Look
-from pipeline.run.models import show
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.interactions import interactions
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import show
 from tests.attacks.toys import class_batch, images
 from tests.run.small import carry_out, plan, verdicts
 

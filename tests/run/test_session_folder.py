@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actors import session_folder
-from actors.session_folder import LONGEST, SessionFolder
-from pipeline.problems import BadInput
+from gauntlet.actors import session_folder
+from gauntlet.actors.session_folder import LONGEST, SessionFolder
+from gauntlet.pipeline.problems import BadInput
 
 HOLDER = """
 import fcntl, os, sys

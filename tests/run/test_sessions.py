@@ -16,14 +16,14 @@ import ray
 import yaml
 from ray._private import services
 
-from actors.address import resolve
-from actors.session import connect, disconnect
-from pipeline.problems import BadInput
+from gauntlet.actors.address import resolve
+from gauntlet.actors.session import connect, disconnect
+from gauntlet.pipeline.problems import BadInput
 from tests.run.small import carry_out, job, verdicts
 
 PATIENCE = 900
 """Seconds for a run on a machine that is busy with other things."""
-GAUNTLET = [sys.executable, "-m", "jobs.cli.app"]
+GAUNTLET = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
 
 
 def free_port():

@@ -13,17 +13,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from actors.launch import launch
-from jobs.spec.loading import load
-from pipeline.data.examples import open_examples
-from pipeline.models.sources.permission import granted
-from pipeline.progress import Silent
-from pipeline.results.folder import RunFolder
-from pipeline.run.judging import Judges
-from pipeline.run.local import LocalEngine
-from pipeline.run.preparation import select
-from pipeline.run.runner import Runner
-from pipeline.run.unit import UnitWriter
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.preparation import select
+from gauntlet.pipeline.run.runner import Runner
+from gauntlet.pipeline.run.unit import UnitWriter
 from tests.jobs import tiny
 
 TARGETS = '{name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}'

@@ -15,19 +15,19 @@ import pytest
 import torch
 import yaml
 
-from actors.wire import WireBatch, WireLook
-from pipeline import results
-from pipeline.attacks.loop import run as run_loop
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Batch, Goal
-from pipeline.data.examples import open_examples
-from pipeline.oracle.in_process import InProcessOracle
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.look import Look
-from pipeline.run.models import build_target
-from pipeline.run.panel import Panel
-from pipeline.run.plan import Evaluate
-from pipeline.run.steps import IN_FLIGHT, Watch, Watcher
+from gauntlet.actors.wire import WireBatch, WireLook
+from gauntlet.pipeline import results
+from gauntlet.pipeline.attacks.loop import run as run_loop
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import build_target
+from gauntlet.pipeline.run.panel import Panel
+from gauntlet.pipeline.run.plan import Evaluate
+from gauntlet.pipeline.run.steps import IN_FLIGHT, Watch, Watcher
 from tests.run.small import KEYS, carry_out, job, own, plan, verdicts
 from tests.run.test_placements import assert_same, kill_when_running, wait_for_units
 
@@ -127,7 +127,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     path, run = tmp_path / "job.yaml", tmp_path / "run"
     content = job(attacks=attacks, evaluate={"steps": "all", "traces": False})
     path.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "jobs.cli.app"]
+    command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -212,7 +212,7 @@ def test_lost_examples_have_no_row_at_any_step(tmp_path):
 
 def breaking(name: str) -> torch.nn.Module:
     """A target that overflows on images that an attack has just begun to change."""
-    from pipeline.models.quickstart.networks import load
+    from gauntlet.pipeline.models.quickstart.networks import load
 
     inner = load(name)
 
@@ -292,7 +292,7 @@ def test_images_on_the_grid_travel_as_bytes_without_a_change(dtype):
 
 
 def test_a_guide_travels_and_has_a_key_of_its_own(monkeypatch):
-    from actors import pinned
+    from gauntlet.actors import pinned
 
     monkeypatch.setattr(pinned.ray, "put", lambda value: value)
     plain = Batch(("a",), torch.zeros(1, 3, 2, 2), Goal.UNTARGETED, torch.tensor([0]))

@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from actors.launch import launch
-from jobs.bundled.quickstart.shapes import draw
-from pipeline import results
-from pipeline.models.quickstart.networks import load as load_network
-from pipeline.problems import BadInput
-from pipeline.progress import Silent
-from pipeline.results import TABLES, RunFolder
-from pipeline.run.local import LocalEngine
-from pipeline.run.runner import Runner
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.bundled.quickstart.shapes import draw
+from gauntlet.pipeline import results
+from gauntlet.pipeline.models.quickstart.networks import load as load_network
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.results import TABLES, RunFolder
+from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.runner import Runner
 from tests.run.small import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 
 

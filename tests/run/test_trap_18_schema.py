@@ -5,12 +5,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from actors.placement import Devices, lay_out
-from pipeline import results
-from pipeline.data.examples import open_examples
-from pipeline.run.local import LocalSurrogates
-from pipeline.run.models import build_target, configure
-from pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from gauntlet.actors.placement import Devices, lay_out
+from gauntlet.pipeline import results
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.models import build_target, configure
+from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 from tests.run.small import carry_out, network, plan, verdicts
 
 DEVICES = Devices(cpus=8, gpus=0, memory=2**34)

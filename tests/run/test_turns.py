@@ -5,8 +5,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from actors.placement import Devices, lay_out
-from actors.turns import Turns
+from gauntlet.actors.placement import Devices, lay_out
+from gauntlet.actors.turns import Turns
 from tests.run.small import plan
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from actors.launch import launch, units_of_complete
-from jobs.reports.frames import Figures
-from jobs.reports.page import page
-from jobs.reports.summary import summary, unmoved_words
-from pipeline import results
+from gauntlet.actors.launch import launch, units_of_complete
+from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.page import page
+from gauntlet.jobs.reports.summary import summary, unmoved_words
+from gauntlet.pipeline import results
 from tests.jobs.test_cli import gauntlet
 from tests.jobs.tiny import attacks, plan
 

@@ -10,10 +10,10 @@ from facenet_pytorch import InceptionResnetV1
 from torch import Tensor, fx, nn
 from torchvision import models
 
-from pipeline.draws import Draws
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.fold import fold_batch_norm
-from pipeline.models.streams import streaming
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.streams import streaming
 
 ROWS = ("a", "b")
 

@@ -15,22 +15,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, Batch, Goal
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.surgery.activations import kinks
-from pipeline.attacks.surgery.ghost import GhostNetwork
-from pipeline.attacks.surgery.ia import IntrinsicAttack
-from pipeline.attacks.surgery.linbp import LinearBackpropagation
-from pipeline.attacks.surgery.sgm import SkipGradient
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.batch import Task
-from pipeline.data.rendered import TEST_IDENTITIES, render
-from pipeline.models.adapter import Model
-from pipeline.models.build import build
-from pipeline.models.graph import residuals, trace
-from pipeline.models.spec import ModelSpec
-from pipeline.models.zoo import weights
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.surgery.activations import kinks
+from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
+from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
+from gauntlet.pipeline.attacks.surgery.linbp import LinearBackpropagation
+from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.zoo import weights
+from gauntlet.pipeline.oracle import InProcessOracle
 from tests.surgery.nets import outputs_and_gradient
 
 PLAIN, RESIDUAL = "s1", "n1"

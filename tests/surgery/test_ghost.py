@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.attacks.surgery.ghost import GhostNetwork
-from pipeline.draws import Draws
-from pipeline.models.streams import streaming
+from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.streams import streaming
 from tests.surgery.nets import (
     ROWS,
     LinearResidual,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.models.graph import default_layer, layers, residuals, tap, trace, truncate
+from gauntlet.pipeline.models.graph import default_layer, layers, residuals, tap, trace, truncate
 from tests.surgery.nets import ZOO, InPlaceBlocks, folded, images, network, random
 
 RESIDUALS = {
@@ -55,8 +55,8 @@ def test_a_folded_copied_or_pickled_network_has_the_same_branches(name: str) -> 
 def test_activations_inside_batch_norm_are_nodes_of_their_own() -> None:
     import timm
 
-    from pipeline.attacks.surgery.activations import kinks
-    from pipeline.models.fold import fold_batch_norm
+    from gauntlet.pipeline.attacks.surgery.activations import kinks
+    from gauntlet.pipeline.models.fold import fold_batch_norm
 
     made, at = timm.create_model("mobilenetv2_050").eval(), torch.rand(1, 3, 64, 64)
     whole, melted = trace(made), trace(fold_batch_norm(made, probe=at).model)

@@ -11,10 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.attacks.surgery.ia import IntrinsicAttack, smooth_relu, smooth_relu6, smooth_slope
-from pipeline.models.adapter import adapt
-from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.training.ia_search import SearchSettings, alignment, search, write
+from gauntlet.pipeline.attacks.surgery.ia import (
+    IntrinsicAttack,
+    smooth_relu,
+    smooth_relu6,
+    smooth_slope,
+)
+from gauntlet.pipeline.models.adapter import adapt
+from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.training.ia_search import SearchSettings, alignment, search, write
 from tests.surgery.nets import (
     InPlaceBlocks,
     Stack,

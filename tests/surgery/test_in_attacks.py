@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import Attack, Batch, Goal
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.loop import run
-from pipeline.attacks.query import Question, Setting
-from pipeline.attacks.stride import Stride
-from pipeline.attacks.surgery.ghost import GhostNetwork
-from pipeline.attacks.surgery.ia import IntrinsicAttack
-from pipeline.attacks.surgery.linbp import LinearBackpropagation
-from pipeline.attacks.surgery.sgm import SkipGradient
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.models.adapter import adapt
-from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.models.graph import residuals, trace
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
+from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
+from gauntlet.pipeline.attacks.surgery.linbp import LinearBackpropagation
+from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.models.adapter import adapt
+from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.oracle import InProcessOracle
 from tests.surgery.nets import count, folded, images, network, outputs_and_gradient
 
 NAMES = ("one", "two", "three")

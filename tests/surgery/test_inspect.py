@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli.app import app
-from jobs.reference.network import bare_network, inspect, surgeries, touched
-from jobs.reports.terminal import Terminal
-from pipeline.problems import BadInput
+from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reference.network import bare_network, inspect, surgeries, touched
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.problems import BadInput
 
 
 def printed(source: str, **fields: object) -> str:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.attacks.surgery.linbp import LinearBackpropagation
-from pipeline.models.graph import tap, truncate
+from gauntlet.pipeline.attacks.surgery.linbp import LinearBackpropagation
+from gauntlet.pipeline.models.graph import tap, truncate
 from tests.surgery.nets import (
     InPlaceBlocks,
     Stack,

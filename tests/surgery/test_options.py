@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from pipeline import Attack
-from pipeline.attacks.part import Place, catalogue
-from pipeline.oracle import InProcessOracle
+from gauntlet import Attack
+from gauntlet.pipeline.attacks.part import Place, catalogue
+from gauntlet.pipeline.oracle import InProcessOracle
 from tests.surgery.test_in_attacks import adapt, batch, gradient, small
 
 LAMBDAS = (0.9, 0.8, 0.5)

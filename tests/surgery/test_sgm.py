@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.attacks.surgery.sgm import SkipGradient
-from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
+from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.graph import residuals, trace
 from tests.surgery.nets import (
     InPlaceBlocks,
     LinearResidual,

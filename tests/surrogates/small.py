@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.batch import Goal
-from pipeline.data.examples import Examples, open_examples
-from pipeline.data.spec import Npz
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model, adapt
-from pipeline.training.unattacked import Unattacked, apart
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.training.unattacked import Unattacked, apart
 
 COUNT = 240
 NOBODY = torch.zeros(0, dtype=torch.int64)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pipeline.draws import Draws
-from pipeline.models.adapter import adapt
-from pipeline.models.build import build
-from pipeline.models.checkpoint import weights_fingerprint
-from pipeline.models.sources.permission import granted
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput
-from pipeline.training.align import AlignSettings, align, climbable, write_aligned
-from pipeline.training.ia_search import alignment
-from pipeline.training.trained_file import about_trained
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import adapt
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.training.align import AlignSettings, align, climbable, write_aligned
+from gauntlet.pipeline.training.ia_search import alignment
+from gauntlet.pipeline.training.trained_file import about_trained
 from tests.surrogates.small import Residual, images, model
 
 BRIEF = AlignSettings(

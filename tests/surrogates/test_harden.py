@@ -9,28 +9,28 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.attacks.ball import Ball
-from pipeline.batch import Goal, Task
-from pipeline.data.examples import open_examples
-from pipeline.data.spec import Npz
-from pipeline.draws import Draws
-from pipeline.models import architectures
-from pipeline.models.adapter import Model, adapt
-from pipeline.models.build import build, check
-from pipeline.models.checkpoint import weights_fingerprint
-from pipeline.models.defences import make_defence
-from pipeline.models.heads import image_hashes
-from pipeline.models.sources.mean_source import MeanLogits
-from pipeline.models.sources.permission import granted
-from pipeline.models.spec import Defence, ModelSpec
-from pipeline.norms import l2, linf
-from pipeline.problems import BadInput
-from pipeline.training import harden as hardening
-from pipeline.training.fine_tuning import fine_tune, trainable
-from pipeline.training.harden import HardenSettings, harden, write_hardened
-from pipeline.training.robustness import accuracy, climb
-from pipeline.training.trained_file import about_trained
-from pipeline.training.unattacked import apart
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models import architectures
+from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.models.build import build, check
+from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.defences import make_defence
+from gauntlet.pipeline.models.heads import image_hashes
+from gauntlet.pipeline.models.sources.mean_source import MeanLogits
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.norms import l2, linf
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.training import harden as hardening
+from gauntlet.pipeline.training.fine_tuning import fine_tune, trainable
+from gauntlet.pipeline.training.harden import HardenSettings, harden, write_hardened
+from gauntlet.pipeline.training.robustness import accuracy, climb
+from gauntlet.pipeline.training.trained_file import about_trained
+from gauntlet.pipeline.training.unattacked import apart
 from tests.surrogates.small import NOBODY, Residual, colours, examples, images, model, network
 
 BRIEF = HardenSettings(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from pipeline.models.heads import (
+from gauntlet.pipeline.models.heads import (
     HeadSettings,
     about_head,
     head_path,
@@ -16,8 +16,8 @@ from pipeline.models.heads import (
     read_head,
     write_head,
 )
-from pipeline.problems import BadInput
-from pipeline.training.heads import Seen, _check, _held_out, auc, train_head
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.training.heads import Seen, _check, _held_out, auc, train_head
 
 SETTINGS = HeadSettings(hidden=16, steps=120, batch=32, rate=0.01)
 

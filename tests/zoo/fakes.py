@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.draws import Draws
-from pipeline.models.zoo.recipes import RECIPES, Recipe
-from pipeline.progress import Silent
-from pipeline.training.zoo.pool import Pool, open_pool
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.training.zoo.pool import Pool, open_pool
 
 
 def patterns(identities: Tensor, shots: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pipeline.draws import Draws
-from pipeline.models.zoo.recipes import Adversarial, Recipe
-from pipeline.training.zoo.adversary import adversarial_loss, distance, maximise
-from pipeline.training.zoo.margins import CosFace
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.zoo.recipes import Adversarial, Recipe
+from gauntlet.pipeline.training.zoo.adversary import adversarial_loss, distance, maximise
+from gauntlet.pipeline.training.zoo.margins import CosFace
 
 
 def draws(size: int) -> Draws:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import fx
 
-from pipeline.batch import Task
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.architectures.zoo import FAMILIES
-from pipeline.models.zoo.recipes import RECIPES
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.architectures.zoo import FAMILIES
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", FAMILIES)

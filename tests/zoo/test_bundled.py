@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.batch import Task
-from pipeline.models.build import build
-from pipeline.models.spec import ModelSpec
-from pipeline.models.zoo import weights
-from pipeline.models.zoo.recipes import RECIPES
-from pipeline.progress import Silent
-from pipeline.training.zoo import evaluate, table
-from pipeline.training.zoo.pool import TEST, open_pool
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.zoo import weights
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.training.zoo import evaluate, table
+from gauntlet.pipeline.training.zoo.pool import TEST, open_pool
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

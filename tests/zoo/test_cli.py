@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
-import pipeline.training.zoo.train as loop
-from jobs.cli import train_zoo as zoo_commands
-from jobs.cli.app import app
-from pipeline.models.zoo import weights
-from pipeline.models.zoo.recipes import RECIPES, Recipe
-from pipeline.training.zoo import evaluate, produce
-from pipeline.training.zoo.table import markdown
+import gauntlet.pipeline.training.zoo.train as loop
+from gauntlet.jobs.cli import train_zoo as zoo_commands
+from gauntlet.jobs.cli.app import app
+from gauntlet.pipeline.models.zoo import weights
+from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe
+from gauntlet.pipeline.training.zoo import evaluate, produce
+from gauntlet.pipeline.training.zoo.table import markdown
 from tests.zoo.fakes import small_recipe
 
 

@@ -8,8 +8,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pipeline.models.zoo.recipes import HeadName
-from pipeline.training.zoo.margins import AngularHead, ArcFace, CosFace, SphereFace, make_head
+from gauntlet.pipeline.models.zoo.recipes import HeadName
+from gauntlet.pipeline.training.zoo.margins import (
+    AngularHead,
+    ArcFace,
+    CosFace,
+    SphereFace,
+    make_head,
+)
 
 S = 16.0
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.problems import BadInput
-from pipeline.progress import Silent
-from pipeline.training.zoo.augment import batch, batch_draws, move
-from pipeline.training.zoo.interrupted import Interrupted
-from pipeline.training.zoo.pool import open_pool
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.training.zoo.augment import batch, batch_draws, move
+from gauntlet.pipeline.training.zoo.interrupted import Interrupted
+from gauntlet.pipeline.training.zoo.pool import open_pool
 from tests.zoo.fakes import patterns, small_pool, small_recipe
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.models.zoo.recipes import Recipe
-from pipeline.problems import BadInput
-from pipeline.progress import Silent
-from pipeline.training.zoo.interrupted import Interrupted
-from pipeline.training.zoo.state import Training, restore, save
-from pipeline.training.zoo.train import begin, learning_rate, train
+from gauntlet.pipeline.models.zoo.recipes import Recipe
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.training.zoo.interrupted import Interrupted
+from gauntlet.pipeline.training.zoo.state import Training, restore, save
+from gauntlet.pipeline.training.zoo.train import begin, learning_rate, train
 from tests.zoo.fakes import small_pool, small_recipe
 
 

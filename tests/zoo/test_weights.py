@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.batch import Task
-from pipeline.models import build
-from pipeline.models.checkpoint import weights_fingerprint
-from pipeline.models.sources import zoo_source
-from pipeline.models.spec import Defence, ModelSpec
-from pipeline.models.zoo import weights
-from pipeline.models.zoo.recipes import RECIPES
-from pipeline.problems import BadInput
-from pipeline.progress import Silent
-from pipeline.training.zoo import evaluate, produce, shipping, table
-from pipeline.training.zoo.pool import TEST
-from pipeline.training.zoo.train import begin, train
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.sources import zoo_source
+from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.models.zoo import weights
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.training.zoo import evaluate, produce, shipping, table
+from gauntlet.pipeline.training.zoo.pool import TEST
+from gauntlet.pipeline.training.zoo.train import begin, train
 from tests.zoo.fakes import patterns, small_pool, small_recipe
 
 

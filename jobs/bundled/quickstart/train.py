@@ -1,4 +1,4 @@
-"""Makes the quickstart's files anew: `python -m jobs.bundled.quickstart.train` (ten minutes on a CPU)."""
+"""Makes the quickstart's files anew: `python -m gauntlet.jobs.bundled.quickstart.train` (ten minutes on a CPU)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jobs.bundled.quickstart.shapes import CLASSES, draw
-from pipeline.models.quickstart.networks import HERE, NETWORKS
+from gauntlet.jobs.bundled.quickstart.shapes import CLASSES, draw
+from gauntlet.pipeline.models.quickstart.networks import HERE, NETWORKS
 
 TRAIN_SEED, TEST_SEED = 1, 2
 TRAIN, TEST = 8192, 512

@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.gram import Units
-from pipeline.attacks.combine.rule import Direction, GradientRule, Rule
-from pipeline.attacks.part import register
-from pipeline.attacks.stride import Stride
-from pipeline.batch import Task
-from pipeline.cross_entropy import log_softmax
-from pipeline.norms import Normaliser
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.rule import Direction, GradientRule, Rule
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.cross_entropy import log_softmax
+from gauntlet.pipeline.norms import Normaliser
 
 
 @register

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.norms import CHUNK
+from gauntlet.pipeline.norms import CHUNK
 
 _BLOCK = 8
 """Most rows in one product. A BLAS shares larger ones out among its threads, whose number then

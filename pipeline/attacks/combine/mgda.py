@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.combine.gram import Units
-from pipeline.attacks.combine.rule import GradientRule
-from pipeline.attacks.part import register
-from pipeline.norms import Normaliser
+from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.rule import GradientRule
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.norms import Normaliser
 
 ENUMERATE_UP_TO = 8
 """Up to this many gradients all 2^k - 1 supports are tried at once; beyond, Wolfe's algorithm."""

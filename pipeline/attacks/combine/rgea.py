@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.combine.gram import Units
-from pipeline.attacks.combine.rule import GradientRule
-from pipeline.attacks.part import register
-from pipeline.norms import Normaliser, per_row
+from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.rule import GradientRule
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.norms import Normaliser, per_row
 
 
 def least_squares_weights(matrix: Tensor, rtol: float) -> Tensor:

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.part import Part, Place
-from pipeline.attacks.stride import Stride
-from pipeline.batch import Task
-from pipeline.norms import Normaliser
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.norms import Normaliser
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.ens import EnsLogits
-from pipeline.attacks.combine.rule import Direction, Rule
-from pipeline.attacks.part import register
-from pipeline.attacks.stride import Stride
-from pipeline.norms import divide, mabs
-from pipeline.spec import Quantity
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.combine.ens import EnsLogits
+from gauntlet.pipeline.attacks.combine.rule import Direction, Rule
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.norms import divide, mabs
+from gauntlet.pipeline.spec import Quantity
 
 
 def _mean_abs(values: Tensor) -> Tensor:

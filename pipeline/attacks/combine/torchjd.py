@@ -12,13 +12,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.gram import Units, gram, weighted_sum
-from pipeline.attacks.combine.rule import Direction, Rule
-from pipeline.attacks.part import register
-from pipeline.attacks.stride import Stride
-from pipeline.norms import Normaliser
-from pipeline.problems import suggest
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.combine.gram import Units, gram, weighted_sum
+from gauntlet.pipeline.attacks.combine.rule import Direction, Rule
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.norms import Normaliser
+from gauntlet.pipeline.problems import suggest
 
 # Some aggregators draw from torch's global generator, which other threads of a run share.
 _generator = threading.Lock()

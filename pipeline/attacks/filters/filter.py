@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.part import Part, Place
 
 
 class Filter(Part):

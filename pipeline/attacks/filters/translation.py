@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pipeline.attacks.filters.filter import Filter
-from pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.filters.filter import Filter
+from gauntlet.pipeline.attacks.part import register
 
 
 @lru_cache(maxsize=32)

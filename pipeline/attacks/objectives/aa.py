@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.features import FeatureObjective, distance
-from pipeline.attacks.objectives.objective import towards
-from pipeline.attacks.part import register
-from pipeline.attacks.starts.random import RandomStart
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
+from gauntlet.pipeline.attacks.objectives.objective import towards
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.starts.random import RandomStart
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pipeline.attacks.objectives.features import FeatureObjective, distance
-from pipeline.attacks.part import register
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
-from pipeline.files import expanded
-from pipeline.models.heads import (
+from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.models.heads import (
     LEAST_AUC,
     HeadSettings,
     default_folder,
@@ -26,11 +26,11 @@ from pipeline.models.heads import (
     image_hashes,
     read_head,
 )
-from pipeline.norms import divide, l2
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.norms import divide, l2
+from gauntlet.pipeline.problems import BadInput, Problem
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 TRAIN = "train them with: gauntlet heads train JOB"
 _CPU = torch.device("cpu")

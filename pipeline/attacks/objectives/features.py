@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.surrogate import Known
-from pipeline.batch import Goal
-from pipeline.norms import l2
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.norms import l2
 
 _ROUNDING = 16
 """Differences of features up to this many machine epsilons of their length are rounding."""

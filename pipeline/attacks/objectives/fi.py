@@ -10,18 +10,18 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.objectives.features import FeatureObjective
-from pipeline.attacks.objectives.objective import towards
-from pipeline.attacks.part import register
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.cross_entropy import log_softmax
-from pipeline.draws import Draws
-from pipeline.norms import divide, l2
-from pipeline.spec import Probability
+from gauntlet.pipeline.attacks.objectives.features import FeatureObjective
+from gauntlet.pipeline.attacks.objectives.objective import towards
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.cross_entropy import log_softmax
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import divide, l2
+from gauntlet.pipeline.spec import Probability
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 _ROWS = 128
 """Most masked images in one pass, unless the batch itself is larger: bounds memory."""

@@ -9,15 +9,15 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from pipeline.attacks.objectives.features import FeatureObjective, distance
-from pipeline.attacks.part import register
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
-from pipeline.norms import divide, l2
+from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.norms import divide, l2
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 _COEFFICIENT = 0.8

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.part import Part, Place
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
 
 
 class Objective(Part):

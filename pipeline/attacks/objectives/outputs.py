@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective, towards
-from pipeline.attacks.part import register
-from pipeline.attacks.surrogate import Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.cross_entropy import cross_entropy
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.objectives.objective import Objective, towards
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surrogate import Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.draws import Draws
 
 
 class ClassObjective(Objective):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Grid
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
 
 
 def unions(draws: Draws, n: int, sets: int, cells: int, device: torch.device) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.surrogate import Known
-from pipeline.batch import Goal
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.batch import Goal
 
 
 class Expansion:

@@ -10,18 +10,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.part import Place, find
-from pipeline.attacks.penalties.coalitions import perturbed
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.penalties.utility import UtilityName, utility
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal, Task
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Borders, Grid
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.part import Place, find
+from gauntlet.pipeline.attacks.penalties.coalitions import perturbed
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.penalties.utility import UtilityName, utility
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Borders, Grid
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 CLEAN, CLEAN_OUTPUTS, EXAMPLE = "penalty/clean", "penalty/outputs", "penalty/example"
 

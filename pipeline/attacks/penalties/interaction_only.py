@@ -9,16 +9,20 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.part import Place, register
-from pipeline.attacks.penalties.coalitions import unions
-from pipeline.attacks.penalties.interaction import InteractionPenalty, outputs_of_clean, unmoved
-from pipeline.attacks.surrogate import Forward, Known
-from pipeline.batch import Goal, Task
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.part import Place, register
+from gauntlet.pipeline.attacks.penalties.coalitions import unions
+from gauntlet.pipeline.attacks.penalties.interaction import (
+    InteractionPenalty,
+    outputs_of_clean,
+    unmoved,
+)
+from gauntlet.pipeline.attacks.surrogate import Forward, Known
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.draws import Draws
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.penalties.coalitions import unions
-from pipeline.attacks.penalties.reduced import InteractionReduced
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.penalties.coalitions import unions
+from gauntlet.pipeline.attacks.penalties.reduced import InteractionReduced
+from gauntlet.pipeline.draws import Draws
 
 
 @register

@@ -10,19 +10,19 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.part import register
-from pipeline.attacks.penalties.expansion import Expansion
-from pipeline.attacks.penalties.interaction import CLEAN, no_outputs
-from pipeline.attacks.penalties.penalty import Penalty
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.attacks.surrogate import Forward, Known, Surrogate
-from pipeline.batch import Batch, Goal
-from pipeline.draws import Draws
-from pipeline.interactions.cells import Grid
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.penalties.expansion import Expansion
+from gauntlet.pipeline.attacks.penalties.interaction import CLEAN, no_outputs
+from gauntlet.pipeline.attacks.penalties.penalty import Penalty
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
+from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 _SIDE = 16
 

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.penalties.coalitions import single_cells
-from pipeline.attacks.penalties.reduced import InteractionReduced
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.penalties.coalitions import single_cells
+from gauntlet.pipeline.attacks.penalties.reduced import InteractionReduced
+from gauntlet.pipeline.draws import Draws
 
 
 @register
@@ -27,7 +27,7 @@ class MeanInteraction(InteractionReduced):
     cost: ClassVar[str] = "(2 samples + 1) k"
     lambda_mean: float = Field(6805.0, ge=0)
     """Weight of the mean over pairs, lambda on the scale of Eq. 16; 6805 is 1 on the scale of the
-    official code with 32 of 256 cells (`pipeline.interactions.scales.lambda_scale`)."""
+    official code with 32 of 256 cells (`gauntlet.pipeline.interactions.scales.lambda_scale`)."""
     samples: int | None = Field(None, ge=1)
     """Cells at each step, drawn without replacement; all of them by default."""
 

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.penalties.interaction import (
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.penalties.interaction import (
     CLEAN_OUTPUTS,
     EXAMPLE,
     InteractionPenalty,
     outputs_of_clean,
     unmoved,
 )
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.attacks.surrogate import Forward, Known
-from pipeline.attacks.views.view import View
-from pipeline.batch import Goal
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.attacks.surrogate import Forward, Known
+from gauntlet.pipeline.attacks.views.view import View
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.draws import Draws
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 class InteractionReduced(InteractionPenalty):

@@ -12,10 +12,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pipeline.attacks.objectives.objective import Objective
-from pipeline.attacks.objectives.outputs import Margin
-from pipeline.attacks.surrogate import Known
-from pipeline.batch import Goal
+from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.objectives.outputs import Margin
+from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.batch import Goal
 
 UtilityName = Literal["margin", "margin-anew", "loss"]
 Utility = Callable[[Tensor], Tensor]

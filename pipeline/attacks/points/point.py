@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.ask import Ask
-from pipeline.attacks.combine.rule import Rule
-from pipeline.attacks.part import Part, Place
-from pipeline.attacks.query import Query
-from pipeline.attacks.stride import Stride
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.combine.rule import Rule
+from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.query import Query
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.draws import Draws
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.ball import Ball
-from pipeline.attacks.part import register
-from pipeline.attacks.points.point import Moment, QueryPoint
-from pipeline.spec import Quantity
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.points.point import Moment, QueryPoint
+from gauntlet.pipeline.spec import Quantity
 
 
 @register

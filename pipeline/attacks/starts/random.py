@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipeline.attacks.part import Part, Place, register
+from gauntlet.pipeline.attacks.part import Part, Place, register
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
-    from pipeline.batch import Goal
+    from gauntlet.pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.batch import Goal
 
 
 @register

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import fx, nn
 
-from pipeline.models.graph.operations import activation_name, function_name, module_of
+from gauntlet.pipeline.models.graph.operations import activation_name, function_name, module_of
 
 Shape = Literal["relu", "relu6", "slope"]
 

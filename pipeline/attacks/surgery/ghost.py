@@ -9,21 +9,21 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, fx, nn
 
-from pipeline.attacks.part import register
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.draws import Draws
-from pipeline.models.graph.editing import follow
-from pipeline.models.graph.operations import (
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.graph.editing import follow
+from gauntlet.pipeline.models.graph.operations import (
     function_name,
     has_parameters,
     is_weight_layer,
     module_of,
     transparent,
 )
-from pipeline.models.graph.residuals import Residual, residuals
-from pipeline.models.graph.tracing import finish, trace
-from pipeline.models.streams import current
-from pipeline.spec import Quantity
+from gauntlet.pipeline.models.graph.residuals import Residual, residuals
+from gauntlet.pipeline.models.graph.tracing import finish, trace
+from gauntlet.pipeline.models.streams import current
+from gauntlet.pipeline.spec import Quantity
 
 DEFAULT_TAU = 0.22
 """Official value for ResNet-50; 0.16 for ResNet-101, 0.12 for ResNet-152."""
@@ -120,7 +120,7 @@ class GhostNetwork(Surgery):
         return bool(self.tau or self.p) or (self.tau is None and self.p is None)
 
     def rewrite(self, network: nn.Module) -> nn.Module:
-        """Return the eroded network, which draws from `pipeline.models.streams`."""
+        """Return the eroded network, which draws from `gauntlet.pipeline.models.streams`."""
         graph = trace(network)
         sums = [residual for residual in residuals(graph) if residual.kind == "sum"]
         by_structure = self.tau is None and self.p is None

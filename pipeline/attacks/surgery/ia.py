@@ -11,15 +11,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from pipeline.attacks.part import register
-from pipeline.attacks.surgery.activations import Kink, census, kinks
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.files import obstacle
-from pipeline.models.graph.editing import belongs_with, follow
-from pipeline.models.graph.operations import nonlinear
-from pipeline.models.graph.residuals import Residual, residuals
-from pipeline.models.graph.tracing import finish, trace
-from pipeline.spec import Quantity, Several
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surgery.activations import Kink, census, kinks
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.models.graph.editing import belongs_with, follow
+from gauntlet.pipeline.models.graph.operations import nonlinear
+from gauntlet.pipeline.models.graph.residuals import Residual, residuals
+from gauntlet.pipeline.models.graph.tracing import finish, trace
+from gauntlet.pipeline.spec import Quantity, Several
 
 _STAGES = 4
 _LARGEST = 1 << 20

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.attacks.part import register
-from pipeline.attacks.surgery.activations import Kink, census, kinks
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.models.graph.editing import belongs_with, duplicate, follow
-from pipeline.models.graph.layers import nodes_of
-from pipeline.models.graph.operations import is_constant, transparent
-from pipeline.models.graph.residuals import Residual, residuals
-from pipeline.models.graph.tracing import finish, trace
-from pipeline.norms import divide, l2, per_row
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surgery.activations import Kink, census, kinks
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.models.graph.editing import belongs_with, duplicate, follow
+from gauntlet.pipeline.models.graph.layers import nodes_of
+from gauntlet.pipeline.models.graph.operations import is_constant, transparent
+from gauntlet.pipeline.models.graph.residuals import Residual, residuals
+from gauntlet.pipeline.models.graph.tracing import finish, trace
+from gauntlet.pipeline.norms import divide, l2, per_row
 
 
 class _StraightThrough(torch.autograd.Function):

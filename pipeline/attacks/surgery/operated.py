@@ -6,12 +6,12 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.draws import Draws
-from pipeline.models.adapter import Model
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.graph import default_layer, tap, truncate
-from pipeline.models.streams import streaming
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.graph import default_layer, tap, truncate
+from gauntlet.pipeline.models.streams import streaming
 
 
 class Operated:

@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pipeline.attacks.part import register
-from pipeline.attacks.surgery.surgery import Surgery
-from pipeline.models.graph.editing import follow
-from pipeline.models.graph.operations import transparent
-from pipeline.models.graph.residuals import residuals
-from pipeline.models.graph.tracing import finish, trace
-from pipeline.spec import Quantity
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.models.graph.editing import follow
+from gauntlet.pipeline.models.graph.operations import transparent
+from gauntlet.pipeline.models.graph.residuals import residuals
+from gauntlet.pipeline.models.graph.tracing import finish, trace
+from gauntlet.pipeline.spec import Quantity
 
 DEFAULT_GAMMA = {"sum": 0.2, "dense": 0.5}
 """PGD's values of Wu 2020: ResNet and DenseNet."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.part import Part, Place
 
 
 class Surgery(Part):
@@ -19,7 +19,7 @@ class Surgery(Part):
 
     @property
     def randomised(self) -> bool:
-        """Whether two forward passes of one image differ; see `pipeline.models.streams`."""
+        """Whether two forward passes of one image differ; see `gauntlet.pipeline.models.streams`."""
         return False
 
     @property

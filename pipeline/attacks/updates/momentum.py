@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.stride import Stride
-from pipeline.attacks.updates.update import Update
-from pipeline.norms import divide, l2, mabs
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.updates.update import Update
+from gauntlet.pipeline.norms import divide, l2, mabs
 
 
 @register

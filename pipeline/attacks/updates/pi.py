@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.stride import Stride
-from pipeline.attacks.updates.update import Update
-from pipeline.batch import Goal
-from pipeline.spec import Quantity
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.updates.update import Update
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.spec import Quantity
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register

@@ -8,15 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.starts.random import RandomStart
-from pipeline.attacks.stride import Stride
-from pipeline.attacks.updates.update import Update
-from pipeline.batch import Goal
-from pipeline.norms import divide, l2, per_row
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.starts.random import RandomStart
+from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.updates.update import Update
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.norms import divide, l2, per_row
 
 if TYPE_CHECKING:
-    from pipeline.attacks.recipe import Attack
+    from gauntlet.pipeline.attacks.recipe import Attack
 
 _SHARE = 1 / 50
 """Longest step by default, as a share of tau."""

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.part import Part, Place, register
-from pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.part import Part, Place, register
+from gauntlet.pipeline.attacks.stride import Stride
 
 
 class Update(Part):

@@ -8,11 +8,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.views.view import View
-from pipeline.draws import Draws
-from pipeline.models.resample import random_resize_pad_matrix, resize_pad_matrix
-from pipeline.spec import Probability
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.views.view import View
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.resample import random_resize_pad_matrix, resize_pad_matrix
+from gauntlet.pipeline.spec import Probability
 
 
 @register

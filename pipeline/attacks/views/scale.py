@@ -7,10 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from pipeline.attacks.part import register
-from pipeline.attacks.views.view import View
-from pipeline.draws import Draws
-from pipeline.spec import Probability
+from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.views.view import View
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.spec import Probability
 
 
 @register

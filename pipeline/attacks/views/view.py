@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipeline.attacks.part import Part, Place
-from pipeline.draws import Draws
+from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.draws import Draws
 
 
 class View(Part):

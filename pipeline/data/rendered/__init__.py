@@ -4,6 +4,6 @@ A person is a point in a continuous space of traits, a photograph draws everythi
 expression, light, background, occlusion, blur, noise. Both are functions of a seed and a number.
 """
 
-from pipeline.data.rendered.render import TEST_IDENTITIES, TRAIN_IDENTITIES, render
+from gauntlet.pipeline.data.rendered.render import TEST_IDENTITIES, TRAIN_IDENTITIES, render
 
 __all__ = ["TEST_IDENTITIES", "TRAIN_IDENTITIES", "render"]

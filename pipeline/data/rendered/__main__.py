@@ -1,4 +1,4 @@
-"""A contact sheet: ``python -m pipeline.data.rendered OUT.png``, a row for each person."""
+"""A contact sheet: ``python -m gauntlet.pipeline.data.rendered OUT.png``, a row for each person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import argparse
 import torch
 from PIL import Image
 
-from pipeline.data.rendered.render import TEST_IDENTITIES, render
+from gauntlet.pipeline.data.rendered.render import TEST_IDENTITIES, render
 
 
 def main() -> None:
     """Save the sheet that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.data.rendered", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m gauntlet.pipeline.data.rendered", description=__doc__
+    )
     parser.add_argument("out", help="the picture to write, .png")
     parser.add_argument("--identities", type=int, default=8, help="rows")
     parser.add_argument("--shots", type=int, default=8, help="columns")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 Colour = tuple[float, float, float]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
-from pipeline.data.rendered.face import Face, box, fade, lens, oval
-from pipeline.data.rendered.hair import hair_colour
-from pipeline.data.rendered.head import skin_colour
+from gauntlet.pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.face import Face, box, fade, lens, oval
+from gauntlet.pipeline.data.rendered.hair import hair_colour
+from gauntlet.pipeline.data.rendered.head import skin_colour
 
 IRIS = (
     (0.22, 0.12, 0.06),

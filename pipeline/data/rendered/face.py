@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.dice import Dice
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
-from pipeline.data.rendered.face import Face, bump, fade, stripes
-from pipeline.data.rendered.head import Outline, half_width, mouth_height, nose_tip
+from gauntlet.pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.face import Face, bump, fade, stripes
+from gauntlet.pipeline.data.rendered.head import Outline, half_width, mouth_height, nose_tip
 
 HAIR = (
     (0.05, 0.04, 0.05),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
-from pipeline.data.rendered.face import Face, bump, fade, lens, oval
+from gauntlet.pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.face import Face, bump, fade, lens, oval
 
 SKIN = ((0.98, 0.83, 0.74), (0.93, 0.73, 0.58), (0.74, 0.52, 0.38), (0.42, 0.28, 0.20))
 CLOTHES = ((0.1, 0.1, 0.2), (0.8, 0.2, 0.2), (0.9, 0.9, 0.9), (0.2, 0.6, 0.3), (0.2, 0.3, 0.8))

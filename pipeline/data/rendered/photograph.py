@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
-from pipeline.data.rendered.face import Face, fade, stripes
+from gauntlet.pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.face import Face, fade, stripes
 
 ANYTHING = (
     (0.05, 0.05, 0.08),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.data.rendered.dice import Dice
-from pipeline.data.rendered.eyes import paint_brows, paint_eyes, paint_glasses
-from pipeline.data.rendered.face import Face
-from pipeline.data.rendered.hair import paint_back_hair, paint_beard, paint_hair
-from pipeline.data.rendered.head import (
+from gauntlet.pipeline.data.rendered.dice import Dice
+from gauntlet.pipeline.data.rendered.eyes import paint_brows, paint_eyes, paint_glasses
+from gauntlet.pipeline.data.rendered.face import Face
+from gauntlet.pipeline.data.rendered.hair import paint_back_hair, paint_beard, paint_hair
+from gauntlet.pipeline.data.rendered.head import (
     outline,
     paint_body,
     paint_head,
@@ -19,14 +19,14 @@ from pipeline.data.rendered.head import (
     paint_mouth,
     paint_nose,
 )
-from pipeline.data.rendered.photograph import (
+from gauntlet.pipeline.data.rendered.photograph import (
     expose,
     light,
     paint_background,
     paint_occluder,
     pose,
 )
-from pipeline.draws import Draws
+from gauntlet.pipeline.draws import Draws
 
 TRAIN_IDENTITIES = 0
 """First of the million people reserved for training."""

@@ -10,10 +10,13 @@ from typing import Literal
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.architectures.cifar_resnet import CifarResNet
-from pipeline.models.architectures.mobilefacenet import MobileFaceNet112, MobileFaceNet112x96
-from pipeline.models.architectures.zoo import FAMILIES, SIZE
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.architectures.mobilefacenet import (
+    MobileFaceNet112,
+    MobileFaceNet112x96,
+)
+from gauntlet.pipeline.models.architectures.zoo import FAMILIES, SIZE
 
 _Triple = tuple[float, float, float]
 

@@ -1,8 +1,8 @@
 """Networks as graphs (torch.fx): their layers, their residual branches, and copies to rewrite."""
 
-from pipeline.models.graph.layers import LayerInfo, default_layer, layers, tap, truncate
-from pipeline.models.graph.residuals import Residual, residuals
-from pipeline.models.graph.tracing import trace
+from gauntlet.pipeline.models.graph.layers import LayerInfo, default_layer, layers, tap, truncate
+from gauntlet.pipeline.models.graph.residuals import Residual, residuals
+from gauntlet.pipeline.models.graph.tracing import trace
 
 __all__ = [
     "LayerInfo",

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.models.graph.operations import is_activation, is_constant, is_weight_layer
-from pipeline.models.graph.residuals import residuals
-from pipeline.models.graph.stack import Call, calls_around, modules_around
-from pipeline.models.graph.tracing import finish, trace
-from pipeline.problems import suggest
+from gauntlet.pipeline.models.graph.operations import is_activation, is_constant, is_weight_layer
+from gauntlet.pipeline.models.graph.residuals import residuals
+from gauntlet.pipeline.models.graph.stack import Call, calls_around, modules_around
+from gauntlet.pipeline.models.graph.tracing import finish, trace
+from gauntlet.pipeline.problems import suggest
 
 _MOST_NAMES = 24
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import fx
 
-from pipeline.models.graph.operations import (
+from gauntlet.pipeline.models.graph.operations import (
     changes_map,
     has_parameters,
     is_activation,
@@ -18,7 +18,7 @@ from pipeline.models.graph.operations import (
     is_shape,
     keeps_value,
 )
-from pipeline.models.graph.stack import modules_around
+from gauntlet.pipeline.models.graph.stack import modules_around
 
 
 @dataclass(frozen=True)

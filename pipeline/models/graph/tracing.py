@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from pipeline.models.callables import Called, name_of
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.graph.operations import function_name, is_constant, keeps_value
+from gauntlet.pipeline.models.callables import Called, name_of
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.graph.operations import function_name, is_constant, keeps_value
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {

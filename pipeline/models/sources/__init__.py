@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from pipeline.models.sources.facenet_source import FacenetSource
-from pipeline.models.sources.file_source import FileSource
-from pipeline.models.sources.import_source import ImportSource
-from pipeline.models.sources.mean_source import MeanSource
-from pipeline.models.sources.old_spellings import OLD_SPELLINGS
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.sources.quickstart_source import QuickstartSource
-from pipeline.models.sources.source import Permitting, Source
-from pipeline.models.sources.timm_source import TimmSource
-from pipeline.models.sources.torchvision_source import TorchvisionSource
-from pipeline.models.sources.trained_source import TrainedSource
-from pipeline.models.sources.zoo_source import ZooSource
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.models.sources.facenet_source import FacenetSource
+from gauntlet.pipeline.models.sources.file_source import FileSource
+from gauntlet.pipeline.models.sources.import_source import ImportSource
+from gauntlet.pipeline.models.sources.mean_source import MeanSource
+from gauntlet.pipeline.models.sources.old_spellings import OLD_SPELLINGS
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.sources.quickstart_source import QuickstartSource
+from gauntlet.pipeline.models.sources.source import Permitting, Source
+from gauntlet.pipeline.models.sources.timm_source import TimmSource
+from gauntlet.pipeline.models.sources.torchvision_source import TorchvisionSource
+from gauntlet.pipeline.models.sources.trained_source import TrainedSource
+from gauntlet.pipeline.models.sources.zoo_source import ZooSource
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 SOURCES: dict[str, Source] = {
     "timm/": TimmSource(),

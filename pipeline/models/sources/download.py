@@ -14,9 +14,9 @@ from urllib.parse import urlparse
 
 import torch
 
-from pipeline.models.checkpoint import open_checkpoint
-from pipeline.models.file_format import identify
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.models.checkpoint import open_checkpoint
+from gauntlet.pipeline.models.file_format import identify
+from gauntlet.pipeline.problems import BadInput, Problem
 
 SECONDS = 10.0
 """Longest wait for a server's first answer, and between two parts of a file."""

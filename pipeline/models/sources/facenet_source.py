@@ -7,14 +7,14 @@ from typing import cast
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.constructors import constructor_options
-from pipeline.models.sources.download import fetch_url, url_problems
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import Problem, suggest
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.checkpoint import load_checkpoint
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.constructors import constructor_options
+from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import Problem, suggest
 
 _RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
 _URLS = {

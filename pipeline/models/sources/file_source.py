@@ -9,18 +9,18 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.files import expanded
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.checkpoint import check_checkpoint, load_checkpoint, open_checkpoint
-from pipeline.models.file_format import Entries, provenance
-from pipeline.models.matching import better_architecture, on_meta
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.checkpoint import check_checkpoint, load_checkpoint, open_checkpoint
+from gauntlet.pipeline.models.file_format import Entries, provenance
+from gauntlet.pipeline.models.matching import better_architecture, on_meta
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _HARDENED = "harden"
-"""What `pipeline.training.harden` writes as the method of its files."""
+"""What `gauntlet.pipeline.training.harden` writes as the method of its files."""
 
 
 class FileSource:

@@ -12,14 +12,14 @@ from types import MethodType, ModuleType
 
 from torch import nn
 
-from pipeline.models.adapter import Model
-from pipeline.models.frozen import frozen_copy
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.own_modules import find_module, run_module, told
-from pipeline.models.sources.permission import NOTHING, OPTION, Permission
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.own_modules import find_module, run_module, told
+from gauntlet.pipeline.models.sources.permission import NOTHING, OPTION, Permission
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _DEEPEST = 32
 """Decorators around one factory, and so on; some objects wrap themselves."""
@@ -27,7 +27,7 @@ _DEEPEST = 32
 
 @dataclass(frozen=True)
 class ImportSource:
-    """Factories in modules that may be run (`pipeline.models.sources.permission`).
+    """Factories in modules that may be run (`gauntlet.pipeline.models.sources.permission`).
 
     The factory is called with the spec's options as keyword arguments and returns an nn.Module
     that takes images in [0, 1], unless the spec gives mean and std. It is defined in the person's

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.batch import Task
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
 
 class MeanLogits(nn.Module):
@@ -49,7 +49,7 @@ class MeanSource:
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the form or with any member."""
-        from pipeline.models.build import check
+        from gauntlet.pipeline.models.build import check
 
         if rest != "logits":
             return [Problem("source", f"expected mean:logits, got 'mean:{rest}'")]
@@ -68,7 +68,7 @@ class MeanSource:
 
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return that nothing is added: the members have their own adapters."""
-        from pipeline.models.build import describe
+        from gauntlet.pipeline.models.build import describe
 
         members = [describe(member, root, self.permission) for member in spec.members]
         ran = tuple(dict.fromkeys(file for member in members for file in member.ran))
@@ -77,7 +77,7 @@ class MeanSource:
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the mean of the members."""
-        from pipeline.models.build import build
+        from gauntlet.pipeline.models.build import build
 
         names = [member.name for member in spec.members]
         if len(set(names)) != len(names):

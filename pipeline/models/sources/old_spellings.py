@@ -7,12 +7,12 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.models.sources.permission import Permission
-from pipeline.models.sources.quickstart_source import QuickstartSource
-from pipeline.models.sources.source import Convention, Offer, Permitting, Source
-from pipeline.models.sources.trained_source import TrainedSource
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import Problem
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.models.sources.quickstart_source import QuickstartSource
+from gauntlet.pipeline.models.sources.source import Convention, Offer, Permitting, Source
+from gauntlet.pipeline.models.sources.trained_source import TrainedSource
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import Problem
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from pipeline.models.sources.permission import (
+from gauntlet.pipeline.models.sources.permission import (
     OPTION,
     Permission,
     is_module_name,
 )
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem
 
 
 def find_module(name: str, permission: Permission, root: Path) -> Path | None:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pipeline
-from pipeline.problems import BadInput, Problem
+from gauntlet import pipeline
+from gauntlet.pipeline.problems import BadInput, Problem
 
 OPTION = "--allow-imports"
 VARIABLE = "GAUNTLET_ALLOW_IMPORTS"

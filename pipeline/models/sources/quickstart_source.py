@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.quickstart.networks import CLASSES, NETWORKS, SIZE, load
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.quickstart.networks import CLASSES, NETWORKS, SIZE, load
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 
 class QuickstartSource:

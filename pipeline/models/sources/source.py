@@ -8,11 +8,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.permission import Permission
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import Problem
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import Problem
 
 
 @dataclass(frozen=True)

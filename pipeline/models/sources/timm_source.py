@@ -9,18 +9,18 @@ from typing import Any, cast
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.file_format import identify
-from pipeline.models.matching import on_meta
-from pipeline.models.preprocessing import Preprocessing, Triple
-from pipeline.models.sources.constructors import (
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.file_format import identify
+from gauntlet.pipeline.models.matching import on_meta
+from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
+from gauntlet.pipeline.models.sources.constructors import (
     allowed_options,
     constructor_error,
     constructor_options,
     option_problems,
     weights_only,
 )
-from pipeline.models.sources.download import (
+from gauntlet.pipeline.models.sources.download import (
     cached_hub,
     cached_url,
     fetch_hub,
@@ -28,9 +28,9 @@ from pipeline.models.sources.download import (
     hub_problems,
     url_problems,
 )
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
 

@@ -9,21 +9,21 @@ from typing import Any, cast
 
 from torch import nn
 
-from pipeline.batch import Task
-from pipeline.models.checkpoint import open_checkpoint
-from pipeline.models.matching import on_meta
-from pipeline.models.preprocessing import Preprocessing, Triple
-from pipeline.models.sources.constructors import (
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.checkpoint import open_checkpoint
+from gauntlet.pipeline.models.matching import on_meta
+from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
+from gauntlet.pipeline.models.sources.constructors import (
     allowed_options,
     constructor_error,
     constructor_options,
     option_problems,
     weights_only,
 )
-from pipeline.models.sources.download import fetch_url, url_problems
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _OWN_INITIALISATION = ("googlenet", "inception_v3")
 

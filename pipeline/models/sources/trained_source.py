@@ -11,13 +11,13 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.files import expanded
-from pipeline.models.checkpoint import load_checkpoint, open_checkpoint
-from pipeline.models.sources.file_source import reading
-from pipeline.models.sources.permission import NOTHING, Permission
-from pipeline.models.sources.source import Convention, Offer, Source
-from pipeline.models.spec import ModelSpec
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.models.checkpoint import load_checkpoint, open_checkpoint
+from gauntlet.pipeline.models.sources.file_source import reading
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.sources.source import Convention, Offer, Source
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 
 ORIGINAL = "source"
 """The option that names the source whose network takes the weights."""
@@ -75,7 +75,7 @@ class TrainedSource:
         Raises:
             BadInput: when the options name none, or one that is itself made of others.
         """
-        from pipeline.models.sources import find_source
+        from gauntlet.pipeline.models.sources import find_source
 
         options = dict(spec.options)
         text = options.pop(ORIGINAL, None)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from torch import nn
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.models.sources.source import Convention, Offer
-from pipeline.models.spec import ModelSpec
-from pipeline.models.zoo.recipes import RECIPES
-from pipeline.models.zoo.weights import load, problem_with
-from pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.zoo.recipes import RECIPES
+from gauntlet.pipeline.models.zoo.weights import load, problem_with
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _ROLES = {
     "surrogate": "surrogates for 48 x 48 faces",

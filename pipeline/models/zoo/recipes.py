@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.problems import BadInput, Problem, suggest
-from pipeline.spec import Probability, Quantity, Spec
+from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.spec import Probability, Quantity, Spec
 
 HeadName = Literal["softmax", "cosface", "arcface", "sphereface"]
 
@@ -16,7 +16,7 @@ Role = Literal["surrogate", "target", "adversarial"]
 
 
 class Adversarial(Spec):
-    """Adversarial training (`pipeline.training.zoo.adversary` says how it is adapted to embeddings)."""
+    """Adversarial training (`gauntlet.pipeline.training.zoo.adversary` says how it is adapted to embeddings)."""
 
     method: Literal["pgd-at", "trades"]
     """Train on adversarial images alone, or on clean ones with a distance to adversarial ones."""
@@ -50,7 +50,7 @@ class Recipe(Spec):
     role: Role
     """What the bundled jobs use it as."""
     architecture: str
-    """One of `pipeline.models.architectures`."""
+    """One of `gauntlet.pipeline.models.architectures`."""
     head: HeadName = "cosface"
     """What turns embeddings into a loss."""
     scale: float = Field(16.0, gt=0)

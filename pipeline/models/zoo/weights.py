@@ -8,10 +8,10 @@ from pathlib import Path
 from safetensors import safe_open
 from torch import nn
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.checkpoint import load_checkpoint
-from pipeline.models.zoo.recipes import Recipe, find_recipe
-from pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.checkpoint import load_checkpoint
+from gauntlet.pipeline.models.zoo.recipes import Recipe, find_recipe
+from gauntlet.pipeline.problems import BadInput, Problem
 
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.data.examples import Examples
-from pipeline.data.spec import DataSpec
-from pipeline.problems import Problem
-from pipeline.run.probe.labels import advice
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.problems import Problem
+from gauntlet.pipeline.run.probe.labels import advice
 
 
 def class_problems(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.evaluation.clean_accuracy import CleanAccuracy
-from pipeline.problems import BadInput
+from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy
+from gauntlet.pipeline.problems import BadInput
 
 LISTED = 6
 """Models whose clean accuracies are listed; of more only the range is said."""

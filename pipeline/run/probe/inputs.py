@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.models.preprocessing import Preprocessing, Triple
+from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
 
 AS_GIVEN = "as given"
 """The reading that the job states."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.listing import Positions
-from pipeline.data.spec import DataSpec, Numbered
+from gauntlet.pipeline.data.listing import Positions
+from gauntlet.pipeline.data.spec import DataSpec, Numbered
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.batch import Task
-from pipeline.data.examples import Examples
-from pipeline.data.listing import Flags
-from pipeline.data.spec import DataSpec
-from pipeline.evaluation.clean_accuracy import CleanAccuracy, better
-from pipeline.models.spec import ModelSpec
-from pipeline.run.engine import Engine
-from pipeline.run.plan import Plan
-from pipeline.run.probe.classes import class_problems
-from pipeline.run.probe.findings import Fit, ModelFinding, Probe, Refused
-from pipeline.run.probe.inputs import AS_GIVEN, INPUTS
-from pipeline.run.probe.questions import LabelledQuestion, PairQuestion, Question, cause_of
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.listing import Flags
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy, better
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.classes import class_problems
+from gauntlet.pipeline.run.probe.findings import Fit, ModelFinding, Probe, Refused
+from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS
+from gauntlet.pipeline.run.probe.questions import LabelledQuestion, PairQuestion, Question, cause_of
 
 SAMPLE = 64
 """Examples that every model is shown."""

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.data.examples import Examples
-from pipeline.data.listing import Flags, PairRows, Positions
-from pipeline.data.spec import DataSpec
-from pipeline.evaluation.clean_accuracy import right_pairs
-from pipeline.evaluation.verdict import cosine
-from pipeline.run.probe.inputs import AS_GIVEN
-from pipeline.run.probe.labels import LABELS, advice
-from pipeline.run.probe.sample import ImageSample, keyed
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.listing import Flags, PairRows, Positions
+from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.evaluation.clean_accuracy import right_pairs
+from gauntlet.pipeline.evaluation.verdict import cosine
+from gauntlet.pipeline.run.probe.inputs import AS_GIVEN
+from gauntlet.pipeline.run.probe.labels import LABELS, advice
+from gauntlet.pipeline.run.probe.sample import ImageSample, keyed
 
 OWN_THRESHOLD, EXCHANGED = "own threshold", "exchanged"
 MOSTLY = 0.75

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.data.examples import Examples
-from pipeline.data.listing import Positions
-from pipeline.draws import Draws
-from pipeline.problems import BadInput
-from pipeline.run.look import Look
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.listing import Positions
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.run.look import Look
 
 
 @dataclass(frozen=True)

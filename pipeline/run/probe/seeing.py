@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pipeline.models.adapter import Model
-from pipeline.run.look import Look
-from pipeline.run.models import show
-from pipeline.run.probe.inputs import read_as, written
-from pipeline.run.probe.sample import Seen
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.models import show
+from gauntlet.pipeline.run.probe.inputs import read_as, written
+from gauntlet.pipeline.run.probe.sample import Seen
 
 
 def see(models: Iterable[Model], look: Look, readings: Sequence[str]) -> dict[str, Seen]:
@@ -19,7 +19,7 @@ def see(models: Iterable[Model], look: Look, readings: Sequence[str]) -> dict[st
     Args:
         models: whom to ask.
         look: the images.
-        readings: names in `pipeline.run.probe.inputs.INPUTS`, or `AS_GIVEN`.
+        readings: names in `gauntlet.pipeline.run.probe.inputs.INPUTS`, or `AS_GIVEN`.
 
     Returns:
         Their answers by name; one evaluation each, of a randomised model, too.

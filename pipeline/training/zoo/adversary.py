@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.draws import Draws
-from pipeline.models.zoo.recipes import Adversarial
-from pipeline.training.zoo.margins import Head
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.zoo.recipes import Adversarial
+from gauntlet.pipeline.training.zoo.margins import Head
 
 Embed = Callable[[Tensor], Tensor]
 """Images in [0, 1], (B, 3, 48, 48), to embeddings (B, D)."""

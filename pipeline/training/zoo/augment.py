@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.draws import Draws
-from pipeline.models.zoo.recipes import Recipe
-from pipeline.training.zoo.pool import Pool
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.zoo.recipes import Recipe
+from gauntlet.pipeline.training.zoo.pool import Pool
 
 
 def batch_draws(recipe: Recipe, step: int) -> Draws:

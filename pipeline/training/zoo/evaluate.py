@@ -9,15 +9,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pipeline.attacks.recipe import Attack
-from pipeline.batch import Goal, Task
-from pipeline.draws import Draws
-from pipeline.evaluation.verdict import cosine, judge
-from pipeline.evaluation.verification import Threshold, protocol
-from pipeline.library import attack
-from pipeline.models.adapter import Model
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.training.zoo.pool import Pool
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.evaluation.verdict import cosine, judge
+from gauntlet.pipeline.evaluation.verification import Threshold, protocol
+from gauntlet.pipeline.library import attack
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.training.zoo.pool import Pool
 
 IDENTITIES, SHOTS = 1000, 6
 """People and pictures of the evaluation; none of the people is trained on."""

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.cross_entropy import cross_entropy
-from pipeline.models.zoo.recipes import HeadName
+from gauntlet.pipeline.cross_entropy import cross_entropy
+from gauntlet.pipeline.models.zoo.recipes import HeadName
 
 
 class Head(nn.Module):

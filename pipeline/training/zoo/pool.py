@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.problems import BadInput, Problem
-from pipeline.progress import Progress
-from pipeline.training.zoo.interrupted import Interrupted
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.training.zoo.interrupted import Interrupted
 
 SIZE = 48
 TEST = 1_000_000
@@ -54,7 +54,7 @@ class Pool:
 
 def rendered(identities: Tensor, shots: Tensor) -> Tensor:
     """Render faces with the seed of the zoo, uint8 (B, 3, 48, 48)."""
-    from pipeline.data.rendered import render
+    from gauntlet.pipeline.data.rendered import render
 
     return render(identities, shots, size=SIZE, seed=0)
 

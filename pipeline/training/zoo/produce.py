@@ -9,14 +9,14 @@ from tempfile import TemporaryDirectory
 
 from torch import nn
 
-from pipeline.models.zoo import weights
-from pipeline.models.zoo.recipes import Recipe, find_recipe
-from pipeline.problems import BadInput, Problem
-from pipeline.progress import Progress
-from pipeline.training.zoo import evaluate, shipping
-from pipeline.training.zoo.pool import TEST, Pool, Render, open_pool, rendered
-from pipeline.training.zoo.state import Training, restore
-from pipeline.training.zoo.train import begin, train
+from gauntlet.pipeline.models.zoo import weights
+from gauntlet.pipeline.models.zoo.recipes import Recipe, find_recipe
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.training.zoo import evaluate, shipping
+from gauntlet.pipeline.training.zoo.pool import TEST, Pool, Render, open_pool, rendered
+from gauntlet.pipeline.training.zoo.state import Training, restore
+from gauntlet.pipeline.training.zoo.train import begin, train
 
 _SMOKE_STEPS, _SMOKE_EDGE = 40, 8
 """Updates of a smoke training, and how many at either end are compared."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.models.zoo.weights import SUMS, WEIGHTS, _sha256, checksums, path_of
-from pipeline.problems import BadInput, Problem
-from pipeline.training.tensor_file import write
+from gauntlet.pipeline.models.zoo.weights import SUMS, WEIGHTS, _sha256, checksums, path_of
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.training.tensor_file import write
 
 _COUNTER = "num_batches_tracked"
 

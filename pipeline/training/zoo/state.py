@@ -10,10 +10,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from pipeline.models.zoo.recipes import Recipe
-from pipeline.problems import BadInput, Problem
-from pipeline.training.tensor_file import write
-from pipeline.training.zoo.margins import Head
+from gauntlet.pipeline.models.zoo.recipes import Recipe
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.training.tensor_file import write
+from gauntlet.pipeline.training.zoo.margins import Head
 
 
 @dataclass

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.matching import on_meta
-from pipeline.models.zoo.recipes import RECIPES, Recipe
-from pipeline.models.zoo.weights import WEIGHTS, metadata
-from pipeline.training.zoo import evaluate
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.matching import on_meta
+from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe
+from gauntlet.pipeline.models.zoo.weights import WEIGHTS, metadata
+from gauntlet.pipeline.training.zoo import evaluate
 
 _HEADINGS = (
     "name", "role", "architecture", "parameters", "head", "trained", "threshold", "accuracy, %",

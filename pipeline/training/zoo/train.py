@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures import ARCHITECTURES
-from pipeline.models.architectures.zoo.blocks import EMBEDDING
-from pipeline.models.zoo.recipes import Recipe
-from pipeline.progress import Progress
-from pipeline.training.zoo.adversary import adversarial_loss
-from pipeline.training.zoo.augment import batch, batch_draws
-from pipeline.training.zoo.interrupted import Interrupted
-from pipeline.training.zoo.margins import Head, make_head
-from pipeline.training.zoo.pool import Pool
-from pipeline.training.zoo.state import Training, save
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING
+from gauntlet.pipeline.models.zoo.recipes import Recipe
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.training.zoo.adversary import adversarial_loss
+from gauntlet.pipeline.training.zoo.augment import batch, batch_draws
+from gauntlet.pipeline.training.zoo.interrupted import Interrupted
+from gauntlet.pipeline.training.zoo.margins import Head, make_head
+from gauntlet.pipeline.training.zoo.pool import Pool
+from gauntlet.pipeline.training.zoo.state import Training, save
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints."""

@@ -10,8 +10,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from jobs.spec.loading import load
-from pipeline.run.plan import Plan
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline.run.plan import Plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLASSES = 12

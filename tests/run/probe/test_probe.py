@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from actors.launch import launch, look
-from jobs.spec.loading import load
-from pipeline import results
-from pipeline.run.probe.findings import Refused
-from pipeline.run.probe.sample import keyed
+from gauntlet.actors.launch import launch, look
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline import results
+from gauntlet.pipeline.run.probe.findings import Refused
+from gauntlet.pipeline.run.probe.sample import keyed
 from tests.run.probe import colours
 from tests.run.probe.colours import CLASSES, MEAN, STD, model, plan
 

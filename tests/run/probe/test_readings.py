@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.models.adapter import Model
-from pipeline.models.preprocessing import Preprocessing
-from pipeline.run.look import Look
-from pipeline.run.probe.inputs import AS_GIVEN, INPUTS, read_as, written
-from pipeline.run.probe.labels import LABELS
-from pipeline.run.probe.seeing import see
+from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.preprocessing import Preprocessing
+from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS, read_as, written
+from gauntlet.pipeline.run.probe.labels import LABELS
+from gauntlet.pipeline.run.probe.seeing import see
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN = Preprocessing()

@@ -11,21 +11,21 @@ from collections.abc import Callable
 
 from torch import nn
 
-from pipeline.models.architectures.zoo.densenet import DenseNet
-from pipeline.models.architectures.zoo.efficientnet import EfficientNet
-from pipeline.models.architectures.zoo.ghostnet import GhostNet
-from pipeline.models.architectures.zoo.inception_resnet import InceptionResNet
-from pipeline.models.architectures.zoo.iresnet import IResNet
-from pipeline.models.architectures.zoo.mixer import Mixer
-from pipeline.models.architectures.zoo.mobile import MobileFace
-from pipeline.models.architectures.zoo.nfnet import NFNet
-from pipeline.models.architectures.zoo.repvgg import RepVGG
-from pipeline.models.architectures.zoo.resnet import ResNet
-from pipeline.models.architectures.zoo.resnext import ResNeXt
-from pipeline.models.architectures.zoo.se_resnet import SEResNet
-from pipeline.models.architectures.zoo.shufflenet import ShuffleNet
-from pipeline.models.architectures.zoo.vgg import VGG
-from pipeline.models.architectures.zoo.vit import ViT
+from gauntlet.pipeline.models.architectures.zoo.densenet import DenseNet
+from gauntlet.pipeline.models.architectures.zoo.efficientnet import EfficientNet
+from gauntlet.pipeline.models.architectures.zoo.ghostnet import GhostNet
+from gauntlet.pipeline.models.architectures.zoo.inception_resnet import InceptionResNet
+from gauntlet.pipeline.models.architectures.zoo.iresnet import IResNet
+from gauntlet.pipeline.models.architectures.zoo.mixer import Mixer
+from gauntlet.pipeline.models.architectures.zoo.mobile import MobileFace
+from gauntlet.pipeline.models.architectures.zoo.nfnet import NFNet
+from gauntlet.pipeline.models.architectures.zoo.repvgg import RepVGG
+from gauntlet.pipeline.models.architectures.zoo.resnet import ResNet
+from gauntlet.pipeline.models.architectures.zoo.resnext import ResNeXt
+from gauntlet.pipeline.models.architectures.zoo.se_resnet import SEResNet
+from gauntlet.pipeline.models.architectures.zoo.shufflenet import ShuffleNet
+from gauntlet.pipeline.models.architectures.zoo.vgg import VGG
+from gauntlet.pipeline.models.architectures.zoo.vit import ViT
 
 SIZE = 48
 """Height and width of the input."""

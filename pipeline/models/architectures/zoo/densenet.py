@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
 
 
 class DenseLayer(nn.Module):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import SqueezeExcite, pooled_embedding, silu, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import (
+    SqueezeExcite,
+    pooled_embedding,
+    silu,
+    unit,
+)
 
 
 class FusedMBConv(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import SqueezeExcite, flat_embedding, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import SqueezeExcite, flat_embedding, unit
 
 
 class Ghost(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
 
 SCALE = 0.3
 """Factor of a module's branch before the addition (section 3.3 there: 0.1 to 0.3)."""

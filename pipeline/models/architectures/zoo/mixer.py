@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import EMBEDDING, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING, unit
 
 TOKENS = 36
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import EMBEDDING, relu6, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING, relu6, unit
 
 
 class Bottleneck(nn.Module):

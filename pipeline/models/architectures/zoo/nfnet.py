@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.models.architectures.zoo.blocks import EMBEDDING
+from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING
 
 GAMMA = math.sqrt(2 / (1 - 1 / math.pi))
 """Makes ReLU keep a unit variance (section 4.2 there)."""

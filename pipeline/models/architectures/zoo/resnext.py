@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import pooled_embedding, unit
 
 
 class Block(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.architectures.zoo.blocks import EMBEDDING, unit
+from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING, unit
 
 TOKENS, HEADS = 36, 4
 
