@@ -2,5 +2,6 @@
 
 if __name__ == "jobs":  # A second copy of every class would live under the bare name.
     raise ImportError(
-        "write `import gauntlet.jobs` or `from gauntlet import ...`: the packages of Gauntlet are below `gauntlet`"
+        "write `import gauntlet.jobs` or `from gauntlet import ...`: nothing of Gauntlet is "
+        "imported as `jobs`"
     )

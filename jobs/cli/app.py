@@ -115,7 +115,7 @@ def run(
 
     \b
     gauntlet run quickstart
-    gauntlet run jobs/cifar10.yaml --set root=data --set select.limit=50
+    gauntlet run cifar10 --set root=data --set select.limit=50
     gauntlet run job.yaml --placement packed --out runs/first
     gauntlet run job.yaml --address auto --set output=s3://bucket/runs
 
@@ -178,9 +178,9 @@ def check(
 
     \b
     gauntlet check quickstart
-    gauntlet check jobs/faces.yaml --set root=data
+    gauntlet check faces --set root=data
     gauntlet check job.yaml --placement packed --out runs/first
-    gauntlet check jobs/faces.yaml --probe
+    gauntlet check faces --probe
     """
     from gauntlet.jobs.cli import commands
 

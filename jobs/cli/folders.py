@@ -11,18 +11,30 @@ from gauntlet.actors.launch import occupied
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 from gauntlet.pipeline.results.folder import RunFolder
 
-_BUNDLED = Path(__file__).parent
+_BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
 SHOWN_RUNS = 5
 """Runs that a message about a folder of runs names."""
 
 
 def bundled_jobs() -> list[str]:
-    """Return the names of the jobs that come with the package."""
-    return sorted(path.stem for path in _BUNDLED.glob("*.yaml"))
+    """Return the names of the jobs that come with the package, such as `interactions/cifar10`."""
+    paths = _BUNDLED.rglob("*.yaml")
+    return sorted(path.relative_to(_BUNDLED).with_suffix("").as_posix() for path in paths)
+
+
+def _bundled(name: str) -> Path | None:
+    """Return a bundled job: by its path without suffix, or by its last name if only one has it."""
+    known = bundled_jobs()
+    plain = name.removesuffix(".yaml")
+    found = [plain] if plain in known else [job for job in known if job.endswith(f"/{plain}")]
+    return _BUNDLED / f"{found[0]}.yaml" if len(found) == 1 else None
 
 
 def find_job(name: str) -> Path:
     """Return a job's file: a path, or the name of a bundled job.
+
+    A bundled job goes by its path below the bundled ones without suffix (`interactions/cifar10`),
+    or by its last name alone where only one has it; at the top level the shorter path wins.
 
     Raises:
         BadInput: when it is neither.
@@ -30,8 +42,7 @@ def find_job(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    if path.name == name and (_BUNDLED / f"{path.stem}.yaml").is_file() and not path.exists():
-        found = _BUNDLED / f"{path.stem}.yaml"
+    if not path.exists() and (found := _bundled(name)) is not None:
         return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
     if path.is_dir():
         raise BadInput(Problem(name, "is a folder; expected a job file"))

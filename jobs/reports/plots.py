@@ -96,7 +96,7 @@ def success_figure(groups: pd.DataFrame) -> Figure:
     """Draw success of each attack on each group of targets, with 95 % Wilson intervals.
 
     Args:
-        groups: from `gauntlet.jobs.reports.frames.Figures.groups`. Dots: last step. Crosses: leave-one-out.
+        groups: from `Figures.groups`. Dots: last step. Crosses: leave-one-out.
     """
     attacks = list(dict.fromkeys(groups["attack"]))
     place = {attack: row for row, attack in enumerate(attacks)}
@@ -130,7 +130,7 @@ def steps_figure(curves: pd.DataFrame) -> Figure:
     """Draw success against the step, a panel for each group of targets.
 
     Args:
-        curves: from `gauntlet.jobs.reports.frames.Figures.curves`. Bands, with few attacks: 95 % Wilson intervals.
+        curves: from `Figures.curves`. Bands, with few attacks: 95 % Wilson intervals.
     """
     parts = list(curves.groupby(["group", "white_box"], sort=False))
     figure, panels = _panels(len(parts), height=3.2)

@@ -17,7 +17,7 @@ from gauntlet.pipeline.draws import Draws
 class Oracle(Protocol):
     """Answers questions about k surrogates; where they live is its own business.
 
-    `gauntlet.pipeline.oracle.InProcessOracle` holds them in this process, `gauntlet.actors.pinned` one per actor.
+    `pipeline.oracle.InProcessOracle` holds them in this process, `actors.pinned` one per actor.
     """
 
     @property

@@ -1,6 +1,6 @@
 """Parts: the choices that make up an attack, and the catalogue of them.
 
-The loop (`gauntlet.pipeline.attacks.loop`) exists once. A method is a part at one of its places: a short
+The loop (`pipeline/attacks/loop.py`) exists once. A method is a part at one of its places: a short
 file in this package that defines one subclass and registers it::
 
     @register

@@ -1,7 +1,7 @@
 """Random streams for the inside of a network: one per row of the input that it is working on.
 
-A rewritten network (`gauntlet.pipeline.attacks.surgery.surgery.Surgery`) may draw random numbers in the middle of its
-forward pass. `Model.forward` sets the streams, the network reads them; each thread has its own.
+A rewritten network (see `Surgery`) may draw random numbers in the middle of its forward pass.
+`Model.forward` sets the streams, the network reads them; each thread has its own.
 """
 
 from __future__ import annotations

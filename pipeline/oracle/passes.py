@@ -40,7 +40,7 @@ class Streams:
 
 
 class Pass:
-    """A surrogate behind some of a query's view copies: see `gauntlet.pipeline.attacks.surrogate.Forward`."""
+    """A surrogate behind some of a query's view copies: a `Forward` of `attacks/surrogate.py`."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.runner import Outcome
 
-QUICKSTART = Path(jobs.__file__).parent / "quickstart"
+QUICKSTART = Path(jobs.__file__).parent / "bundled" / "quickstart"
 KEYS = ["example", "attack", "target", "step"]
 
 

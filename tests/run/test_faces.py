@@ -12,7 +12,7 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.run import threshold_cache
 from tests.run.small import verdicts
 
-FACES = Path(jobs.__file__).parent / "faces.yaml"
+FACES = Path(jobs.__file__).parent / "bundled" / "faces.yaml"
 
 
 def carry_out(folder, data_root, name, *changes):

@@ -1,4 +1,7 @@
-"""Makes the quickstart's files anew: `python -m gauntlet.jobs.bundled.quickstart.train` (ten minutes on a CPU)."""
+"""Makes the quickstart's files anew, in ten minutes on a CPU.
+
+`python -m gauntlet.jobs.bundled.quickstart.train`
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Surgery(Part):
 
     @property
     def randomised(self) -> bool:
-        """Whether two forward passes of one image differ; see `gauntlet.pipeline.models.streams`."""
+        """Whether two forward passes of one image differ; see `pipeline.models.streams`."""
         return False
 
     @property

@@ -19,7 +19,7 @@ OPTION = "--allow-imports"
 VARIABLE = "GAUNTLET_ALLOW_IMPORTS"
 
 _PROJECT = Path(pipeline.__file__).resolve().parents[1]
-_OWN_PACKAGES = tuple(_PROJECT / name for name in ("pipeline", "actors", "jobs"))
+_OWN_PACKAGES = tuple(_PROJECT / name for name in ("pipeline", "actors", "jobs", "gauntlet"))
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The bundled face networks: what is shipped. How they were made is `gauntlet.pipeline.training.zoo`."""
+"""The bundled face networks: what is shipped. How they were made is `training/zoo`."""

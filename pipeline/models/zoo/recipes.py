@@ -16,7 +16,7 @@ Role = Literal["surrogate", "target", "adversarial"]
 
 
 class Adversarial(Spec):
-    """Adversarial training (`gauntlet.pipeline.training.zoo.adversary` says how it is adapted to embeddings)."""
+    """Adversarial training (`training/zoo/adversary.py` says how it is adapted to embeddings)."""
 
     method: Literal["pgd-at", "trades"]
     """Train on adversarial images alone, or on clean ones with a distance to adversarial ones."""
