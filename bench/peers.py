@@ -151,6 +151,8 @@ def serve(pipe: Connection, name: str, given: argparse.Namespace) -> None:
     torch.set_num_threads(given.threads)
     attacker = LIBRARIES[name](networks(), given.epsilon / 255, given.steps)
     images, labels = cifar_images(given.images)
+    attacker(images[:4], labels[:4])  # a warm-up
+    pipe.send("ready")
     while pipe.recv():
         started = clock()
         found = attacker(images, labels)
@@ -163,15 +165,17 @@ def compare(given: argparse.Namespace) -> None:
     for name in LIBRARIES:
         pipes[name], other = context.Pipe()
         context.Process(target=serve, args=(other, name, given), daemon=True).start()
+    for pipe in pipes.values():
+        pipe.recv()
     times: dict[str, list[float]] = {name: [] for name in LIBRARIES}
     images = {}
-    for turn in range(given.rounds + 1):
-        names = list(LIBRARIES)
+    names = list(LIBRARIES)
+    for turn in range(given.rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             pipes[name].send(True)
             seconds, images[name] = pipes[name].recv()
-            if turn:  # the first is a warm-up
-                times[name].append(seconds)
+            times[name].append(seconds)
+            print(f"round {turn + 1}, {name}: {seconds:.2f} s", file=sys.stderr)
     for pipe in pipes.values():
         pipe.send(False)
     nets = networks()

@@ -129,7 +129,7 @@ class Interrupted(LocalEngine):
     calls = 0
 
     def __init__(self, plan) -> None:
-        super().__init__(plan)
+        super().__init__(plan, permission=granted())
         self.begun = threading.Event()
         self.gone = threading.Event()
 
