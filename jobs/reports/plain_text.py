@@ -1,7 +1,8 @@
 """Text that is not ours, for the places where it is shown: it means itself and does nothing.
 
 Names of models, attacks and files and the messages of exceptions come from job files, data sets
-and other people's code. `Terminal` takes none of it for markup; what a terminal, a page or a spreadsheet itself would obey is handled here.
+and other people's code. `Terminal` takes none of it for markup; what a terminal, a page
+or a spreadsheet itself would obey is handled here.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from gauntlet import Attack
+from gauntlet import attack as attack_batch
 from gauntlet.jobs.reference import catalogue
 from gauntlet.jobs.reference.method_rows import OPEN, defaults, in_a_job, rows
 from gauntlet.jobs.reference.methods_page import markdown
@@ -268,7 +269,7 @@ def passes_an_update(**attack: object) -> float:
     for steps in (2, 5):
         seen[0] = 0
         recipe = Attack.model_validate({"steps": steps, "step_size": 0.01, **attack})
-        gauntlet.attack(models, images, labels, recipe)
+        attack_batch(models, images, labels, recipe)
         totals.append(seen[0])
     return (totals[1] - totals[0]) / (3 * len(images) * len(models))
 

@@ -293,7 +293,7 @@ def test_a_module_is_where_its_name_says(tmp_path: Path, desk: Path) -> None:
         "import:pydantic:Net", granted()
     )
     project = Path(__file__).parents[2]
-    assert "Gauntlet's own" in message("import:jobs.names:label", granted([f"{project}/"]))
+    assert "Gauntlet's own" in message("import:jobs.cli.status:Status", granted([f"{project}/"]))
 
 
 def test_modules_import_each_other_as_scripts_do(desk: Path) -> None:
@@ -323,7 +323,7 @@ def test_modules_import_each_other_as_scripts_do(desk: Path) -> None:
         ("return Net", "returned the class Net, expected a bare nn.Module"),
         ("return None", "returned NoneType, expected a bare nn.Module"),
         (
-            "from gauntlet.pipeline import adapt; return adapt(Net())",
+            "from gauntlet import adapt; return adapt(Net())",
             "returned Model, expected a bare",
         ),
         ("net = Net(); net.lock = __import__('threading').Lock(); return net", "cannot be copied"),
