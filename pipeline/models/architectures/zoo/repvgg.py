@@ -13,13 +13,16 @@ class Block(nn.Module):
     def __init__(self, width: int, out: int, stride: int = 1) -> None:
         super().__init__()
         self.wide = unit(width, out, 3, stride, activation=None)
-        self.point = unit(width, out, 1, stride, activation=None)
+        # Every other point beforehand: the weight's gradient of a strided 1 x 1 convolution of few
+        # channels corrupts memory in torch 2.14 (channels_last, processors without AVX-512).
+        self.stride = stride
+        self.point = unit(width, out, 1, activation=None)
         self.same = nn.BatchNorm2d(width) if stride == 1 and width == out else None
         self.relu = nn.ReLU()
 
     def forward(self, features: Tensor) -> Tensor:
         """Return (B, out, H / stride, W / stride)."""
-        total = self.wide(features) + self.point(features)
+        total = self.wide(features) + self.point(features[:, :, :: self.stride, :: self.stride])
         if self.same is not None:
             total = total + self.same(features)
         output: Tensor = self.relu(total)
