@@ -274,6 +274,7 @@ def inspect_model(
     layers: bool,
     size: int | None,
     architecture: str | None,
+    key: str | None,
     allowed: Sequence[str],
 ) -> int:
     """Print what is inside a model."""
@@ -286,6 +287,7 @@ def inspect_model(
         list_layers=layers,
         size=size,
         architecture=architecture,
+        key=key,
         permission=granted(allowed),
     )
     return Status.DONE
