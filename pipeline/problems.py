@@ -39,7 +39,7 @@ class BadInput(ValueError):
         return type(self), (self.problems,)
 
 
-_COMPARED = 100
+_COMPARED = 500
 """Known words that an unknown one is compared with."""
 _LISTED = 100
 

@@ -237,6 +237,7 @@ def inspect(
     layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
     size: Annotated[int | None, typer.Option("--input", min=1, help="Side of the input.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which of several in a file: source.")] = None,
     allow_imports: AllowImports = None,
 ) -> None:
     """Show a model's residual branches, what surgeries would touch, and its layers.
@@ -250,7 +251,7 @@ def inspect(
     from gauntlet.jobs.cli import commands
 
     allowed = allow_imports or []
-    commands.end(commands.inspect_model, model, surgery, layers, size, architecture, allowed)
+    commands.end(commands.inspect_model, model, surgery, layers, size, architecture, key, allowed)
 
 
 @app.command()

@@ -277,6 +277,7 @@ def inspect_model(
     layers: bool,
     size: int | None,
     architecture: str | None,
+    key: str | None,
     allowed: Sequence[str],
 ) -> int:
     """Print what is inside a model."""
@@ -289,6 +290,7 @@ def inspect_model(
         list_layers=layers,
         size=size,
         architecture=architecture,
+        key=key,
         permission=granted(allowed),
     )
     return Status.DONE

@@ -51,6 +51,7 @@ def inspect(
     list_layers: bool = False,
     size: int | None = None,
     architecture: str | None = None,
+    key: str | None = None,
     root: Path = Path("."),
     permission: Permission = NOTHING,
 ) -> None:
@@ -65,13 +66,14 @@ def inspect(
         list_layers: whether to print the layers, with shapes.
         size: side of the input for the shapes; the model's own by default.
         architecture: of a ``file:`` source.
+        key: which state dict of a ``file:`` source that holds several.
         root: folder that relative paths start from.
         permission: the code of the person's that an ``import:`` may run.
 
     Raises:
         BadInput: when the source, a surgery or the network does not allow it.
     """
-    network, preprocessing = bare_network(source, root, architecture, permission)
+    network, preprocessing = bare_network(source, root, architecture, permission, key)
     chosen = surgeries(surgery)
     try:
         _print_residuals(network, source, console)
@@ -89,6 +91,7 @@ def bare_network(
     root: Path,
     architecture: str | None = None,
     permission: Permission = NOTHING,
+    key: str | None = None,
 ) -> tuple[nn.Module, Preprocessing]:
     """Return a source's network, with random weights if the source allows it, and its convention.
 
@@ -99,7 +102,7 @@ def bare_network(
         choices = " or ".join(map(repr, near))
         raise BadInput(Problem("source", f"{source!r} has no source; did you mean {choices}?"))
     kind, rest = find_source(source, permission)
-    loaded = ModelSpec(name="inspected", source=source, architecture=architecture)
+    loaded = ModelSpec(name="inspected", source=source, architecture=architecture, key=key)
     random = loaded.model_copy(update={"options": {"pretrained": False}})
     spec = loaded if kind.problems(rest, random, root) else random
     if found := kind.problems(rest, spec, root):

@@ -50,8 +50,14 @@ def identify(path: Path) -> Format:
     Raises:
         BadInput: when there is no such file or it is none to be read, such as a device; when it is
             empty, truncated, a web page saved under a checkpoint's name, a Git LFS pointer or
-            nothing known.
+            nothing known; when a safetensors header is damaged.
     """
+    if (found := _format(path)) == "safetensors":
+        read_header(path)
+    return found
+
+
+def _format(path: Path) -> Format:
     if what := obstacle(path):
         if path.is_dir():
             what = "this is a folder: name the checkpoint file in it"
@@ -84,7 +90,6 @@ def identify(path: Path) -> Format:
     if head.startswith(_PICKLE_MAGIC) and not (braced and (fits or path.suffix == ".safetensors")):
         return "pickle"
     if braced or path.suffix == ".safetensors":
-        read_header(path)
         return "safetensors"
     raise refuse(
         path,
@@ -125,9 +130,9 @@ def provenance(path: Path) -> dict[str, Any]:
     """Return what a sound checkpoint's metadata says, values in JSON decoded; {} when nothing.
 
     Raises:
-        BadInput: as `identify`.
+        BadInput: when it is no checkpoint, or its metadata are damaged.
     """
-    if identify(path) != "safetensors":
+    if _format(path) != "safetensors":
         return {}
     header, _ = _header(path, metadata=True)
     return {name: _decoded(text) for name, text in header.items()}

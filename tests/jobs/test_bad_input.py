@@ -46,7 +46,7 @@ TASK = "task: {kind: classification, goal: untargeted}"
         ("data:", "root: nowhere\ndata:", "job.yaml:3: root: no folder "),
         ("data:", "select: {correct: [s0, t1]}\ndata:", "job.yaml:3: select.correct[1]: unknown "
          "model 't1'; did you mean 't0'"),
-        ("data:", "select: {correct: 5}\ndata:", "job.yaml:3: select.correct: expected a list or "
+        ("data:", "select: {correct: 5}\ndata:", "job.yaml:3: select.correct: expected text or "
          "'surrogates', 'targets' or 'all', got 5"),
         ("data:", "select: {correct: []}\ndata:", "job.yaml:3: select.correct: expected names"),
         (TARGET, "7", "job.yaml:8: targets[0]: expected a source such as 'timm/resnet18'"),

@@ -212,8 +212,9 @@ def test_a_name_is_explained_with_its_entry() -> None:
     both = printed("SGM")
     assert "Wu 2020" in both
     assert "- {base: sgm}" in both
+    assert printed("hybrid-ir") == text
     with pytest.raises(BadInput, match="did you mean 'HybridIR'"):
-        printed("hybrid-ir")
+        printed("hybrid-irr")
 
 
 def test_a_solver_s_name_is_its_part_s() -> None:

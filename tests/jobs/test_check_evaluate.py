@@ -71,7 +71,10 @@ def test_interactions_that_the_task_does_not_have(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("{steps: [0]}", "evaluate.steps"),
-        ("{steps: first}", "evaluate.steps: expected 'last' or 'all' or a list, got 'first'"),
+        (
+            "{steps: first}",
+            "evaluate.steps: expected 'last' or 'all' or a whole number, got 'first'",
+        ),
         ("{steps: [2, 2]}", "evaluate.steps: a step is listed twice: 2, 2"),
         ("{steps: [true]}", "evaluate.steps[0]: expected a number, got true"),
         ("{step: all}", "evaluate.step: unknown key 'step'; did you mean 'steps'"),

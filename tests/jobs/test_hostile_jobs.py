@@ -23,7 +23,7 @@ from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, Document, pars
 from gauntlet.pipeline.problems import BadInput, suggest
 from tests.jobs import tiny
 
-FEW = 500
+FEW = 5_000
 """Values of a job, for tests of what is beyond them."""
 
 
@@ -57,8 +57,8 @@ def test_merges_keep_the_nearest_value_and_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("b: &b {x: 1}\na: {<<: [" + "*b, " * FEW + "]}\n", "more than 500 values"),
-        ("a: [" + "1," * (FEW + 1) + "]", "more than 500 values"),
+        ("b: &b {x: 1}\na: {<<: [" + "*b, " * FEW + "]}\n", "more than 5,000 values"),
+        ("a: [" + "1," * (FEW + 1) + "]", "more than 5,000 values"),
         ("a: " + "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested too deeply"),
         ("\n".join(f"a{n}: &a{n} {{k: [*a{n - 1}]}}" if n else "a0: &a0 {k: 1}" for n in range(60))
          , "nested too deeply"),

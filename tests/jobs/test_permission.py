@@ -28,6 +28,14 @@ def make(seed):
     return tests.jobs.tiny.network(seed)
 """
 EVIL = 'source: "import:os:system", options: {command: touch ran}'
+EVILS = (
+    EVIL,
+    'source: "import:nets:make", options: {seed: 0}',
+    f'source: "mean:logits", members: [{{name: a, {EVIL}}}, {{name: b, {EVIL}}}]',
+    'source: "trained:w.pt", options: {source: "import:os:system", command: touch ran}',
+    'source: "import:pipeline.surrogates.restored:network", '
+    'options: {source: "import:os:system", file: w.pt, command: touch ran}',
+)
 TINY = re.compile(r'source: "import:tests.jobs.tiny:network", options: \{seed: (.)\}')
 MINE = TINY.sub(r'source: "import:nets:make", options: {seed: \1}', JOB)
 HEADS = JOB.replace("untargeted", "targeted").replace("{base: i,", "{objective: fd,")
@@ -62,30 +70,24 @@ def job(folder: Path, text: str) -> str:
         (JOB, ("surrogates", "ia-search", "--surrogate", "s0", "--out", "ia.json")),
     ],
 )
-@pytest.mark.parametrize(
-    "evil",
-    [
-        EVIL,
-        'source: "import:nets:make", options: {seed: 0}',
-        f'source: "mean:logits", members: [{{name: a, {EVIL}}}, {{name: b, {EVIL}}}]',
-        'source: "trained:w.pt", options: {source: "import:os:system", command: touch ran}',
-        'source: "import:pipeline.surrogates.restored:network", '
-        'options: {source: "import:os:system", file: w.pt, command: touch ran}',
-    ],
-)
 def test_a_job_file_alone_runs_nothing(
-    text: str, command: tuple[str, ...], evil: str, tmp_path: Path, away: Path
+    text: str, command: tuple[str, ...], tmp_path: Path, away: Path
 ) -> None:
     """Nor with `like`, nor with a `root` in the job that points at a folder with code."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "nets.py").write_text(NETS)
-    given = TINY.sub(lambda found: evil, text, count=1) + f"root: {data}\n"
-    given = given.replace("targets:\n", "targets:\n  - {like: s0, name: t1, white_box: true}\n")
-    path = job(tmp_path / "job", given)
-    done = gauntlet(*command, path)
+    listed = "".join(f"  - {{name: e{place}, {evil}}}\n" for place, evil in enumerate(EVILS))
+    likes = "".join(f"  - {{like: e{place}, name: t{place}1}}\n" for place in range(len(EVILS)))
+    given = TINY.sub(lambda found: EVIL, text, count=1) + f"root: {data}\n"
+    given = given.replace("surrogates:\n", f"surrogates:\n{listed}")
+    given = given.replace("targets:\n", f"targets:\n{likes}")
+    done = gauntlet(*command, job(tmp_path / "job", given))
     assert done.exit_code == 2, done.output
-    assert done.output.count("--allow-imports") >= 2
+    for place in range(len(EVILS)):
+        for role in ("surrogates", "targets"):
+            assert f" {role}[{place}]" in done.output
+    assert done.output.count("--allow-imports") >= 2 * len(EVILS)
     assert "Traceback" not in done.output
     assert not list(tmp_path.rglob("ran"))
     assert list(away.iterdir()) == []

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from gauntlet.actors.own_modules import packed
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.problems import BadInput
 from tests.jobs.tiny import JOB, write
+from tests.run.test_sessions import shared, start_cluster  # noqa: F401
 
 KIT = """
 import os
@@ -78,26 +76,9 @@ def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
         assert environment is None
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster that is not this process's own: workers know its folders by accident only."""
-    script = (
-        "import ray, sys\n"
-        "ray.init(num_cpus=2, include_dashboard=False, _node_ip_address='127.0.0.1')\n"
-        "print(ray.get_runtime_context().gcs_address, flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.communicate()
-
-
 @pytest.mark.slow
-def test_a_cluster_gets_the_modules_and_nothing_else(tmp_path: Path, cluster: str) -> None:
+def test_a_cluster_gets_the_modules_and_nothing_else(tmp_path: Path, shared: Path) -> None:  # noqa: F811
+    cluster = f"127.0.0.1:{start_cluster(shared, cpus=2)}"
     path = project(tmp_path / "mine", "packed")
     found = run(path, tmp_path / "run", address=cluster)
     assert len(found) == 1

@@ -70,11 +70,11 @@ def of_cluster(shared):
     return processes("cmdline", f"{shared}/ray/")
 
 
-def start_cluster(shared):
+def start_cluster(shared, cpus=1):
     """Start a cluster, which Ray finds by its file even when it is dead; return its port."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}"]
-    options = ["--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]
+    options = [f"--num-cpus={cpus}", "--include-dashboard=false", "--disable-usage-stats"]
     subprocess.run([*command, *options], env=environment(shared), check=True, capture_output=True)
     return port
 

@@ -6,11 +6,13 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reference.network import bare_network, inspect, surgeries, touched
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.problems import BadInput
 
 
@@ -65,3 +67,13 @@ def test_the_input_has_a_side() -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "--input" in result.stderr
+
+
+def test_one_of_several_state_dicts_is_inspected(tmp_path: Path) -> None:
+    state = ARCHITECTURES["cifar-resnet-20"].constructor().state_dict()
+    other = {name: value.clone() for name, value in state.items()}
+    torch.save({"model": state, "ema": other}, tmp_path / "net.pt")
+    fields = {"architecture": "cifar-resnet-20", "root": tmp_path}
+    with pytest.raises(BadInput, match="choose one by `key`"):
+        printed("file:net.pt", **fields)
+    assert "layer3.2 sum" in " ".join(printed("file:net.pt", key="ema", **fields).split())

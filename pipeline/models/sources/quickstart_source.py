@@ -29,7 +29,7 @@ class QuickstartSource:
     def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
         """Return 32 x 32 without normalisation: a network's first layer is its own."""
         form = Preprocessing(input_size=(SIZE, SIZE))
-        return Convention(Task.CLASSIFICATION, form, False, CLASSES)
+        return Convention(Task.CLASSIFICATION, form, classes=CLASSES)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the network."""
