@@ -37,7 +37,7 @@ class Task(Named):
 
 
 class Goal(Named):
-    """What the attacker wants (METHODS 0.2)."""
+    """What the attacker wants (specification 0.2)."""
 
     UNTARGETED = "untargeted"
     TARGETED = "targeted"

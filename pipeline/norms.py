@@ -1,4 +1,4 @@
-"""Norms of single examples, and the guards that keep a zero gradient zero (METHODS 0.3).
+"""Norms of single examples, and the guards that keep a zero gradient zero (specification 0.3).
 
 Every function takes a tensor (B, ...) and reduces each row on its own: nothing here ever mixes two
 examples of a batch.
@@ -57,7 +57,7 @@ _NORMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def divide(values: Tensor, norms: Tensor) -> Tensor:
-    """Divide each row by its norm; a zero row stays zero instead of becoming NaN (PEERS trap 1)."""
+    """Divide each row by its norm; a zero row stays zero instead of becoming NaN (spec. trap 1)."""
     return values / per_row(norms.clamp_min(torch.finfo(values.dtype).tiny), values)
 
 

@@ -1,4 +1,4 @@
-"""Runs of one job with different seeds: mean and deviation (EVALUATION section 3)."""
+"""Runs of one job with different seeds: mean and deviation (specification 5.3)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ LOO = (
     "the update at which most of the other images fool the same target, chosen on that target's "
     "own answers: an upper view, not comparable with last-step rates"
 )
-"""What the leave-one-out column is (PEERS trap 19)."""
+"""What the leave-one-out column is (specification, trap 19)."""
 ELSEWHERE = "--csv FILE has all"
 """Where the figures are that a table has no room for."""
 SHOWN_UNMOVED = 5

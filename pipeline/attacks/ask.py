@@ -66,7 +66,7 @@ class Ask:
     """Asks an oracle within one update of one attack, and sets non-finite answers aside.
 
     A NaN or infinite answer is a failure of that example: it is recorded in ``lost``, and its
-    gradient becomes zero, so that no rule averages it into anything (METHODS 1, point 6).
+    gradient becomes zero, so that no rule averages it into anything (specification 1, point 6).
     """
 
     def __init__(self, oracle: Oracle, models: Sequence[int], setting: Setting) -> None:
@@ -139,7 +139,7 @@ class Ask:
         return Answer(values, gradient)
 
     def fused(self, points: Tensor, fuse: Callable[[Tensor], Tensor]) -> Answer:
-        """Return the gradient of the objective on fused outputs (METHODS 1, point 2).
+        """Return the gradient of the objective on fused outputs (specification 1, point 2).
 
         All surrogates run forward, their outputs are fused into one, and the objective's
         derivative goes back through each of them.

@@ -14,7 +14,7 @@ from gauntlet.pipeline.norms import l2, per_row
 
 @dataclass(frozen=True)
 class Ball:
-    """All x' with ``|x' - x| <= epsilon`` and every pixel in [0, 1] (METHODS 0.3).
+    """All x' with ``|x' - x| <= epsilon`` and every pixel in [0, 1] (specification 0.3).
 
     Attributes:
         norm: ``linf`` or ``l2``.
@@ -43,7 +43,7 @@ class Ball:
     def random_point(
         self, clean: Tensor, draws: Draws, start: Literal["ball", "box", "sign"] = "ball"
     ) -> Tensor:
-        """Return a random start (METHODS 2.1, PGD).
+        """Return a random start (specification 2.1, PGD).
 
         Args:
             clean: (B, 3, H, W).
@@ -51,7 +51,7 @@ class Ball:
             start: ``ball``: uniform in the linf ball; in the l2 ball a Gaussian direction with a
                 radius uniform in [0, epsilon]. ``box``, l2 only: a uniform image, scaled back to
                 the sphere (the official IR code). ``sign``: every entry of the perturbation has the
-                largest size that all can have, and a random sign (METHODS 2.9).
+                largest size that all can have, and a random sign (specification 2.9).
         """
         shape = tuple(clean.shape[1:])
         uniform = draws.uniform("start", shape, device=clean.device, dtype=clean.dtype)
@@ -69,7 +69,7 @@ class Ball:
         return self.project(clean + delta, clean)
 
     def quantize(self, points: Tensor, clean: Tensor) -> Tensor:
-        """Return the points rounded to 8 bits without leaving the ball (METHODS 0.3, trap 4).
+        """Return the points rounded to 8 bits without leaving the ball (specification 0.3, trap 4).
 
         Rounds to nearest. A pixel whose nearest level lies outside the linf ball takes the nearest
         level inside; an example whose nearest levels leave the l2 ball is rounded towards its clean

@@ -1,4 +1,4 @@
-"""The one loop (ARCHITECTURE section 2): ask, combine, step, project."""
+"""The one loop (architecture 2): ask, combine, step, project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What travels to a model, and what comes back (ARCHITECTURE section 2)."""
+"""What travels to a model, and what comes back (architecture 2)."""
 
 from __future__ import annotations
 

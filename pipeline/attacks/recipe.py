@@ -350,7 +350,7 @@ class Attack(Spec):
         )
 
     def summary(self) -> dict[str, str | float | int]:
-        """Return what was resolved, for manifests and ``gauntlet check`` (PEERS trap 10)."""
+        """Return what was resolved, for manifests and ``gauntlet check`` (spec. trap 10)."""
         return {
             "attack": self.label,
             "base": self.base,

@@ -1,4 +1,4 @@
-"""How far an adversarial image is from its clean one, in 8-bit steps (EVALUATION section 1)."""
+"""How far an adversarial image is from its clean one, in 8-bit steps (specification 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transfer utility against interaction (interaction paper, Fig. 2; METHODS 3.4)."""
+"""Transfer utility against interaction (interaction paper, Fig. 2; specification 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leave-one-out choice of the step (interaction paper, App. S; METHODS 0.5)."""
+"""Leave-one-out choice of the step (interaction paper, App. S; specification 0.5)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leave_one_out(success: npt.ArrayLike) -> LeaveOneOut:
 
     t*_i = argmax_t sum_{j != i} S[j, t], the first of equals; Transferability = mean_i S[i, t*_i].
     The choice uses the target's own answers, so that the figure is the leave-one-out rate and not
-    the attack's success: it must be named as such beside the last step's (PEERS trap 19). For one
+    the attack's success: it must be named as such beside the last step's (spec. trap 19). For one
     image every step is as good as any, and the first is taken.
 
     Args:

@@ -1,4 +1,4 @@
-"""How sure a rate, and a difference of rates, is (EVALUATION section 5)."""
+"""How sure a rate, and a difference of rates, is (specification 5.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Success rates of a run, from its verdicts table, with both denominators (PEERS trap 5)."""
+"""Success rates of a run, from its verdicts table, with both denominators (spec. trap 5)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
           which it is known; NaN when of none;
         - ``transfer_utility``: mean over all examples of ``score - clean_score``, the gain in the
           margin max_{y' != y} h_y' - h_y, whose maximum is taken at each image by itself
-          (EVALUATION section 3); NaN unless the goal is untargeted;
+          (specification 5.3); NaN unless the goal is untargeted;
         - ``linf``, ``l2``: mean distances over all examples, 8-bit steps.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Turning a target's raw outputs into scores and verdicts (METHODS 0.2)."""
+"""Turning a target's raw outputs into scores and verdicts (specification 0.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LFW protocol: a verification model's threshold and accuracy (EVALUATION section 2)."""
+"""The LFW protocol: a verification model's threshold and accuracy (specification 5.2)."""
 
 from __future__ import annotations
 

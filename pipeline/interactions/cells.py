@@ -1,4 +1,4 @@
-"""Perturbation units: the cells of a grid over the image (interaction paper 3.1; METHODS 2.8)."""
+"""Perturbation units: the cells of a grid over the image (interaction paper 3.1; spec. 2.8)."""
 
 from __future__ import annotations
 

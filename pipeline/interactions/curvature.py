@@ -66,7 +66,7 @@ def self_terms(
     """Return sum_a delta_a^T H delta_a over the cells of a grid, float64 (B,) on the CPU.
 
     ``curvature`` contains these within-cell blocks and Eq. 12 does not: for a quadratic loss the
-    sum of I_ab over ordered pairs a != b is their difference (METHODS 3.2). Costs n directional
+    sum of I_ab over ordered pairs a != b is their difference (spec. 3.2). Costs n directional
     derivatives per example. Pixels that belong to no cell have no self term.
 
     Args:

@@ -47,7 +47,7 @@ class Game(Protocol):
 
 
 class PerturbationGame:
-    """The game of a perturbation's cells on one model: v(S) at x + delta^(S) (METHODS 3.1).
+    """The game of a perturbation's cells on one model: v(S) at x + delta^(S) (specification 3.1).
 
     delta^(S) keeps delta in the cells of S. v(empty) and v(Omega) are made once, and no gradient
     is recorded.

@@ -1,4 +1,4 @@
-"""The mean interaction by the row identity (interaction paper, Eq. 12; METHODS 3.1 and 3.3)."""
+"""The mean interaction by the row identity (interaction paper, Eq. 12; spec. 3.1 and 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map of interactions between adjacent cells (interaction paper, Figure 3; METHODS 3.4).
+"""The map of interactions between adjacent cells (interaction paper, Figure 3; specification 3.4).
 
 The paper uses the utility ``margin``, and shows both attacks on one colour scale.
 """

@@ -1,4 +1,4 @@
-"""Multi-order interactions I_ab^(s): the mean of Dv over contexts of size s (METHODS 3.1).
+"""Multi-order interactions I_ab^(s): the mean of Dv over contexts of size s (specification 3.1).
 
 The interaction paper's Eq. (7) prints a sum; its appendix's mean is the one for which I_ab is the
 mean of its orders and Theorem 1 holds.

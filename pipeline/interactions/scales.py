@@ -1,4 +1,4 @@
-"""How the official code's set term relates to the mean interaction (METHODS 2.8)."""
+"""How the official code's set term relates to the mean interaction (specification 2.8)."""
 
 from __future__ import annotations
 

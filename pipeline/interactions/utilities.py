@@ -1,4 +1,4 @@
-"""Utilities v(S): what a coalition of perturbation units is worth (METHODS 3.1).
+"""Utilities v(S): what a coalition of perturbation units is worth (specification 3.1).
 
 All of them are the attacker's: larger is better for the goal at hand. They are computed in float64
 from the model's outputs, because an interaction is a small difference of large values.
@@ -126,7 +126,7 @@ class Margin(Utility):
 class FixedMargin(Utility):
     """v(S) = h_o - h_y with o = argmax_{y' != y} h_{y'}(x + delta), the same o for every S.
 
-    Targeted: h_{y_t} - h_o. Source: the interaction paper's code (METHODS 2.8).
+    Targeted: h_{y_t} - h_o. Source: the interaction paper's code (specification 2.8).
     """
 
     def __init__(self, whole: Tensor, classes: Tensor, goal: Goal) -> None:

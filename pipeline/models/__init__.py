@@ -1,1 +1,1 @@
-"""Models: sources, checkpoints, adapters, defences (ARCHITECTURE section 4)."""
+"""Models: sources, checkpoints, adapters, defences (architecture 4)."""

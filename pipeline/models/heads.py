@@ -1,4 +1,4 @@
-"""FD's heads: what they compute, and how they are kept (METHODS 2.6)."""
+"""FD's heads: what they compute, and how they are kept (specification 2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interactions inside a run's perturbations, on its surrogates, as rows (METHODS 3.1)."""
+"""Interactions inside a run's perturbations, on its surrogates, as rows (specification 3.1)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from gauntlet.pipeline.run.plan import Plan, Resources
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
 """Types of surrogates, by name in `resources.dtype`."""
 RANDOMISED_REPEATS = 5
-"""Default evaluations of a randomised target per image (PEERS trap 16)."""
+"""Default evaluations of a randomised target per image (specification, trap 16)."""
 
 
 def configure(resources: Resources, threads: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The stream: examples -> attack -> targets -> tables (ARCHITECTURE section 3)."""
+"""The stream: examples -> attack -> targets -> tables (architecture 3)."""
 
 from __future__ import annotations
 

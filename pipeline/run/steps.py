@@ -1,4 +1,4 @@
-"""Judging the iterates of an attack while it goes on (EVALUATION section 3)."""
+"""Judging the iterates of an attack while it goes on (specification 5.3)."""
 
 from __future__ import annotations
 

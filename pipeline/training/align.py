@@ -1,4 +1,4 @@
-"""Surrogates whose loss gradient is aligned with the data's distribution (METHODS 2.5, IA).
+"""Surrogates whose loss gradient is aligned with the data's distribution (specification 2.5, IA).
 
 Where -log p(y|x) falls along a path towards denser data, its gradient follows the distribution that
 all models of the task have learned. IA (Zhu 2022) measures this by the divergence of the gradient's

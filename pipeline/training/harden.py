@@ -1,4 +1,4 @@
-"""Adversarially trained surrogates (METHODS 2.5, Springer 2021).
+"""Adversarially trained surrogates (specification 2.5, Springer 2021).
 
 A slightly robust network depends on features that other networks use, too, and its adversarial
 examples transfer better. The training is Madry's (2018, eq. 2.1): theta = argmin of the mean over
@@ -62,7 +62,7 @@ class Hardened(FineTuned):
 
     @property
     def sound(self) -> bool:
-        """Whether robust accuracy at the training budget exceeds the original's (METHODS 2.5)."""
+        """Whether robust accuracy at the training budget exceeds the original's (spec. 2.5)."""
         return self.after.robust > self.before.robust
 
 

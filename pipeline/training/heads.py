@@ -1,4 +1,4 @@
-"""Training FD's heads on the frozen features of a surrogate (METHODS 2.6)."""
+"""Training FD's heads on the frozen features of a surrogate (specification 2.6)."""
 
 from __future__ import annotations
 

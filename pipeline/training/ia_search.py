@@ -1,4 +1,4 @@
-"""Searching IA's sharpness and branch factors for one surrogate (METHODS 2.5, IA)."""
+"""Searching IA's sharpness and branch factors for one surrogate (specification 2.5, IA)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 1 and 2.4: Ens, Ens-l2, SVRE, MGDA, RGEA, TorchJD."""
+"""Oracle tests of specification 1 and 2.4: Ens, Ens-l2, SVRE, MGDA, RGEA, TorchJD."""
 
 import pytest
 import torch

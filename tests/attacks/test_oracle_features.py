@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 2.6: objectives on the features of a layer."""
+"""Oracle tests of specification 2.6: objectives on the features of a layer."""
 
 import copy
 from dataclasses import replace

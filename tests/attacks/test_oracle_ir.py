@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 2.8: the interaction-reduced attack, its relatives, and their options."""
+"""Oracle tests of spec. 2.8: the interaction-reduced attack, its relatives, and their options."""
 
 from itertools import product
 

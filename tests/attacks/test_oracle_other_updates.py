@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 2.1 (relaxed) and 2.7: steps other than plain ones and momentum."""
+"""Oracle tests of specification 2.1 (relaxed) and 2.7: steps other than plain ones and momentum."""
 
 import math
 
@@ -140,7 +140,7 @@ def test_o_rap_1_switched_off_it_is_the_base(base, off):
 
 @pytest.mark.parametrize("inner", [1, 3, 8])
 def test_o_rap_2_quadratic_without_sign_and_noise_has_the_closed_form(inner):
-    # METHODS 3.5, O-TH-9: delta = V D gamma, D = ((1 + a l (1 - a l)^inner)^m - 1) / l.
+    # specification 3.5, O-TH-9: delta = V D gamma, D = ((1 + a l (1 - a l)^inner)^m - 1) / l.
     centre, size, alpha, m = images(1), 192, 0.1, 6
     generator = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))[0]

@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 0.3, 2.1 and 2.2: balls, steps, momentum."""
+"""Oracle tests of specification 0.3, 2.1 and 2.2: balls, steps, momentum."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_o_0_4_rounding_stays_in_the_ball_where_truncation_leaves_it():
     assert float((rounded - clean).abs().max() * 255) == pytest.approx(8, abs=1e-3)
     truncated = (moved * 255).floor() / 255
     outside = (((truncated.double() - clean) * 255).abs() > 8.5)[0, 0].sum()
-    assert int(outside) == 15  # METHODS 0.3: 15 of 256 levels
+    assert int(outside) == 15  # specification 0.3: 15 of 256 levels
     # To nearest, not down: 0.6 and 0.4 of a level above a level.
     for part, level in ((0.6, 1), (0.4, 0), (-0.6, -1)):
         found = Ball("linf", 8 / 255).quantize(images(2) + part / 255, images(2)) - images(2)
@@ -123,7 +123,7 @@ def test_o_ni_2_linear_objective_gives_mi():
 
 
 def test_ni_really_looks_ahead():
-    # With l1-normalised momentum the look-ahead vanishes (METHODS 2.2); ours must not.
+    # With l1-normalised momentum the look-ahead vanishes (specification 2.2); ours must not.
     batch = class_batch(images(8))
     net = SmallNet(2)
     found = {b: run_float(Attack(base=b, steps=10), batch, [net]).images for b in ("mi", "ni")}
@@ -161,7 +161,7 @@ def test_o_0_2_the_cosine_has_the_direction_of_the_mean_square_of_unit_embedding
 
 
 def test_dodging_from_the_image_itself_needs_a_random_start():
-    # METHODS 0.2: cos = 1 is a maximum, so the gradient is zero and the plain attack stays.
+    # specification 0.2: cos = 1 is a maximum, so the gradient is zero and the plain attack stays.
     class Embedding(torch.nn.Module):
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""Oracle tests of METHODS 2.3: SI, DI, TI, VR and their combinations."""
+"""Oracle tests of specification 2.3: SI, DI, TI, VR and their combinations."""
 
 import pytest
 import torch
@@ -152,7 +152,7 @@ def test_o_ti_3_circular_filter_is_a_sum_of_rolls():
 def test_ti_zero_padding_shrinks_the_border():
     flat = torch.ones(1, 3, 32, 32, dtype=torch.float64)
     corner = TranslationInvariance(kernel=7).apply(flat)[0, 0, 0, 0]
-    assert float(corner) == pytest.approx(0.489, abs=5e-4)  # METHODS 2.3
+    assert float(corner) == pytest.approx(0.489, abs=5e-4)  # specification 2.3
 
 
 def test_o_vr_2_quadratic_with_antithetic_noise_is_exact():

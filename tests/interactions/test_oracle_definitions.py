@@ -1,4 +1,4 @@
-"""Oracle tests O-INT-1 and O-TH-1 to O-TH-4 of METHODS 3: what an interaction is."""
+"""Oracle tests O-INT-1 and O-TH-1 to O-TH-4 of specification 3: what an interaction is."""
 
 import itertools
 import math

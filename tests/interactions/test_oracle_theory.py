@@ -1,7 +1,7 @@
-"""Oracle tests O-TH-5 to O-TH-13 of METHODS 3.5: what attacks do on a quadratic loss.
+"""Oracle tests O-TH-5 to O-TH-13 of specification 3.5: what attacks do on a quadratic loss.
 
 The loss is g . delta + delta^T H delta / 2 with H = V diag(lambda) V^T and gamma = V^T g. The
-statements are about delta^T H delta with its self terms (METHODS 3.2).
+statements are about delta^T H delta with its self terms (specification 3.2).
 """
 
 import math

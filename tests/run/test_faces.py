@@ -68,7 +68,10 @@ def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
 
 
 def test_an_unreadable_cache_entry_is_found_anew():
-    threshold_cache.save("broken", {"threshold": 0.5})
-    assert threshold_cache.load("broken") == {"threshold": 0.5}
+    entry = {"pairs": 6, "threshold": 0.5, "accuracy": 1.0}
+    threshold_cache.save("broken", entry)
+    assert threshold_cache.load("broken") == entry
+    threshold_cache.save("less", {"threshold": 0.5})
+    assert threshold_cache.load("less") is None
     (threshold_cache.folder() / "broken.json").write_text("{")
     assert threshold_cache.load("broken") is None

@@ -196,7 +196,7 @@ def test_resume_refuses_models_that_changed(run, tmp_path):
 
 
 def test_a_run_is_never_overwritten(run, tmp_path):
-    with pytest.raises(BadInput, match="gauntlet resume"):
+    with pytest.raises(BadInput, match="a finished run already; see it with `gauntlet report"):
         launch(plan(tmp_path), str(run))
 
 

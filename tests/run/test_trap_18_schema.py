@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from gauntlet.actors.placement import Devices, lay_out
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
@@ -197,7 +200,7 @@ def test_selection_and_seed_change_something(tmp_path):
         ("channels", "bgr"),
         ("input_size", [40, 40]),
         ("defence", {"kind": "jpeg", "quality": 40}),
-        ("options", {"name": "patches"}),
+        ("source", "quickstart/patches"),
     ],
 )
 def test_every_model_field_that_shapes_the_output_does(field, value, tmp_path):
@@ -206,3 +209,12 @@ def test_every_model_field_that_shapes_the_output_does(field, value, tmp_path):
     plain, changed = (build_target(spec, job)[0] for spec in job.targets)
     assert not torch.allclose(plain(images.images), changed(images.images))
     assert plain.fingerprint != changed.fingerprint
+
+
+def test_a_model_s_options_change_it(tmp_path):
+    source = "import:tests.jobs.tiny:network"
+    models = [
+        build(ModelSpec(name="m", source=source, options={"seed": seed}), permission=granted())
+        for seed in (0, 1)
+    ]
+    assert models[0].fingerprint != models[1].fingerprint

@@ -87,7 +87,7 @@ def test_the_official_hooks_are_branch_scaling_on_all_but_first_blocks(
 
 
 def _with_official_hooks(made: nn.Module, gamma: float) -> nn.Module:
-    """The hooks of METHODS 2.5: gradients at ReLUs decayed, at blocks divided by the batch's std.
+    """The hooks of spec. 2.5: gradients at ReLUs decayed, at blocks divided by the batch's std.
 
     They find first blocks by "0.relu" in the name, and take a root where blocks have two ReLUs.
     """

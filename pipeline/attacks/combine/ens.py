@@ -1,4 +1,4 @@
-"""Ens: uniform fusion of the surrogates by loss, logits or probabilities (METHODS 2.4)."""
+"""Ens: uniform fusion of the surrogates by loss, logits or probabilities (specification 2.4)."""
 
 from __future__ import annotations
 

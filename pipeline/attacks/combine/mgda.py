@@ -1,4 +1,4 @@
-"""MGDA on unit gradients: the shortest convex combination (METHODS 2.4)."""
+"""MGDA on unit gradients: the shortest convex combination (specification 2.4)."""
 
 from __future__ import annotations
 

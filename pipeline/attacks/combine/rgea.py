@@ -1,4 +1,4 @@
-"""RGEA: the relational graphs ensemble attack (METHODS 2.4)."""
+"""RGEA: the relational graphs ensemble attack (specification 2.4)."""
 
 from __future__ import annotations
 

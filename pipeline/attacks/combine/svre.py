@@ -1,4 +1,4 @@
-"""SVRE: stochastic variance reduced ensemble (METHODS 2.4)."""
+"""SVRE: stochastic variance reduced ensemble (specification 2.4)."""
 
 from __future__ import annotations
 

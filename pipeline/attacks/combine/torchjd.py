@@ -1,4 +1,4 @@
-"""Any aggregator of the TorchJD library, by its name (METHODS 4)."""
+"""Any aggregator of the TorchJD library, by its name (specification 4)."""
 
 from __future__ import annotations
 

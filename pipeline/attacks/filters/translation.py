@@ -1,4 +1,4 @@
-"""TI: translation invariance, a smoothed gradient (METHODS 2.3)."""
+"""TI: translation invariance, a smoothed gradient (specification 2.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AA: the activation attack (METHODS 2.6)."""
+"""AA: the activation attack (specification 2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FD: the feature distribution attack (METHODS 2.6)."""
+"""FD: the feature distribution attack (specification 2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the feature-level objectives have in common (METHODS 2.6)."""
+"""What the feature-level objectives have in common (specification 2.6)."""
 
 from __future__ import annotations
 

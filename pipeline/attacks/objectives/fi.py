@@ -1,4 +1,4 @@
-"""FI (FIA): feature importance (METHODS 2.6)."""
+"""FI (FIA): feature importance (specification 2.6)."""
 
 from __future__ import annotations
 

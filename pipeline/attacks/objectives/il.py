@@ -1,4 +1,4 @@
-"""IL (ILA): the intermediate level attack (METHODS 2.6)."""
+"""IL (ILA): the intermediate level attack (specification 2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an objective is (METHODS 0.2)."""
+"""What an objective is (specification 0.2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gauntlet.pipeline.draws import Draws
 
 
 class Objective(Part):
-    """The scalar of each example that the attack raises: always maximised (METHODS 0.2)."""
+    """The scalar of each example that the attack raises: always maximised (specification 0.2)."""
 
     place: ClassVar[Place] = Place.OBJECTIVE
     tasks: ClassVar[frozenset[Task]] = frozenset()

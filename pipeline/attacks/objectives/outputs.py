@@ -1,4 +1,4 @@
-"""Objectives on a model's outputs (METHODS 0.2). All of them are maximised."""
+"""Objectives on a model's outputs (specification 0.2). All of them are maximised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coalitions of cells, and images on which only one coalition is perturbed (METHODS 2.8)."""
+"""Coalitions of cells, and images on which only one coalition is perturbed (specification 2.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the interaction penalties share: the set term, its utility and its cells (METHODS 2.8)."""
+"""What the interaction penalties share: the set term, its utility and its cells (spec. 2.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interaction term alone: lambda = infinity (METHODS 2.8)."""
+"""The interaction term alone: lambda = infinity (specification 2.8)."""
 
 from __future__ import annotations
 

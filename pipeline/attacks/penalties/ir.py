@@ -1,4 +1,4 @@
-"""IR: the interaction-reduced attack as its authors run it (METHODS 2.8)."""
+"""IR: the interaction-reduced attack as its authors run it (specification 2.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IR with the paper's own estimator of the mean interaction (METHODS 2.8, 3.3)."""
+"""IR with the paper's own estimator of the mean interaction (specification 2.8, 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interaction-reduced objective J - weight * I, whatever estimates I (METHODS 2.8)."""
+"""The interaction-reduced objective J - weight * I, whatever estimates I (specification 2.8)."""
 
 from __future__ import annotations
 

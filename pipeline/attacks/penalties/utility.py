@@ -1,4 +1,4 @@
-"""The utility v(S) of a coalition of perturbed cells (METHODS 2.8, 3.1).
+"""The utility v(S) of a coalition of perturbed cells (specification 2.8, 3.1).
 
 Larger is better for the attack, whatever the goal: a targeted attack's margin is the wanted class's
 over the others. Constants, such as the loss of the clean image, cancel in every interaction.

@@ -1,4 +1,4 @@
-"""RAP: reverse adversarial perturbation (METHODS 2.7)."""
+"""RAP: reverse adversarial perturbation (specification 2.7)."""
 
 from __future__ import annotations
 

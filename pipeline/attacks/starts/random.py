@@ -1,4 +1,4 @@
-"""PGD: a random start in the ball (METHODS 2.1)."""
+"""PGD: a random start in the ball (specification 2.1)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Surgery: parts that change how a surrogate computes or back-propagates (METHODS 2.5)."""
+"""Surgery: parts that change how a surrogate computes or back-propagates (specification 2.5)."""

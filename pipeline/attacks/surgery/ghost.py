@@ -1,4 +1,4 @@
-"""GhostNet: a surrogate whose skips or activations are eroded anew at every query (METHODS 2.5)."""
+"""GhostNet: a surrogate whose skips or activations are eroded anew at every query (spec. 2.5)."""
 
 from __future__ import annotations
 

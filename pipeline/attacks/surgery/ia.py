@@ -1,4 +1,4 @@
-"""IA: a smoother surrogate with weaker late branches (METHODS 2.5)."""
+"""IA: a smoother surrogate with weaker late branches (specification 2.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LinBP: linear backpropagation (METHODS 2.5)."""
+"""LinBP: linear backpropagation (specification 2.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SGM: the skip gradient method (METHODS 2.5)."""
+"""SGM: the skip gradient method (specification 2.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MI and NI: momentum, and momentum that looks ahead (METHODS 2.2)."""
+"""MI and NI: momentum, and momentum that looks ahead (specification 2.2)."""
 
 from __future__ import annotations
 

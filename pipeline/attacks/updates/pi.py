@@ -1,4 +1,4 @@
-"""PI: patch-wise iterative steps (METHODS 2.7)."""
+"""PI: patch-wise iterative steps (specification 2.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relaxed attack of the correlation study (METHODS 2.1)."""
+"""The relaxed attack of the correlation study (specification 2.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an update is, and the plain one: from direction to step (METHODS 2.1)."""
+"""What an update is, and the plain one: from direction to step (specification 2.1)."""
 
 from __future__ import annotations
 

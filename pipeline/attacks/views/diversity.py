@@ -1,4 +1,4 @@
-"""DI: input diversity, a random resize and pad (METHODS 2.3)."""
+"""DI: input diversity, a random resize and pad (specification 2.3)."""
 
 from __future__ import annotations
 

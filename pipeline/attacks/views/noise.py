@@ -1,4 +1,4 @@
-"""VR: gradients smoothed over Gaussian noise (METHODS 2.3)."""
+"""VR: gradients smoothed over Gaussian noise (specification 2.3)."""
 
 from __future__ import annotations
 

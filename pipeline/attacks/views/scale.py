@@ -1,4 +1,4 @@
-"""SI: scale invariance (METHODS 2.3)."""
+"""SI: scale invariance (specification 2.3)."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def residuals(graph: fx.GraphModule) -> list[Residual]:
     A stage ends where the skip is projected, or where layers stand between one sum and the next
     fork; in DenseNet where a new list or row begins. ``first`` is true of every sum with a
     projected skip, and of the network's first sum if there is any projected one: the blocks that
-    SGM's code leaves alone (METHODS 2.5, minus its slip about blocks 10, 20, 30).
+    SGM's code leaves alone (specification 2.5, minus its slip about blocks 10, 20, 30).
     """
     past = _Past(graph)
     around = modules_around(graph)

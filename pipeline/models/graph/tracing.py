@@ -44,7 +44,7 @@ def trace(network: nn.Module) -> fx.GraphModule:
 
     torch's own layers stay whole, and so do subclasses of them; every other module is traced
     through. Operations that overwrite their input are replaced by those that do not: a node's value
-    stays what it was, whoever reads it later (PEERS trap 14).
+    stays what it was, whoever reads it later (specification, trap 14).
 
     Args:
         network: a bare network, or a graph (batch norm folded, or rewritten before). It is left as
