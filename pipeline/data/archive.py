@@ -143,7 +143,8 @@ def forget() -> None:
 def _array(path: Path, name: str, changed: int) -> npt.NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            values: npt.NDArray[Any] = archive[name]
+            # By its full name: a member without the suffix would come before it, unlooked at.
+            values: npt.NDArray[Any] = archive[f"{name}.npy"]
     except _BROKEN as error:
         raise BadInput(Problem(str(path), f"array {name!r} cannot be read: {error}")) from error
     values.flags.writeable = False

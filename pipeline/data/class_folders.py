@@ -16,6 +16,7 @@ from gauntlet.pipeline.data.known_classes import (
     imagenet_labels,
     imagenet_synsets,
     is_synset,
+    too_many,
 )
 from gauntlet.pipeline.data.tree import Tree, note_left_out, read_tree
 
@@ -87,6 +88,11 @@ def class_folders(layout: Layout, found: Found) -> Labelling | None:
         return None
     labels = [label_of[name.split("/", 1)[0]] for name in images]
     classes = layout.classes or max(label_of.values()) + 1
+    if what := too_many(classes):
+        found.add(
+            "data.classes" if layout.classes else "data.root", f"{what}, or name them by words"
+        )
+        return None
     return Labelling(images, labels, classes, _class_names(layout, label_of, classes))
 
 

@@ -13,6 +13,7 @@ from gauntlet.pipeline.data import archive
 from gauntlet.pipeline.data.class_folders import Layout, class_folders
 from gauntlet.pipeline.data.decoding import Fit
 from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.known_classes import too_many
 from gauntlet.pipeline.data.label_array import label_array
 from gauntlet.pipeline.data.label_file import read_label_file
 from gauntlet.pipeline.data.listing import Listing, Positions
@@ -217,6 +218,8 @@ def _listing(
     if classes is None:
         highest = int(labels.max()) if wanted is None else max(int(labels.max()), int(wanted.max()))
         classes = max(highest + 1, 2)
+    if excess := too_many(classes):
+        found.add(places[int(labels.argmax())], excess)
     for what, values in (("label", labels), ("wanted class", wanted)):
         if values is not None:
             _check_range(what, values, classes, places, found)

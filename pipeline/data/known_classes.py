@@ -8,7 +8,20 @@ from functools import lru_cache
 IMAGENET = 1000
 """Number of classes of ILSVRC 2012, in the order of their synsets."""
 
+MOST_CLASSES = 1_000_000
+"""No classifier has more outputs: larger numbers are dates, or what cameras and shops count."""
+
 _SYNSET = re.compile(r"n\d{8}")
+
+
+def too_many(classes: int) -> str | None:
+    """Return what is wrong with a number of classes that no network has, or None."""
+    if classes <= MOST_CLASSES:
+        return None
+    return (
+        f"the highest class would be {classes - 1:,}, and no network has that many outputs: number "
+        "the classes 0, 1, 2, ..."
+    )
 
 
 def is_synset(name: str) -> bool:

@@ -11,6 +11,13 @@ from pathlib import Path, PurePosixPath
 from gauntlet.pipeline.data.decoding import SUFFIXES
 from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.files import escaped
+from gauntlet.pipeline.problems import BadInput, Problem
+
+_DEEPEST = 100
+"""Folders inside each other."""
+_REPEATS = 1_000
+"""Times that folders may be read again by another way, beside once each. A dozen that link to each
+other have millions of ways through them, none of them a circle."""
 
 _SYSTEM = frozenset(
     {
@@ -52,10 +59,11 @@ def read_tree(root: Path) -> Tree:
     """Return what is below a folder; links are followed, each circle once.
 
     Raises:
+        BadInput: when folders are nested, or linked to each other, without end.
         OSError: when a folder cannot be read.
     """
     tree = Tree()
-    _read(root, "", (_identity(root),), tree)
+    _Reader(root, tree).read(root, "", (_identity(root),))
     for names in (tree.folders, tree.images, tree.others):
         names.sort()
     return tree
@@ -70,24 +78,51 @@ def note_left_out(files: Iterable[str], found: Found) -> None:
         found.leave_out(f"with suffix {suffix}" if suffix else "without suffix", names)
 
 
-def _read(folder: Path, prefix: str, above: tuple[tuple[int, int], ...], tree: Tree) -> None:
-    with os.scandir(folder) as entries:
-        listed = [entry for entry in entries if not is_system(entry.name)]
-    for entry in listed:
-        name = f"{prefix}{escaped(entry.name)}"
-        if _leads_nowhere(entry):
-            tree.dangling.append(name)
-        elif entry.is_dir():
-            identity = _identity(Path(entry.path))
-            if identity in above:
-                tree.circular.append(name)
-                continue
-            if not prefix:
-                tree.folders.append(name)
-            _read(Path(entry.path), f"{name}/", (*above, identity), tree)
-        elif entry.is_file():
-            suffix = PurePosixPath(name).suffix.lower()
-            (tree.images if suffix in SUFFIXES else tree.others).append(name)
+class _Reader:
+    """Walks through folders, and knows where it has been."""
+
+    def __init__(self, root: Path, tree: Tree) -> None:
+        self._root, self._tree = root, tree
+        self._known: set[tuple[int, int]] = set()
+        self._repeats = 0
+
+    def read(self, folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> None:
+        """Add what is in a folder, and in those inside it.
+
+        Args:
+            folder: the folder.
+            prefix: its path below the root, with ``/`` at the end.
+            above: itself and the folders that it lies in.
+        """
+        self._refuse_endless(prefix, above)
+        with os.scandir(folder) as entries:
+            listed = [entry for entry in entries if not is_system(entry.name)]
+        for entry in listed:
+            name = f"{prefix}{escaped(entry.name)}"
+            if _leads_nowhere(entry):
+                self._tree.dangling.append(name)
+            elif entry.is_dir():
+                identity = _identity(Path(entry.path))
+                if identity in above:
+                    self._tree.circular.append(name)
+                    continue
+                if not prefix:
+                    self._tree.folders.append(name)
+                self.read(Path(entry.path), f"{name}/", (*above, identity))
+            elif entry.is_file():
+                suffix = PurePosixPath(name).suffix.lower()
+                (self._tree.images if suffix in SUFFIXES else self._tree.others).append(name)
+
+    def _refuse_endless(self, prefix: str, above: tuple[tuple[int, int], ...]) -> None:
+        self._repeats += above[-1] in self._known
+        self._known.add(above[-1])
+        linked = self._repeats > _REPEATS + len(self._known)
+        if len(above) > _DEEPEST or linked:
+            many = f"nested more than {_DEEPEST} deep"
+            if linked:
+                many = f"linked to each other, with {self._repeats:,} ways to the same ones"
+            place = prefix if len(prefix) <= 80 else f"{prefix[:77]}..."
+            raise BadInput(Problem(str(self._root), f"folders are {many}, as at {place}"))
 
 
 def _leads_nowhere(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import pickle
 import re
@@ -15,10 +16,13 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.models.file_format import refuse
+from gauntlet.pipeline.models.pickle_weight import TooHeavy, weigh
 
 UNFOLD_LIMIT = 4
 """How many times its own size a file may take in memory; `torch.save` compresses nothing."""
 _ZIP_MAGIC = b"PK\x03\x04"
+_PICKLES = 5
+"""Pickles one after the other in a file of older versions of torch, before the values."""
 # Allowed by weights_only, and able to ask for any amount of memory or time in a few bytes.
 _COSTLY = {b"bytearray": "builtins.bytearray", b"_codecs": "_codecs.encode"}
 
@@ -47,6 +51,9 @@ def read_torch(path: Path, device: str, unfold_limit: int = UNFOLD_LIMIT) -> Any
         raise refuse(path, _unsafe(found.group(1) if found else None)) from None
     except _Refused as error:
         raise refuse(path, str(error)) from None
+    except TooHeavy as error:
+        what = f"refused: {error}, which would take endless time or memory to read"
+        raise refuse(path, what) from None
     except Exception as error:  # a damaged file can fail in any way
         raise refuse(path, f"damaged or unsupported PyTorch checkpoint{_reason(error)}") from None
     tensors = {id(value): value for value in _tensors(content)}.values()
@@ -65,10 +72,15 @@ def _check_pickle(path: Path, most: int) -> None:
         if file.read(4) != _ZIP_MAGIC:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
                 _refuse_costly(text)
+            file.seek(0)
+            for _ in range(_PICKLES):
+                if not weigh(file):
+                    break
             return
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        names = {member.filename.partition("/")[2] for member in members}
+        # torch finds its members whatever their letter case.
+        names = {member.filename.lower().partition("/")[2] for member in members}
         if "constants.pkl" in names:
             raise _Refused(
                 "this is a TorchScript archive (torch.jit.save), which holds a program beside the "
@@ -83,8 +95,10 @@ def _check_pickle(path: Path, most: int) -> None:
         if (size := sum(member.file_size for member in members)) > most:
             raise _Refused(_too_large(size, path.stat().st_size))
         for member in members:
-            if member.filename.endswith("data.pkl"):
-                _refuse_costly(archive.read(member))
+            if member.filename.lower().endswith("data.pkl"):
+                pickled = archive.read(member)
+                _refuse_costly(pickled)
+                weigh(io.BytesIO(pickled))
 
 
 def _refuse_costly(text: bytes | mmap.mmap) -> None:

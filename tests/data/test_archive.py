@@ -53,6 +53,14 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) ->
     assert "promises 150,528,000,000,000 bytes of values, the archive has 3" in told(path)
 
 
+def test_a_member_without_suffix_is_not_taken_for_the_array(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.ones((1, 2, 2, 3), np.uint8))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("images", b"no array, and no header that was looked at")
+    assert array(path, "images").shape == (1, 2, 2, 3)
+
+
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "secret.npz"
     np.savez(path, images=np.zeros((1, 2, 2, 3), np.uint8))

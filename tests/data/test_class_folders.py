@@ -62,6 +62,21 @@ def test_circular_and_dangling_links_end_and_are_said(tmp_path: Path) -> None:
     assert "1 links into a folder that holds them (a/up)" in told(examples)
 
 
+@pytest.mark.parametrize("kind", ["linked", "nested"])
+def test_folders_without_end_are_refused(tmp_path: Path, kind: str) -> None:
+    root = grow(tmp_path / "set", "a/1.png")
+    if kind == "linked":  # no circle, and 8! ways through them
+        for name in "abcdefgh":
+            (root / name).mkdir(exist_ok=True)
+            for other in "abcdefgh":
+                (root / name / f"to-{other}").symlink_to(root / other)
+    else:
+        (root / "/".join("d" * 300)).mkdir(parents=True)
+    (problem,) = problems(tmp_path, UNTARGETED, **FOLDER)
+    assert "folders are " + kind in str(problem)
+    assert len(str(problem)) < 500
+
+
 def test_folders_named_by_number_have_that_label(tmp_path: Path) -> None:
     grow(tmp_path / "set", *(f"{label}/x.png" for label in range(1000)))
     examples = opened(tmp_path, UNTARGETED, **FOLDER)
@@ -70,6 +85,15 @@ def test_folders_named_by_number_have_that_label(tmp_path: Path) -> None:
     validation = opened(tmp_path, UNTARGETED, **IMAGENET)
     assert labels(validation) == labels(examples)
     assert validation.listing.class_names == imagenet_synsets()
+
+
+def test_dates_are_no_classes(tmp_path: Path) -> None:
+    grow(tmp_path / "set", "202401011230/1.png", "202401011231/1.png")
+    (problem,) = problems(tmp_path, UNTARGETED, **FOLDER)
+    assert "data.root: the highest class would be 202,401,011,231, and no network" in problem
+    (tmp_path / "labels.csv").write_text("file,label\n202401011230/1.png,202401011230\n")
+    (problem,) = problems(tmp_path, UNTARGETED, **FOLDER, labels="labels.csv")
+    assert "labels.csv:2: the highest class would be 202,401,011,230" in problem
 
 
 def test_numbers_may_have_gaps_and_zeros_in_front(tmp_path: Path) -> None:

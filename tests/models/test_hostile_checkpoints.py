@@ -120,6 +120,46 @@ def test_calls_that_cost_much_are_refused(
     assert f"holds more than tensors ({culprit}" in refused(path)
 
 
+DOUBLED = b"\x80\x02))\x86q\x00" + b"h\x00h\x00\x86q\x00" * 60
+COPIES = b"\x80\x02](" + b"K\x00N\x86" * 1000 + b"eq\x00ccollections\nOrderedDict\nq\x01("
+LETTERS = b"\x80\x02X\x10\x27\x00\x00%sq\x00ccollections\nCounter\nq\x01(" % bytes(10_000)
+HEAVY = {
+    "a name of 2 ** 60 parts": DOUBLED + b"}h\x00Ns.",
+    "one list copied many times": COPIES + b"h\x01h\x00\x85R" * 1000 + b"l.",
+    "letters counted many times": LETTERS + b"h\x01h\x00\x85R" * 1000 + b"l.",
+    "tuples to the end of the stack": b"\x80\x02})" + b"\x85" * 1_000_000 + b"Ns.",
+}
+
+
+@pytest.mark.parametrize("form", ["zip", "bare", "behind another"])
+@pytest.mark.parametrize("pickle", HEAVY.values(), ids=HEAVY)
+def test_harmless_parts_are_not_repeated_without_bound(
+    tmp_path: Path, pickle: bytes, form: str
+) -> None:
+    path = tmp_path / "net.pt"
+    if form == "zip":
+        packed(path, pickle)
+    else:
+        magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." if form == "behind another" else b""
+        path.write_bytes(magic + pickle)
+    assert refused(path, unfold_limit=10**6).startswith("refused: it ")
+
+
+def test_a_member_is_found_in_any_letter_case(tmp_path: Path) -> None:
+    path = packed(
+        tmp_path / "net.pt", b"\x80\x02}.", ("net/DATA.PKL", HEAVY["a name of 2 ** 60 parts"])
+    )
+    assert refused(path, unfold_limit=10**6).startswith("refused: it repeats its parts")
+
+
+def test_a_sound_checkpoint_may_repeat_its_parts(tmp_path: Path) -> None:
+    state = nn.Sequential(*[nn.Linear(1, 1) for _ in range(200)]).state_dict()
+    wrapped = {name: {**state} for name in "abcdefgh"} | {"same": [state] * 4}
+    for zipped in (True, False):
+        torch.save(wrapped, tmp_path / "net.pt", _use_new_zipfile_serialization=zipped)
+        assert len(open_checkpoint(tmp_path / "net.pt", unfold_limit=10**6)) == 9
+
+
 def test_a_torchscript_archive_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     torch.jit.trace(nn.Linear(3, 2), torch.ones(1, 3)).save(str(path))

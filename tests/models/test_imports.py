@@ -17,7 +17,8 @@ from gauntlet.pipeline.problems import BadInput
 
 NETS = """
 import functools, os, subprocess, torch, torchvision
-from os import system
+from os import popen, system
+from runpy import run_path
 from torch.nn import Sequential
 from torchvision.models import resnet18
 
@@ -193,6 +194,8 @@ def test_factories_of_the_person_are_run(name: str, outputs: int, desk: Path) ->
         ("Net.wide.__func__.__globals__", "no callable"),
         ("decorated.__globals__.clear", "no callable"),
         ("functools.partial", "no callable"),
+        ("popen", "which is not yours"),  # Python's frozen modules have no file
+        ("run_path", "which is not yours"),
         ("Opener", "is a class, but not of networks"),
         ("ready", "is a network; name a function that returns it"),
     ],

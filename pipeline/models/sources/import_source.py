@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -150,12 +151,16 @@ def _definition(factory: object) -> object:
 
 
 def _file_of(defined: object, module: str) -> Path | None:
-    """Return the file that a function or class is written in."""
+    """Return the file that a function or class is written in.
+
+    Python's own frozen modules and code made of text have none: ``<frozen os>`` is no file of the
+    working directory.
+    """
     code = getattr(defined, "__code__", None)
     file = code.co_filename if code else None
     if isinstance(defined, type):
         file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file) if file else None
+    return Path(file) if file and os.path.isabs(file) else None
 
 
 def _public(name: str, value: object, module: str) -> bool:
