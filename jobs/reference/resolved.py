@@ -82,7 +82,8 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
     if plan.select.limit is not None:
         text += f"; at most {plan.select.limit:,}"
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
-    text += f"; at most {units * len(plan.attacks):,} units of work"
+    work = units * len(plan.attacks)
+    text += f"; at most {work:,} unit{'' if work == 1 else 's'} of work"
     return [text, *(f"data: {line}" for line in others)]
 
 

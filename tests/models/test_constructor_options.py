@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 from pathlib import Path
@@ -142,3 +143,19 @@ def test_a_cached_file_of_timm_is_read_with_weights_only(
     with pytest.raises(BadInput, match=r"refused: this pickle|the weights of timm/"):
         build(ModelSpec(name="m", source=f"timm/{name}"))
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        ("timm/vit_tiny_patch16_224", {"depth": 1_000_000_000}, "depth must be from 0 to 1,000"),
+        ("torchvision/resnet18", {"num_classes": -5}, "num_classes must be from 0 to 100,000"),
+        ("timm/resnet18", {"drop_rate": math.nan}, "drop_rate must be from 0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused_before_anything_is_made(
+    source: str, options: dict[str, float], words: str
+) -> None:
+    found = check(spec(source, options), Path())
+    assert [problem.where for problem in found] == ["options"]
+    assert words in found[0].what

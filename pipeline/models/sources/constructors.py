@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import nn
@@ -23,6 +23,10 @@ _LOADERS = frozenset(
 """Words in the name of a parameter that says what to read, or holds what a job cannot write."""
 _PLACEMENT = frozenset({"device", "dtype"})
 """Parameters that are the run's to choose."""
+_REPEATED = frozenset(("block", "blocks", "depth", "depths", "layer", "layers", "stage", "stages"))
+"""Words in the name of a parameter that says how often something is built."""
+_MOST, _MOST_REPEATED = 100_000, 1_000
+"""Largest whole numbers that an option may be: a job must not make a network without end."""
 
 
 def constructor_options(spec: ModelSpec) -> tuple[bool, dict[str, str | int | float | bool]]:
@@ -60,11 +64,17 @@ def allowed_options(entry: Callable[..., nn.Module], make: Callable[[], nn.Modul
     }
 
 
-def option_problems(source: str, given: Iterable[str], allowed: set[str]) -> list[Problem]:
-    """Return a problem for each option that is not on the list."""
+def option_problems(
+    source: str, given: Mapping[str, str | int | float | bool], allowed: set[str]
+) -> list[Problem]:
+    """Return a problem for each option that is not on the list, or is a number out of bounds."""
     found = []
-    for name in given:
+    for name, value in given.items():
         if name in allowed:
+            most = _MOST if _REPEATED.isdisjoint(re.split("_", name.lower())) else _MOST_REPEATED
+            if isinstance(value, int | float) and not 0 <= value <= most:
+                what = f"{source}: {name} must be from 0 to {most:,}, got {value}"
+                found.append(Problem("options", what))
             continue
         what = f"{source}: {suggest(name, sorted(allowed), 'option')}"
         if _reads(name):
