@@ -121,7 +121,7 @@ def _one_level_too_many(layout: Layout, images: Sequence[str], found: Found) -> 
         found.add(
             "data.root",
             f"one folder level too many: every image is below {layout.root / shared}, which has "
-            f"{len(inner)} folders with images ({first_names(inner)}); set `root: "
+            f"{len(inner)} folders with images ({first_names(inner)}); set `data.root: "
             f"{posixpath.join(layout.given, shared)}`, or name the classes with `labels`",
         )
         return True
@@ -139,7 +139,7 @@ def _one_level_too_many(layout: Layout, images: Sequence[str], found: Found) -> 
         found.add(
             "data.root",
             f"one folder level too many: {first_names(tops)} hold folders of the same names "
-            f"({first_names(common)}); set `root: {posixpath.join(layout.given, tops[-1])}`, or "
+            f"({first_names(common)}); set `data.root: {posixpath.join(layout.given, tops[-1])}`, or "
             "name the classes with `labels`",
         )
         return True

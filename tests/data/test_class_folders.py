@@ -186,7 +186,7 @@ def test_one_folder_level_too_many(tmp_path: Path, fields: dict[str, Any]) -> No
     grow(tmp_path / "set", *(f"images/val/{label}/1.png" for label in range(3)))
     (message,) = problems(tmp_path, UNTARGETED, **fields)
     assert "one folder level too many" in message
-    assert "has 3 folders with images (0, 1, 2); set `root: set/images/val`" in message
+    assert "has 3 folders with images (0, 1, 2); set `data.root: set/images/val`" in message
     inner = {**fields, "root": "set/images/val"}
     assert list(labels(opened(tmp_path, UNTARGETED, **inner)).values()) == [0, 1, 2]
 
@@ -194,7 +194,9 @@ def test_one_folder_level_too_many(tmp_path: Path, fields: dict[str, Any]) -> No
 def test_splits_are_no_classes(tmp_path: Path) -> None:
     grow(tmp_path / "set", *(f"{split}/{c}/1.png" for split in ("train", "val") for c in "abc"))
     (message,) = problems(tmp_path, UNTARGETED, **FOLDER)
-    assert "train, val hold folders of the same names (a, b, c); set `root: set/val`" in message
+    assert (
+        "train, val hold folders of the same names (a, b, c); set `data.root: set/val`" in message
+    )
 
 
 def test_folders_inside_classes_are_allowed(tmp_path: Path) -> None:
