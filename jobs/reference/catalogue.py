@@ -93,7 +93,9 @@ def print_method(name: str, console: Terminal) -> None:
     found = [part for part in catalogue() if part.token == token]
     named = find_named(name)
     if not found and named is None:
-        known = sorted({part.token for part in catalogue()} | {n for k in NAMES for n in k.names})
+        tokens = sorted({part.token for part in catalogue()})
+        others = sorted({n for k in NAMES for n in k.names if n.lower() not in tokens})
+        known = [*tokens, *others]
         # After a near name, the hundred others would only hide it.
         words, near, _ = suggest(name, known, "method").partition("? known: ")
         raise BadInput(Problem("", f"{words}? `gauntlet methods` lists all" if near else words))
