@@ -14,7 +14,7 @@ ROOT = Path(pipeline.__file__).parent.parent
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("pipeline", {"ray", "actors", "jobs"}), ("actors", {"jobs"})],
+    [("pipeline", ("ray", "gauntlet.actors", "gauntlet.jobs")), ("actors", ("gauntlet.jobs",))],
 )
 def test_imports_point_downwards(package, forbidden):
     files = sorted((ROOT / package).rglob("*.py"))
@@ -26,7 +26,11 @@ def test_imports_point_downwards(package, forbidden):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            bad = {name.split(".")[0] for name in names} & forbidden
+            if isinstance(node, ast.ImportFrom) and node.module == "gauntlet":
+                names = [f"gauntlet.{alias.name}" for alias in node.names]
+            bad = [
+                name for name in names if f"{name}.".startswith(tuple(f"{f}." for f in forbidden))
+            ]
             assert not bad, f"{path.relative_to(ROOT)} imports {bad}"
 
 
@@ -41,3 +45,27 @@ def test_the_library_works_without_ray():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+LOWEST_FIRST = [
+    *("cross_entropy", "draws", "files", "norms", "progress", "spec", "problems", "batch"),
+    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
+    *("run", "training"),
+]
+"""The packages and modules of `pipeline`; each imports only those before it."""
+
+
+def test_inside_pipeline_imports_point_downwards():
+    names = {path.stem for path in (ROOT / "pipeline").iterdir() if path.suffix in ("", ".py")}
+    assert names - {"__init__", "__pycache__"} == set(LOWEST_FIRST)
+    for path in sorted((ROOT / "pipeline").rglob("*.py")):
+        package = path.relative_to(ROOT / "pipeline").with_suffix("").parts[0]
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            if not node.module.startswith("gauntlet.pipeline"):
+                continue
+            inner = node.module.split(".")[2:]
+            for name in inner[:1] or [alias.name for alias in node.names]:
+                allowed = LOWEST_FIRST[: LOWEST_FIRST.index(package) + 1]
+                assert name in allowed, f"{path.relative_to(ROOT)}: {package} is below {name}"
