@@ -139,8 +139,8 @@ def _one_level_too_many(layout: Layout, images: Sequence[str], found: Found) -> 
         found.add(
             "data.root",
             f"one folder level too many: {first_names(tops)} hold folders of the same names "
-            f"({first_names(common)}); set `data.root: {posixpath.join(layout.given, tops[-1])}`, or "
-            "name the classes with `labels`",
+            f"({first_names(common)}); set `data.root: {posixpath.join(layout.given, tops[-1])}`, "
+            "or name the classes with `labels`",
         )
         return True
     found.note(
