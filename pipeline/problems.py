@@ -44,14 +44,14 @@ _COMPARED = 500
 _LISTED = 100
 
 
-def suggest(word: str, known: Sequence[str], noun: str) -> str:
+def suggest(word: str, known: Sequence[str], noun: str, listed: int = _LISTED) -> str:
     """Return "unknown <noun> 'word'; did you mean 'x'? known: ..." for an error message.
 
-    Of hundreds of known words only the first are compared and listed.
+    Of hundreds of known words only the first are compared, and ``listed`` are listed.
     """
     folded = {name.lower(): name for name in known[:_COMPARED]}
     close = difflib.get_close_matches(word.lower(), list(folded), n=2, cutoff=0.5)
     near = [folded[name] for name in close]
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ";"
-    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"unknown {noun} {word!r}{hint} known: {', '.join(known[:_LISTED])}{more}"
+    more = f" and {len(known) - listed} more" if len(known) > listed else ""
+    return f"unknown {noun} {word!r}{hint} known: {', '.join(known[:listed])}{more}"

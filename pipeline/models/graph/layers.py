@@ -202,11 +202,7 @@ def _find(graph: fx.GraphModule, layer: str) -> fx.Node:
 
 
 def _unknown(layer: str, names: list[str]) -> str:
-    message = suggest(layer, names, "layer")
-    if len(names) <= _MOST_NAMES:
-        return message
-    shown = ", ".join(names[:_MOST_NAMES])
-    return message.replace(", ".join(names), f"{shown}, ... ({len(names)} in all)")
+    return suggest(layer, names, "layer", _MOST_NAMES)
 
 
 def _shapes(graph: fx.GraphModule, inputs: Tensor) -> dict[fx.Node, tuple[int, ...]]:
