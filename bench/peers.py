@@ -2,7 +2,8 @@
 
     python -m bench.peers [--images 64] [--steps 10] [--rounds 5] [--epsilon 4] [--cpu-time]
 
-The four CIFAR ResNets, fused by their mean logits, as every library can have them: as one module.
+The four CIFAR ResNets, fused by their mean logits, as every library can have them: as one module
+(`its mean loss` is this library's own Ens, one network after the other).
 All work on the same modules and images. The peers live in an environment of their own, which the
 first run makes in .venv-peers: it has their packages, and all else, torch above all, from the
 environment that runs this script. Each library has a process of its own, and they take turns, one
@@ -54,15 +55,25 @@ class MeanLogits(nn.Module):
         return torch.stack([member(images) for member in self.members]).mean(0)
 
 
-def ours(nets: list[nn.Module], epsilon: float, steps: int, fold: bool = True) -> Attacker:
+def ours(
+    nets: list[nn.Module],
+    epsilon: float,
+    steps: int,
+    fold: bool = True,
+    combine: str = "ens-logits",
+) -> Attacker:
     recipe = Attack(
-        base="mi", combine="ens-logits", epsilon=epsilon, steps=steps, step_size=epsilon / steps
+        base="mi", combine=combine, epsilon=epsilon, steps=steps, step_size=epsilon / steps
     )
     return lambda images, labels: attack(nets, images, labels, recipe, fold=fold)
 
 
 def unfolded(nets: list[nn.Module], epsilon: float, steps: int) -> Attacker:
     return ours(nets, epsilon, steps, fold=False)
+
+
+def mean_loss(nets: list[nn.Module], epsilon: float, steps: int) -> Attacker:
+    return ours(nets, epsilon, steps, combine="ens")
 
 
 def keeping(nets: list[nn.Module], epsilon: float, steps: int) -> Attacker:
@@ -133,9 +144,11 @@ def art(nets: list[nn.Module], epsilon: float, steps: int) -> Attacker:
     return lambda images, labels: torch.from_numpy(made.generate(images.numpy(), labels.numpy()))
 
 
+BASE = "this library"
 LIBRARIES: dict[str, Callable[[list[nn.Module], float, int], Attacker]] = {
-    "this library": ours,
+    BASE: ours,
     "its fold=False": unfolded,
+    "its mean loss": mean_loss,
     "freed memory kept": keeping,
     "a loop by hand": by_hand,
     "torchattacks": torchattacks,
@@ -162,14 +175,15 @@ def serve(pipe: Connection, name: str, given: argparse.Namespace) -> None:
 def compare(given: argparse.Namespace) -> None:
     context = get_context("spawn")
     pipes = {}
-    for name in LIBRARIES:
+    names = [name for name in LIBRARIES if not given.only or name in given.only]
+    names = [BASE, *(name for name in names if name != BASE)]
+    for name in names:
         pipes[name], other = context.Pipe()
         context.Process(target=serve, args=(other, name, given), daemon=True).start()
     for pipe in pipes.values():
         pipe.recv()
-    times: dict[str, list[float]] = {name: [] for name in LIBRARIES}
+    times: dict[str, list[float]] = {name: [] for name in names}
     images = {}
-    names = list(LIBRARIES)
     for turn in range(given.rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             pipes[name].send(True)
@@ -187,8 +201,8 @@ def compare(given: argparse.Namespace) -> None:
     )
     for column in ("library", "seconds (median)", "its time / ours", "success on each network, %"):
         table.add_column(column)
-    for name in LIBRARIES:
-        ratio = median(a / b for a, b in zip(times[name], times["this library"], strict=True))
+    for name in names:
+        ratio = median(a / b for a, b in zip(times[name], times[BASE], strict=True))
         with torch.no_grad():
             found = torch.from_numpy(images[name])
             fooled = [(net(found).argmax(1) != labels).float().mean().item() for net in nets]
@@ -218,6 +232,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epsilon", type=float, default=4.0, help="in 8-bit steps")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--only", nargs="+", choices=list(LIBRARIES), help="all by default")
     parser.add_argument("--cpu-time", action="store_true", help="where others use the machine")
     given = parser.parse_args()
     if not DATA.exists():
