@@ -226,7 +226,7 @@ def test_an_unknown_method_lists_all_only_without_a_near_one() -> None:
         printed("rega")
     assert str(near.value).endswith("? `gauntlet methods` lists all")
     assert "known:" not in str(near.value)
-    with pytest.raises(BadInput, match=r"known: .*rap.* and \d+ more"):
+    with pytest.raises(BadInput, match=r"known: .*svre"):
         printed("zzzzzzzz")
 
 
