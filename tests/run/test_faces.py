@@ -27,8 +27,16 @@ def carry_out(folder, data_root, name, *changes):
     return results.manifest(str(folder / name)), verdicts(folder / name)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def empty_cache(tmp_path_factory):
+    """A cache of this file's own: what another test found must not be counted here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAUNTLET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
-def impersonation(tmp_path_factory, data_root):
+def impersonation(empty_cache, tmp_path_factory, data_root):
     return carry_out(tmp_path_factory.mktemp("faces"), data_root, "run")
 
 
