@@ -13,11 +13,18 @@ from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import LoadedJob, open_job
-from gauntlet.pipeline.attacks.objectives.fd import TRAIN, FeatureDistribution
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.heads import LEAST_AUC, head_path, heads_key, missing, read_head
+from gauntlet.pipeline.models.heads import (
+    LEAST_AUC,
+    TRAIN,
+    Heads,
+    head_path,
+    heads_key,
+    missing,
+    read_head,
+)
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.models import build_surrogate
@@ -32,7 +39,7 @@ class Need:
 
     attack: int
     spec: ModelSpec
-    objective: FeatureDistribution
+    heads: Heads
 
 
 def train(
@@ -67,10 +74,10 @@ def train(
     weak = 0
     for need in needs:
         model, _ = build_surrogate(need.spec, plan, loaded.permission)
-        objective = need.objective
-        key = heads_key(model.fingerprint, objective.layer, objective.training)
-        new = [n for n in labels if not _usable(head_path(objective.folder, key, n), hashes)]
-        at = f"{need.spec.name}, {objective.layer or 'default layer'}"
+        heads = need.heads
+        key = heads_key(model.fingerprint, heads.layer, heads.training)
+        new = [n for n in labels if not _usable(head_path(heads.folder, key, n), hashes)]
+        at = f"{need.spec.name}, {heads.layer or 'default layer'}"
         console.print(f"{at}: {len(labels) - len(new)} heads are there, {len(new)} to train")
         if not new:
             continue
@@ -78,12 +85,12 @@ def train(
         try:
             train_heads(
                 model,
-                objective.layer,
-                objective.training,
+                heads.layer,
+                heads.training,
                 examples,
                 hashes,
                 new,
-                objective.folder,
+                heads.folder,
                 found.__setitem__,
             )
         except BadInput:
@@ -107,11 +114,11 @@ def check(loaded: LoadedJob) -> list[Problem]:
     labels = _wanted(open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed))
     problems = []
     for need in needs:
-        objective = need.objective
-        absent = missing(objective.folder, need.spec, objective.layer, objective.training, labels)
+        heads = need.heads
+        absent = missing(heads.folder, need.spec, heads.layer, heads.training, labels)
         if absent:
             classes = ", ".join(map(str, absent[:8])) + (", ..." if len(absent) > 8 else "")
-            what = f"{need.spec.name!r} has no heads in {objective.folder} for class {classes}"
+            what = f"{need.spec.name!r} has no heads in {heads.folder} for class {classes}"
             problems.append(Problem(loaded.objectives[need.attack], f"{what}; {TRAIN}"))
     return problems
 
@@ -120,17 +127,15 @@ def needed(plan: Plan) -> Iterator[Need]:
     """Yield what the attacks of a plan need, each once."""
     seen = set()
     for position, attack in enumerate(plan.attacks):
-        if attack.objective != FeatureDistribution.token:
+        heads = attack.objective_for(plan.task.goal).trained_heads
+        if heads is None:
             continue
-        objective = attack.objective_for(plan.task.goal)
-        assert isinstance(objective, FeatureDistribution)
         for spec in plan.surrogates:
             if attack.surrogates is not None and spec.name not in attack.surrogates:
                 continue
-            same = (spec.name, objective.layer, objective.training, objective.folder)
-            if same not in seen:
-                seen.add(same)
-                yield Need(position, spec, objective)
+            if (spec.name, heads) not in seen:
+                seen.add((spec.name, heads))
+                yield Need(position, spec, heads)
 
 
 def _usable(path: Path, attacked: Tensor) -> bool:

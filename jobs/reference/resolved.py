@@ -48,7 +48,7 @@ def _row(plan: Plan, attack: Attack) -> list[str]:
     return [
         str(row["attack"]),
         str(row["surrogates"]),
-        attack.method(plan.task.goal, 1).query.objective.token,
+        attack.objective_for(plan.task.goal).token,
         str(row["normalise"]),
         f"{row['norm']}{unit} {255 * attack.epsilon:.4g}",
         str(row["steps"]),

@@ -10,8 +10,6 @@ from pathlib import Path
 from gauntlet.jobs.spec.draft import Draft
 from gauntlet.jobs.spec.findings import Findings
 from gauntlet.jobs.spec.models import Listed
-from gauntlet.pipeline.attacks.objectives.aa import ActivationAttack
-from gauntlet.pipeline.attacks.penalties.penalty import Penalty
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.spec import DataSpec, Labelled
@@ -23,8 +21,6 @@ from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import Problem, suggest
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
-_ANY_IMAGE = 3 * 32 * 32
-"""Entries of an image; whether an attack exists for a goal does not depend on them."""
 MOST_NETWORKS = 200
 """Different networks of a job; each is made once to be checked."""
 _TARGETS_ONLY = ("group", "repeats", "white_box")
@@ -195,10 +191,11 @@ def check_references(
     """Report targeted attacks that need images of the wanted classes, which the data don't give."""
     if goal is not Goal.TARGETED or not isinstance(data, Labelled) or data.references is not None:
         return
+    what = "needs an image of each wanted class: set `data.references: gallery`"
     for attack, draft in attacks:
-        if attack.objective == ActivationAttack.token:
-            what = "needs an image of each wanted class: set `data.references: gallery`"
-            findings.add(draft.locate(("objective",)), f"{attack.objective!r} {what}")
+        for part in attack.parts:
+            if part.needs_references(goal):
+                findings.add(draft.locate(("objective",)), f"{part.token!r} {what}")
 
 
 def check_precision(
@@ -212,7 +209,7 @@ def check_precision(
         return
     what = "differentiates a surrogate twice, which underflows in float16; use bfloat16 or float32"
     for attack, draft in attacks:
-        if any(isinstance(part, Penalty) and part.twice for part in attack.parts):
+        if any(part.twice for part in attack.parts):
             findings.add(draft.locate(("base",)), f"{attack.base!r} {what}")
     if evaluate.interactions is not None and evaluate.interactions.closed_form:
         findings.add(("evaluate", "interactions", "closed_form"), what)
@@ -265,11 +262,9 @@ def check_evaluate(
 
 
 def _check_goal(attack: Attack, draft: Draft, goal: Goal, findings: Findings) -> None:
-    try:
-        attack.method(goal, _ANY_IMAGE)
-    except ValueError as error:
+    if complaint := attack.objection(goal):
         field = "objective" if attack.objective is not None and _fits(attack, goal) else "combine"
-        findings.add(draft.locate((field,)), str(error))
+        findings.add(draft.locate((field,)), complaint)
 
 
 def _fits(attack: Attack, goal: Goal) -> bool:
@@ -277,10 +272,9 @@ def _fits(attack: Attack, goal: Goal) -> bool:
     try:
         fields = attack.model_dump() | {"objective": None}
         fields["options"] = {k: v for k, v in attack.options.items() if k != attack.objective}
-        Attack.model_validate(fields).method(goal, _ANY_IMAGE)
+        return Attack.model_validate(fields).objection(goal) is None
     except ValueError:
         return False
-    return True
 
 
 def by_role(models: Sequence[Listed]) -> Mapping[str, tuple[ModelSpec, ...]]:

@@ -13,10 +13,6 @@ from gauntlet.jobs.spec.draft import Draft
 from gauntlet.jobs.spec.findings import Findings
 from gauntlet.jobs.spec.models import Listed
 from gauntlet.jobs.spec.yaml_source import Where
-from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.penalties.interaction import InteractionPenalty
-from gauntlet.pipeline.attacks.penalties.ir_closed import ClosedForm
-from gauntlet.pipeline.attacks.penalties.penalty import Penalty
 from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
@@ -44,8 +40,6 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import TaskSpec
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
-_ANY_IMAGE = 3 * 32 * 32
-"""Entries of an image; what an attack does to networks does not depend on them."""
 _CIFAR_SIZE = (32, 32)
 
 
@@ -161,10 +155,9 @@ def check_grids(
     for attack, draft in attacks:
         for query in _queries(attack, goal):
             penalty = query.penalty
-            grid = None if penalty is None else _grid(penalty)
-            if penalty is None or grid is None:
+            if penalty is None or penalty.cell_grid is None:
                 continue
-            if reason := _refusal(grid, size):
+            if reason := _refusal(penalty.cell_grid, size):
                 field = "grid" if "grid" in penalty.model_fields_set else None
                 place = _place(draft, Misfit(penalty.token, reason, field))
                 findings.add(place, f"{penalty.token}: {reason}")
@@ -197,10 +190,9 @@ def demands(attack: Attack, goal: Goal) -> Iterator[Demand]:
     """Yield what an attack wants of its surrogates' networks, its earlier attack's wishes first."""
     for query in _queries(attack, goal):
         surgeries = tuple(sorted(query.surgeries, key=lambda surgery: surgery.order))
-        if _reads_a_layer(query.objective):
-            layer = query.objective.model_dump()["layer"]
+        for layer in query.objective.layers:
             yield Demand(surgeries, query.objective.token, layer)
-        elif surgeries:
+        if surgeries and not query.objective.layers:
             yield Demand(surgeries)
 
 
@@ -241,24 +233,13 @@ def _refusal(grid: Grid, size: tuple[int, int], whole: bool = False) -> str | No
 def _queries(attack: Attack, goal: Goal) -> Iterator[Query]:
     """Yield what an attack asks of its surrogates, the question of its earlier attack first."""
     try:
-        query = attack.method(goal, _ANY_IMAGE).query
+        query = attack.query(goal)
     except ValueError:
         return  # does not exist for the goal, which has been reported
     guide = query.objective.guide()
     if guide is not None:
         yield from _queries(attack.guide(guide), goal)
     yield query
-
-
-def _grid(penalty: Penalty) -> Grid | None:
-    """Return the cells of a penalty that has any."""
-    if isinstance(penalty, InteractionPenalty):
-        return Grid(penalty.grid, penalty.grid, penalty.borders)
-    return penalty.cells if isinstance(penalty, ClosedForm) else None
-
-
-def _reads_a_layer(objective: Objective) -> bool:
-    return "layer" in type(objective).model_fields
 
 
 def _network(

@@ -52,6 +52,7 @@ class Part(Spec):
         paper: who proposed it.
         cost: forward + backward passes per update for k surrogates.
         needs: what it cannot do without, in words for the catalogue.
+        twice: whether it differentiates a surrogate twice, which float16 cannot.
     """
 
     token: ClassVar[str]
@@ -59,6 +60,7 @@ class Part(Spec):
     paper: ClassVar[str]
     cost: ClassVar[str] = "k"
     needs: ClassVar[str] = ""
+    twice: ClassVar[bool] = False
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Return why the part cannot take part in an attack, or None.
@@ -68,6 +70,10 @@ class Part(Spec):
             goal: what the attacker wants; None as long as no job has said so.
         """
         return None
+
+    def needs_references(self, goal: Goal) -> bool:
+        """Return whether it looks at an image of each wanted class, ``references`` of a batch."""
+        return False
 
 
 PartType = TypeVar("PartType", bound=type[Part])

@@ -221,8 +221,7 @@ class Attack(Spec):
         return self
 
     def _refuse_objections(self, goal: Goal | None) -> None:
-        objective = self._objective
-        parts = [*self.parts, *([objective] if objective else [])]
+        objective, parts = self._objective, self.parts
         for part in parts:
             if complaint := part.objection(self, goal):
                 raise ValueError(complaint)
@@ -315,6 +314,28 @@ class Attack(Spec):
         self._refuse_objections(goal)
         return objective
 
+    def objection(self, goal: Goal) -> str | None:
+        """Return why the attack does not exist for a goal, or None."""
+        try:
+            self.objective_for(goal)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def query(self, goal: Goal) -> Query:
+        """Return what each surrogate is asked.
+
+        Raises:
+            ValueError: when the attack does not exist for the goal's task.
+        """
+        return Query(
+            self.objective_for(goal),
+            tuple(sorted(self._of_kind(View), key=lambda view: view.order)),
+            tuple(self._of_kind(Filter)),
+            tuple(self._of_kind(Surgery)),
+            next(iter(self._of_kind(Penalty)), None),
+        )
+
     def method(self, goal: Goal, entries: int) -> Method:
         """Make every choice.
 
@@ -327,18 +348,11 @@ class Attack(Spec):
         """
         scale = entries**0.5 if self.norm == "l2" and self.epsilon_unit != "abs" else 1.0
         starts = self._of_kind(RandomStart)
-        views = sorted(self._of_kind(View), key=lambda view: view.order)
-        surgeries = tuple(self._of_kind(Surgery))
+        query = self.query(goal)
         return Method(
             label=self.label,
-            query=Query(
-                self.objective_for(goal),
-                tuple(views),
-                tuple(self._of_kind(Filter)),
-                surgeries,
-                next(iter(self._of_kind(Penalty)), None),
-            ),
-            plain=Query(default_objective(goal), surgeries=surgeries),
+            query=query,
+            plain=Query(default_objective(goal), surgeries=query.surgeries),
             rule=self.rule,
             points=tuple(self._of_kind(QueryPoint)),
             update=self._update,
@@ -364,15 +378,16 @@ class Attack(Spec):
             "objective": self.objective or "default",
             "random_start": bool(self._of_kind(RandomStart)),
             "surrogates": "+".join(self.surrogates or ()) or "all",
-            "parts": "; ".join(repr(part) for part in self.parts),
+            "parts": "; ".join(repr(p) for p in self.parts if p.place is not Place.OBJECTIVE),
         }
 
     @property
     def parts(self) -> list[Part]:
-        """Every part of the attack with its parameters, in the order of the loop."""
+        """Every part that is named, and the rule and the update, each with its parameters."""
         found: list[Part] = [*self._of_kind(RandomStart), *self._of_kind(View)]
         found += [*self._of_kind(Surgery), *self._of_kind(Penalty), *self._of_kind(Filter)]
-        return [*found, self.rule, *self._of_kind(QueryPoint), self._update]
+        found += [self.rule, *self._of_kind(QueryPoint), self._update]
+        return [*found, self._objective] if self._objective is not None else found
 
     def guide(self, fields: Mapping[str, object]) -> Attack:
         """Return an earlier attack on the same surrogates, under the same budget.

@@ -22,6 +22,7 @@ from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.spec import Spec
 
+TRAIN = "train them with: gauntlet heads train JOB"
 LEAST_AUC = 0.9
 """A head that tells its class from others less well than this is refused."""
 _LOADED = 128
@@ -46,6 +47,21 @@ class HeadSettings(Spec):
     """Share of the images of each class that is only validated on."""
     seed: int = 0
     """Keys first weights, batches, and the choice of the validation images."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Which heads are meant: those of one layer, all trained alike.
+
+    Attributes:
+        folder: where they are, below a folder for model, layer and settings.
+        layer: as it is configured; None for the default.
+        training: how they are trained.
+    """
+
+    folder: Path
+    layer: str | None
+    training: HeadSettings
 
 
 @dataclass(frozen=True)

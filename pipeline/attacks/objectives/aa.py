@@ -42,6 +42,10 @@ class ActivationAttack(FeatureObjective):
             return "untargeted 'aa' has no gradient at the clean image: add 'pgd' to the base"
         return None
 
+    def needs_references(self, goal: Goal) -> bool:
+        """Pairs bring their own; a wanted class needs one of its images."""
+        return goal is Goal.TARGETED
+
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
         """Return ``features``, those to come close to or to leave, (B, F).
 

@@ -19,6 +19,8 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.heads import (
     LEAST_AUC,
+    TRAIN,
+    Heads,
     HeadSettings,
     default_folder,
     head_path,
@@ -32,7 +34,6 @@ from gauntlet.pipeline.problems import BadInput, Problem
 if TYPE_CHECKING:
     from gauntlet.pipeline.attacks.recipe import Attack
 
-TRAIN = "train them with: gauntlet heads train JOB"
 _CPU = torch.device("cpu")
 
 
@@ -68,6 +69,11 @@ class FeatureDistribution(FeatureObjective):
     def folder(self) -> Path:
         """Where the heads are."""
         return default_folder() if self.heads is None else Path(self.heads)
+
+    @property
+    def trained_heads(self) -> Heads:
+        """The heads of all classes."""
+        return Heads(self.folder, self.layer, self.training)
 
     def objection(self, attack: Attack, goal: Goal | None) -> str | None:
         """Refuse goals without a wanted class."""

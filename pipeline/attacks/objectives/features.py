@@ -41,6 +41,11 @@ class FeatureObjective(Objective):
     """Name of the layer, such as `layer2`; by default the one that the network's family is attacked
     at. With surrogates of several families, leave it out or give each family its own attack."""
 
+    @property
+    def layers(self) -> tuple[str | None, ...]:
+        """The layer."""
+        return (self.layer,)
+
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Raise: the objective is not a function of the outputs."""
         raise TypeError(f"{self.token!r} is an objective on features, not on outputs")

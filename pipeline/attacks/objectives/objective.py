@@ -12,6 +12,7 @@ from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.models.heads import Heads
 
 
 class Objective(Part):
@@ -23,6 +24,16 @@ class Objective(Part):
     """Whether it is a function of the outputs alone, so that outputs of models can be fused."""
     drawn: ClassVar[bool] = False
     """Whether `prepare` draws random numbers: its result then belongs to one attack."""
+
+    @property
+    def layers(self) -> tuple[str | None, ...]:
+        """Names of the layers that it reads; None for the network's default layer."""
+        return ()
+
+    @property
+    def trained_heads(self) -> Heads | None:
+        """The heads on a layer that must be trained before it can be asked, or None."""
+        return None
 
     @abstractmethod
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:

@@ -44,6 +44,11 @@ class InteractionPenalty(Penalty):
     the only one with faces."""
 
     @property
+    def cell_grid(self) -> Grid:
+        """The cells that are a perturbation's units."""
+        return Grid(self.grid, self.grid, self.borders)
+
+    @property
     def cells_in_all(self) -> int:
         """Number n of cells."""
         return self.grid**2
@@ -97,8 +102,7 @@ class InteractionPenalty(Penalty):
         value = utility(self.utility or default, outputs, own, goal, objective)
         yield value(outputs)[0] + value(empty)[0]
         sets = self.coalitions(draws, points.device)
-        grid = Grid(self.grid, self.grid, self.borders)
-        for images in perturbed(points, known[CLEAN], sets, grid, room):
+        for images in perturbed(points, known[CLEAN], sets, self.cell_grid, room):
             yield -value(ask(images)).sum(0) / sets.shape[1]
 
 

@@ -67,7 +67,7 @@ class ClosedForm(Penalty):
         return self
 
     @property
-    def cells(self) -> Grid | None:
+    def cell_grid(self) -> Grid | None:
         """The cells whose self terms are removed; None when they are kept."""
         side = self.grid or _SIDE
         return Grid(side, side) if self.self_terms == "remove" else None
@@ -125,7 +125,7 @@ class ClosedForm(Penalty):
         the self terms as its mean: all terms between two cells average out.
         """
         moves = [(1.0, delta)]
-        if (grid := self.cells) is not None:
+        if (grid := self.cell_grid) is not None:
             samples, count = self.samples or 1, grid.cells
             labels = grid.labels(*delta.shape[2:]).to(delta.device)
             uniform = draws.uniform("interactions/signs", (samples, count), device=delta.device)

@@ -13,14 +13,18 @@ from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.draws import Draws
+from gauntlet.pipeline.interactions.cells import Grid
 
 
 class Penalty(Part):
     """Wraps the objective: what it yields is the whole that the attack raises."""
 
     place: ClassVar[Place] = Place.PENALTY
-    twice: ClassVar[bool] = False
-    """Whether it differentiates a surrogate twice, which float16 cannot."""
+
+    @property
+    def cell_grid(self) -> Grid | None:
+        """The cells that it divides images into, or None."""
+        return None
 
     @abstractmethod
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
