@@ -16,8 +16,9 @@ from gauntlet.jobs.spec.findings import Findings
 from gauntlet.jobs.spec.schema import ListedAttack
 from gauntlet.jobs.spec.wording import Complaint, complaints, shown
 from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.pipeline.attacks.base_name import tokens
 from gauntlet.pipeline.attacks.part import Part, catalogue
-from gauntlet.pipeline.attacks.recipe import Attack, tokens
+from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.problems import suggest
 from gauntlet.pipeline.spec import listed
 

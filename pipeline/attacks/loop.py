@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask, Lost, Oracle
 from gauntlet.pipeline.attacks.combine.rule import Direction
+from gauntlet.pipeline.attacks.method import Method
 from gauntlet.pipeline.attacks.points.point import Moment
 from gauntlet.pipeline.attacks.query import Setting
-from gauntlet.pipeline.attacks.recipe import Attack, Method
+from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
@@ -146,7 +147,7 @@ def _start(method: Method, batch: Batch, seed: int) -> Tensor:
     if method.start is None:
         return batch.images
     draws = Draws.keyed(seed, batch.ids, attack=method.label, step=-1)
-    return method.ball.random_point(batch.images, draws, method.start.start)
+    return method.start.point(batch.images, method.ball, draws)
 
 
 def _without_gradient(method: Method, batch: Batch) -> dict[int, Lost]:

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.problems import suggest
 from gauntlet.pipeline.spec import Spec
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 class Place(StrEnum):
@@ -42,6 +41,11 @@ class Place(StrEnum):
     POINT = "query point"
     UPDATE = "update"
 
+    @property
+    def field(self) -> str:
+        """The field of an attack that names its parts."""
+        return self.value if self in (Place.COMBINE, Place.OBJECTIVE) else "base"
+
 
 class Part(Spec):
     """One choice at one place of the loop; its fields are the method's parameters.
@@ -53,6 +57,7 @@ class Part(Spec):
         cost: forward + backward passes per update for k surrogates.
         needs: what it cannot do without, in words for the catalogue.
         twice: whether it differentiates a surrogate twice, which float16 cannot.
+        fusable: whether it works on outputs that are fused from several surrogates'.
     """
 
     token: ClassVar[str]
@@ -61,12 +66,13 @@ class Part(Spec):
     cost: ClassVar[str] = "k"
     needs: ClassVar[str] = ""
     twice: ClassVar[bool] = False
+    fusable: ClassVar[bool] = True
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the part cannot take part in an attack, or None.
 
         Args:
-            attack: the attack, its fields already valid one by one.
+            choice: the rest of the attack, its fields already valid one by one.
             goal: what the attacker wants; None as long as no job has said so.
         """
         return None
@@ -76,17 +82,39 @@ class Part(Spec):
         return False
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen for an attack, as far as a part may object to it.
+
+    Attributes:
+        norm: which ball.
+        normaliser: what stands before alpha.
+        given: fields of the attack that were written, such as ``step_size``.
+        parts: all parts: the named ones, the rule and the update.
+    """
+
+    norm: Literal["linf", "l2"]
+    normaliser: Normaliser
+    given: frozenset[str]
+    parts: tuple[Part, ...]
+
+    def has(self, place: Place) -> bool:
+        """Return whether a part acts at a place."""
+        return any(part.place is place for part in self.parts)
+
+    @property
+    def objective(self) -> Part | None:
+        """The objective that is named; None for the goal's own."""
+        return next((part for part in self.parts if part.place is Place.OBJECTIVE), None)
+
+
 PartType = TypeVar("PartType", bound=type[Part])
 _catalogue: dict[tuple[bool, str], type[Part]] = {}
 
 
-# All other tokens share the base name.
-_FIELDS = {Place.COMBINE: "combine", Place.OBJECTIVE: "objective"}
-
-
 def register(part: PartType) -> PartType:
     """Enter a part into the catalogue under its token (class decorator)."""
-    key = (part.place in _FIELDS, part.token)
+    key = (part.place.field != "base", part.token)
     if key in _catalogue and _catalogue[key].__qualname__ != part.__qualname__:
         raise ValueError(f"two parts claim the token {part.token!r}")
     _catalogue[key] = part
@@ -117,7 +145,7 @@ def find(token: str, *places: Place) -> type[Part]:
     if token not in known:
         for part in catalogue():
             if part.token == token:
-                field = _FIELDS.get(part.place, "base")
+                field = part.place.field
                 raise ValueError(f"{token!r} belongs to `{field}`: write `{field}: {token}`")
         noun = {Place.COMBINE: "combination rule", Place.OBJECTIVE: "objective"}
         raise ValueError(suggest(token, sorted(known), noun.get(places[0], "attack part")))

@@ -1,100 +1,30 @@
-"""An attack as a person writes it, and as the loop runs it."""
+"""An attack as a person writes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
     SerializeAsAny,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.base_name import named, parse
 from gauntlet.pipeline.attacks.combine.rule import Rule
-from gauntlet.pipeline.attacks.filters.filter import Filter
+from gauntlet.pipeline.attacks.method import Method, Parts, default_objective, default_step_size
 from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.part import Part, Place, catalogue, find
-from gauntlet.pipeline.attacks.penalties.penalty import Penalty
-from gauntlet.pipeline.attacks.points.point import QueryPoint
+from gauntlet.pipeline.attacks.part import Choice, Part, Place, find
 from gauntlet.pipeline.attacks.query import Query
-from gauntlet.pipeline.attacks.starts.random import RandomStart
-from gauntlet.pipeline.attacks.surgery.surgery import Surgery
-from gauntlet.pipeline.attacks.updates.momentum import Momentum
-from gauntlet.pipeline.attacks.updates.update import Update
-from gauntlet.pipeline.attacks.views.view import View
-from gauntlet.pipeline.batch import Goal, Task
+from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.spec import Quantity, Several, Spec, number
-
-_BASE = (
-    Place.START,
-    Place.VIEW,
-    Place.SURGERY,
-    Place.PENALTY,
-    Place.FILTER,
-    Place.POINT,
-    Place.UPDATE,
-)
-_SIGN_STEPS = 1.5
-"""Default total reach of sign steps in budgets: RobFR's rule, RGEA's 0.6/255 at 8/255, T = 20."""
-_NORM_STEPS = 2.5
-"""The same of norm-divided steps: RGEA's 1/255 at 8/255 and T = 20."""
-
-PartType = TypeVar("PartType", bound=Part)
-
-
-@dataclass(frozen=True)
-class Method:
-    """An attack with every choice made: what `gauntlet.pipeline.attacks.loop.run` follows.
-
-    Attributes:
-        label: keys the random draws and names the attack in the results.
-        query: what each surrogate is asked.
-        plain: the same without views, penalty and filters, on the task's default objective.
-        rule: how k answers become one direction.
-        points: where the surrogates are asked.
-        update: how the direction becomes a step.
-        start: random start, or none.
-        ball: the allowed points.
-        steps: number of updates T.
-        step_size: alpha.
-        normalise: what stands before alpha.
-    """
-
-    label: str
-    query: Query
-    plain: Query
-    rule: Rule
-    points: tuple[QueryPoint, ...]
-    update: Update
-    start: RandomStart | None
-    ball: Ball
-    steps: int
-    step_size: float
-    normalise: Normaliser
-
-
-def tokens(base: str) -> list[str]:
-    """Split a base name such as ``di-ti-mi`` into its parts' tokens (``-`` or ``+``).
-
-    A token may itself contain a dash (``mi+ir-closed``): the longest known one is taken.
-    """
-    known = {part.token for part in catalogue() if part.place in _BASE}
-    found: list[str] = []
-    for piece in base.strip().lower().split("+"):
-        words = [word for word in piece.split("-") if word]
-        while words:
-            ends = range(len(words), 1, -1)
-            end = next((end for end in ends if "-".join(words[:end]) in known), 1)
-            found.append("-".join(words[:end]))
-            words = words[end:]
-    return found
 
 
 class Attack(Spec):
@@ -136,16 +66,7 @@ class Attack(Spec):
     @field_validator("base")
     @classmethod
     def _known_base(cls, base: str) -> str:
-        names = tokens(base)
-        if not names:
-            raise ValueError("an attack needs a base such as 'i' or 'di-ti-mi'")
-        places = [(find(name, *_BASE).place, name) for name in names]
-        if len(set(names)) != len(names):
-            raise ValueError(f"{base!r} names a part twice")
-        for single, noun in ((Place.UPDATE, "update rule"), (Place.PENALTY, "penalty")):
-            several = [name for place, name in places if place is single]
-            if len(several) > 1:
-                raise ValueError(f"{base!r} has more than one {noun}: {', '.join(several)}")
+        parse(base)
         return base
 
     @field_validator("combine")
@@ -170,26 +91,17 @@ class Attack(Spec):
         # Resolves each option block to its part's class; a block without its part is refused here.
         if not isinstance(options, dict) or not {"base", "combine"} <= info.data.keys():
             return options
-        rule, _, variant = info.data["combine"].partition("/")
-        places = dict.fromkeys(tokens(info.data["base"]), _BASE) | {rule: (Place.COMBINE,)}
-        objective = info.data.get("objective")
-        if objective is not None:
-            places[objective] = (Place.OBJECTIVE,)
-        if unused := sorted(set(options) - places.keys()):
+        base, combine = info.data["base"], info.data["combine"]
+        kinds = named(base, combine, info.data.get("objective"))
+        if unused := sorted(set(options) - kinds.keys()):
             raise ValueError(
                 f"options for {', '.join(map(repr, unused))}, which the attack "
-                f"{info.data['base']!r} with {info.data['combine']!r} does not use"
+                f"{base!r} with {combine!r} does not use"
             )
-        return {
-            token: value
-            if isinstance(value, Part)
-            else find(token, *places[token]).model_validate(
-                {"aggregator": variant, **value}
-                if variant and token == rule and isinstance(value, dict)
-                else value
-            )
-            for token, value in options.items()
-        }
+        rule, _, variant = combine.partition("/")
+        if variant and isinstance(options.get(rule), dict):
+            options = options | {rule: {"aggregator": variant, **options[rule]}}
+        return {token: kinds[token].model_validate(value) for token, value in options.items()}
 
     @field_validator("step_size")
     @classmethod
@@ -202,7 +114,7 @@ class Attack(Spec):
     def _sound(self) -> Attack:
         if self.epsilon_unit is not None and self.norm != "l2":
             raise ValueError("epsilon_unit belongs to the l2 norm")
-        _ = self.rule
+        _ = self._parts
         if self.epsilon > 1 and not (self.norm == "l2" and self.epsilon_unit == "abs"):
             raise ValueError(
                 f"epsilon is in [0, 1] units: {self.epsilon:g} is more than the range "
@@ -213,65 +125,45 @@ class Attack(Spec):
                 f"step_size is in [0, 1] units: {self.alpha:g} is more than the range "
                 f"of a pixel; is {self.alpha:g}/255 meant?"
             )
-        if self._update.token == "ni" and self.normaliser not in ("sign", "l2rms"):
-            raise ValueError("ni looks ahead only under `normalise: sign` or `l2rms`")
         if self.epsilon == 0 and self.steps and self.step_size is None:
             raise ValueError("a zero budget needs an explicit step_size")
         self._refuse_objections(None)
         return self
 
     def _refuse_objections(self, goal: Goal | None) -> None:
-        objective, parts = self._objective, self.parts
-        for part in parts:
-            if complaint := part.objection(self, goal):
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        choice = Choice(self.norm, self.normaliser, frozenset(given), self.parts)
+        for part in self.parts:
+            if complaint := part.objection(choice, goal):
                 raise ValueError(complaint)
-        if not self.rule.fuses_outputs:
-            return
-        unfit = [part.token for part in parts if isinstance(part, Penalty)]
-        if objective is not None and not objective.fusable:
-            unfit.append(objective.token)
-        if unfit:
-            raise ValueError(
-                f"{self.combine!r} fuses outputs, and {', '.join(unfit)} needs each surrogate's "
-                "own; use 'ens' or another rule that combines gradients"
-            )
+        if (fields := self._parts.guide) is not None:
+            self._refuse_guide(fields, goal)
 
-    # -- parts ---------------------------------------------------------------------------------
-
-    def _part(self, token: str, kind: type[PartType], **defaults: Any) -> PartType:
-        given = self.options.get(token)
-        if given is not None:
-            missing = {key: value for key, value in defaults.items() if not _is_set(given, key)}
-            given = given.model_copy(update=missing)
-        else:
-            place = {Rule: (Place.COMBINE,), Objective: (Place.OBJECTIVE,)}.get(kind, _BASE)
-            given = find(token, *place).model_validate(defaults)
-        assert isinstance(given, kind)
-        return given
-
-    def _of_kind(self, kind: type[PartType]) -> list[PartType]:
-        known = [token for token in tokens(self.base) if issubclass(find(token, *_BASE), kind)]
-        return [self._part(token, kind) for token in known]
+    def _refuse_guide(self, fields: Mapping[str, object], goal: Goal | None) -> None:
+        try:
+            guide = self.guide(fields)
+            if goal is not None:
+                guide.objective_for(goal)
+        except ValidationError as error:
+            reasons = [reason["msg"].removeprefix("Value error, ") for reason in error.errors()]
+            raise ValueError(f"base attack of {self.objective}: {'; '.join(reasons)}") from None
+        except ValueError as error:
+            raise ValueError(f"base attack of {self.objective}: {error}") from None
 
     @cached_property
+    def _parts(self) -> Parts:
+        kinds = named(self.base, self.combine, self.objective).values()
+        return Parts.of(kinds, self.options, self.combine.partition("/")[2])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that are named, the rule and the update, each with its parameters."""
+        return tuple(self._parts)
+
+    @property
     def rule(self) -> Rule:
         """The combination rule with its parameters."""
-        token, _, variant = self.combine.partition("/")
-        return self._part(token, Rule, **({"aggregator": variant} if variant else {}))
-
-    @cached_property
-    def _update(self) -> Update:
-        for token in tokens(self.base):
-            part = find(token, *_BASE)
-            if issubclass(part, Momentum):
-                return self._part(token, Update, mu=self.rule.mu)
-            if part.place is Place.UPDATE:
-                return self._part(token, Update)
-        return Update()
-
-    @cached_property
-    def _objective(self) -> Objective | None:
-        return None if self.objective is None else self._part(self.objective, Objective)
+        return self._parts.rule
 
     @property
     def normaliser(self) -> Normaliser:
@@ -285,8 +177,7 @@ class Attack(Spec):
         """The step size as a number."""
         if self.step_size is not None:
             return number(self.step_size, eps=self.epsilon, epsilon=self.epsilon)
-        reach = _SIGN_STEPS if self.normaliser == "sign" else _NORM_STEPS
-        return reach * self.epsilon / max(self.steps, 1)
+        return default_step_size(self.normaliser, self.epsilon, self.steps)
 
     @cached_property
     def label(self) -> str:
@@ -303,7 +194,7 @@ class Attack(Spec):
         Raises:
             ValueError: when the objective or the rule does not exist for the goal's task.
         """
-        objective = self._objective or default_objective(goal)
+        objective = self._parts.objective or default_objective(goal)
         if goal.task not in objective.tasks:
             raise ValueError(f"the objective {objective.token!r} does not exist for {goal.task}")
         if goal.task not in self.rule.tasks:
@@ -328,13 +219,7 @@ class Attack(Spec):
         Raises:
             ValueError: when the attack does not exist for the goal's task.
         """
-        return Query(
-            self.objective_for(goal),
-            tuple(sorted(self._of_kind(View), key=lambda view: view.order)),
-            tuple(self._of_kind(Filter)),
-            tuple(self._of_kind(Surgery)),
-            next(iter(self._of_kind(Penalty)), None),
-        )
+        return self._parts.query(self.objective_for(goal))
 
     def method(self, goal: Goal, entries: int) -> Method:
         """Make every choice.
@@ -347,16 +232,15 @@ class Attack(Spec):
             ValueError: when the attack does not exist for the goal's task.
         """
         scale = entries**0.5 if self.norm == "l2" and self.epsilon_unit != "abs" else 1.0
-        starts = self._of_kind(RandomStart)
         query = self.query(goal)
         return Method(
             label=self.label,
             query=query,
             plain=Query(default_objective(goal), surgeries=query.surgeries),
             rule=self.rule,
-            points=tuple(self._of_kind(QueryPoint)),
-            update=self._update,
-            start=starts[0] if starts else None,
+            points=self._parts.points,
+            update=self._parts.update,
+            start=self._parts.start,
             ball=Ball(self.norm, self.epsilon * scale),
             steps=self.steps,
             step_size=self.alpha,
@@ -376,18 +260,10 @@ class Attack(Spec):
             "step_size": self.alpha,
             "normalise": self.normaliser,
             "objective": self.objective or "default",
-            "random_start": bool(self._of_kind(RandomStart)),
+            "random_start": self._parts.start is not None,
             "surrogates": "+".join(self.surrogates or ()) or "all",
             "parts": "; ".join(repr(p) for p in self.parts if p.place is not Place.OBJECTIVE),
         }
-
-    @property
-    def parts(self) -> list[Part]:
-        """Every part that is named, and the rule and the update, each with its parameters."""
-        found: list[Part] = [*self._of_kind(RandomStart), *self._of_kind(View)]
-        found += [*self._of_kind(Surgery), *self._of_kind(Penalty), *self._of_kind(Filter)]
-        found += [self.rule, *self._of_kind(QueryPoint), self._update]
-        return [*found, self._objective] if self._objective is not None else found
 
     def guide(self, fields: Mapping[str, object]) -> Attack:
         """Return an earlier attack on the same surrogates, under the same budget.
@@ -408,15 +284,3 @@ class Attack(Spec):
                 **fields,
             }
         )
-
-
-def default_objective(goal: Goal) -> Objective:
-    """Return the cross-entropy, or for faces the cosine."""
-    token = "cosine" if goal.task is Task.VERIFICATION else "cross-entropy"
-    objective = find(token, Place.OBJECTIVE)()
-    assert isinstance(objective, Objective)
-    return objective
-
-
-def _is_set(part: Part, field: str) -> bool:
-    return field in part.model_fields_set or field not in type(part).model_fields

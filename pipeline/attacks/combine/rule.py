@@ -9,9 +9,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask
-from gauntlet.pipeline.attacks.part import Part, Place
+from gauntlet.pipeline.attacks.part import Choice, Part, Place
 from gauntlet.pipeline.attacks.stride import Stride
-from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.norms import Normaliser
 
 
@@ -46,6 +46,16 @@ class Rule(Part):
     def fuses_outputs(self) -> bool:
         """Whether it fuses the surrogates' outputs: then the objective must be one of outputs."""
         return False
+
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
+        """Refuse parts that need each surrogate's own outputs, where outputs are fused."""
+        unfit = [part.token for part in choice.parts if not part.fusable]
+        if not (self.fuses_outputs and unfit):
+            return None
+        return (
+            f"{self.token!r} fuses outputs, and {', '.join(unfit)} needs each surrogate's "
+            "own; use 'ens' or another rule that combines gradients"
+        )
 
     @abstractmethod
     def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:

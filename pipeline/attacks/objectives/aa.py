@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
 from gauntlet.pipeline.attacks.objectives.objective import towards
-from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.starts.random import RandomStart
+from gauntlet.pipeline.attacks.part import Choice, Place, register
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register
@@ -35,10 +31,9 @@ class ActivationAttack(FeatureObjective):
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     needs = "targeted: a gallery in data; untargeted: pgd"
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse an untargeted attack from the clean image."""
-        starts = any(isinstance(part, RandomStart) for part in attack.parts)
-        if goal is Goal.UNTARGETED and not starts:
+        if goal is Goal.UNTARGETED and not choice.has(Place.START):
             return "untargeted 'aa' has no gradient at the clean image: add 'pgd' to the base"
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
-from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws
@@ -30,9 +30,6 @@ from gauntlet.pipeline.models.heads import (
 )
 from gauntlet.pipeline.norms import divide, l2
 from gauntlet.pipeline.problems import BadInput, Problem
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 _CPU = torch.device("cpu")
 
@@ -75,7 +72,7 @@ class FeatureDistribution(FeatureObjective):
         """The heads of all classes."""
         return Heads(self.folder, self.layer, self.training)
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse goals without a wanted class."""
         if goal in (None, Goal.TARGETED):
             return None

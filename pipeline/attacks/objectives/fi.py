@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +12,13 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.features import FeatureObjective
 from gauntlet.pipeline.attacks.objectives.objective import towards
-from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.cross_entropy import log_softmax
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.norms import divide, l2
 from gauntlet.pipeline.spec import Probability
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 _ROWS = 128
 """Most masked images in one pass, unless the batch itself is larger: bounds memory."""
@@ -51,7 +48,7 @@ class FeatureImportance(FeatureObjective):
     """Classification: what is differentiated; the softmax probability has vanishing gradients on
     images that the surrogate is sure of."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse a probability where there are no classes."""
         if goal is not None and goal.task is Task.VERIFICATION and self.of == "probability":
             return "fi: faces have no 'probability'; what is differentiated is the cosine"

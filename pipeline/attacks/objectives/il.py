@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.features import FeatureObjective, distance
@@ -15,10 +15,6 @@ from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.norms import divide, l2
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
-
 
 _COEFFICIENT = 0.8
 
@@ -53,19 +49,6 @@ class IntermediateLevel(FeatureObjective):
         if self.form == "projection" and self.coefficient is not None:
             raise ValueError("coefficient has an effect only with `form: flexible`")
         return self
-
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
-        """Refuse a base attack that does not exist."""
-        try:
-            guide = attack.guide(self.guide())
-            if goal is not None:
-                guide.objective_for(goal)
-        except ValidationError as error:
-            reasons = [reason["msg"].removeprefix("Value error, ") for reason in error.errors()]
-            return f"base attack of il: {'; '.join(reasons)}"
-        except ValueError as error:
-            return f"base attack of il: {error}"
-        return None
 
     def guide(self) -> Mapping[str, object]:
         """Return the fields in which the base attack differs from the attack itself."""

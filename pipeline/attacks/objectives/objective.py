@@ -20,8 +20,6 @@ class Objective(Part):
 
     place: ClassVar[Place] = Place.OBJECTIVE
     tasks: ClassVar[frozenset[Task]] = frozenset()
-    fusable: ClassVar[bool] = True
-    """Whether it is a function of the outputs alone, so that outputs of models can be fused."""
     drawn: ClassVar[bool] = False
     """Whether `prepare` draws random numbers: its result then belongs to one attack."""
 

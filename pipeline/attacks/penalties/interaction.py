@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.part import Place, find
+from gauntlet.pipeline.attacks.part import Choice
 from gauntlet.pipeline.attacks.penalties.coalitions import perturbed
 from gauntlet.pipeline.attacks.penalties.penalty import Penalty
 from gauntlet.pipeline.attacks.penalties.utility import UtilityName, utility
@@ -19,9 +19,6 @@ from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Borders, Grid
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 CLEAN, CLEAN_OUTPUTS, EXAMPLE = "penalty/clean", "penalty/outputs", "penalty/example"
 
@@ -57,9 +54,9 @@ class InteractionPenalty(Penalty):
     def coalitions(self, draws: Draws, device: torch.device) -> Tensor:
         """Return the cells of each set S, bool (rows, K, n)."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
-        if complaint := no_outputs(self.token, attack):
+        if complaint := no_outputs(self.token, choice):
             return complaint
         if goal and goal.task is Task.VERIFICATION and self.utility not in (None, "loss"):
             return f"{self.token}: faces have no {self.utility!r} utility, only 'loss'"
@@ -126,11 +123,9 @@ def unmoved(points: Tensor, known: Known) -> Tensor:
     return (points == known[CLEAN]).flatten(1).all(1)
 
 
-def no_outputs(token: str, attack: Attack) -> str | None:
+def no_outputs(token: str, choice: Choice) -> str | None:
     """Return why an attack's objective has no utility on the model's outputs, or None."""
-    if attack.objective is None:
+    objective = choice.objective
+    if objective is None or objective.fusable:
         return None
-    objective = find(attack.objective, Place.OBJECTIVE)
-    if issubclass(objective, Objective) and not objective.fusable:
-        return f"{token} needs an objective on the outputs, and {objective.token!r} is on features"
-    return None
+    return f"{token} needs an objective on the outputs, and {objective.token!r} is on features"

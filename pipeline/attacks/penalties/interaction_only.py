@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.part import Place, register
+from gauntlet.pipeline.attacks.part import Choice, Place, register
 from gauntlet.pipeline.attacks.penalties.coalitions import unions
 from gauntlet.pipeline.attacks.penalties.interaction import (
     InteractionPenalty,
@@ -20,9 +20,6 @@ from gauntlet.pipeline.attacks.penalties.interaction import (
 from gauntlet.pipeline.attacks.surrogate import Forward, Known
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.draws import Draws
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register
@@ -48,9 +45,9 @@ class InteractionOnly(InteractionPenalty):
     """Take the gradient at delta = 0 for zero. Without, the first step goes along the sign of
     rounding noise, which depends on library, device and batch size."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
-        starts = any(part.place is Place.START for part in attack.parts)
+        starts = choice.has(Place.START)
         if not starts and not self.official_start:
             return (
                 "interaction-only has no gradient at the clean image: add pgd to the base "
@@ -58,14 +55,15 @@ class InteractionOnly(InteractionPenalty):
             )
         if starts and (self.official_start or not self.guard):
             return "interaction-only: official_start and guard have no effect on a random start"
-        if attack.objective is not None and goal is not None:
+        if choice.objective is not None and goal is not None:
             default = "margin" if goal.task is Task.CLASSIFICATION else "loss"
             if (chosen := self.utility or default) != "loss":
                 return (
-                    f"interaction-only: objective {attack.objective!r} has no effect, the utility "
-                    f"is the {chosen}; leave it out, or set options.interaction-only.utility: loss"
+                    f"interaction-only: objective {choice.objective.token!r} has no effect, the "
+                    f"utility is the {chosen}; leave it out, or set "
+                    "options.interaction-only.utility: loss"
                 )
-        return super().objection(attack, goal)
+        return super().objection(choice, goal)
 
     def coalitions(self, draws: Draws, device: torch.device) -> Tensor:
         """Return the cells of each set, bool (rows, sets, n)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.penalties.expansion import Expansion
 from gauntlet.pipeline.attacks.penalties.interaction import CLEAN, no_outputs
 from gauntlet.pipeline.attacks.penalties.penalty import Penalty
@@ -20,9 +20,6 @@ from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Grid
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 _SIDE = 16
 
@@ -72,18 +69,19 @@ class ClosedForm(Penalty):
         side = self.grid or _SIDE
         return Grid(side, side) if self.self_terms == "remove" else None
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
-        if attack.objective in ("logit", "margin"):
-            return f"ir-closed: {attack.objective!r} has no curvature in the outputs, use 'ir'"
-        for part in attack.parts:
+        objective = choice.objective
+        if objective is not None and objective.token in ("logit", "margin"):
+            return f"ir-closed: {objective.token!r} has no curvature in the outputs, use 'ir'"
+        for part in choice.parts:
             if isinstance(part, Surgery) and not part.linear:
                 return (
                     f"ir-closed differentiates the backward pass, which {part.token}'s "
                     f"renormalisation makes no linear map: set options.{part.token}.renormalise: "
                     "false"
                 )
-        return no_outputs(self.token, attack)
+        return no_outputs(self.token, choice)
 
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
         """Return the clean image."""

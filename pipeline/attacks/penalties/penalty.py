@@ -20,6 +20,7 @@ class Penalty(Part):
     """Wraps the objective: what it yields is the whole that the attack raises."""
 
     place: ClassVar[Place] = Place.PENALTY
+    fusable: ClassVar[bool] = False
 
     @property
     def cell_grid(self) -> Grid | None:

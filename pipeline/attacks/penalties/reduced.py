@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
+from gauntlet.pipeline.attacks.part import Choice, Place
 from gauntlet.pipeline.attacks.penalties.interaction import (
     CLEAN_OUTPUTS,
     EXAMPLE,
@@ -19,12 +20,8 @@ from gauntlet.pipeline.attacks.penalties.interaction import (
 )
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.attacks.surrogate import Forward, Known
-from gauntlet.pipeline.attacks.views.view import View
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.draws import Draws
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 class InteractionReduced(InteractionPenalty):
@@ -43,14 +40,14 @@ class InteractionReduced(InteractionPenalty):
     def weight(self) -> float:
         """What multiplies I in the units of the set term."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
         if self.noise == "clean-sum":
-            if not any(isinstance(part, View) for part in attack.parts):
+            if not choice.has(Place.VIEW):
                 return f"{self.token}: 'noise: clean-sum' has no effect without a view such as vr"
-            if any(isinstance(part, Surgery) and part.randomised for part in attack.parts):
+            if any(isinstance(part, Surgery) and part.randomised for part in choice.parts):
                 return f"{self.token}: 'noise: clean-sum' needs a surgery without random draws"
-        return super().objection(attack, goal)
+        return super().objection(choice, goal)
 
     def terms(
         self,

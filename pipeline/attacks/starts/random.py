@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Literal
 
-from gauntlet.pipeline.attacks.part import Part, Place, register
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
-    from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.attacks.ball import Ball
+from gauntlet.pipeline.attacks.part import Choice, register
+from gauntlet.pipeline.attacks.starts.start import Start
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.draws import Draws
 
 
 @register
-class RandomStart(Part):
+class RandomStart(Start):
     """PGD: the attack starts at a random point of the ball instead of at the clean image."""
 
-    place: ClassVar[Place] = Place.START
     token = "pgd"
     paper = "Madry 2018"
     start: Literal["ball", "box", "sign"] = "ball"
@@ -23,8 +24,12 @@ class RandomStart(Part):
     a uniform image scaled to the sphere (official IR code). `sign`: all entries of equal size and
     random sign; with `steps: 0` the sign-noise floor of the tables."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse a start that the attack's norm does not have."""
-        if self.start == "box" and attack.norm != "l2":
-            return f"pgd: start 'box' is for the norm l2, not {attack.norm}"
+        if self.start == "box" and choice.norm != "l2":
+            return f"pgd: start 'box' is for the norm l2, not {choice.norm}"
         return None
+
+    def point(self, clean: Tensor, ball: Ball, draws: Draws) -> Tensor:
+        """Return random points of the ball, (B, 3, H, W)."""
+        return ball.random_point(clean, draws, self.start)

@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.attacks.updates.update import Update
+from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import divide, l2, mabs
 
 
@@ -48,6 +49,12 @@ class Nesterov(Momentum):
     token = "ni"
     paper = "Lin 2020"
     needs = "sign or l2rms steps"
+
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
+        """Refuse steps that the look-ahead could not be as long as."""
+        if choice.normaliser in ("sign", "l2rms"):
+            return None
+        return "ni looks ahead only under `normalise: sign` or `l2rms`"
 
     def query_point(self, points: Tensor, memory: Tensor | None, stride: Stride) -> Tensor:
         """Return the look-ahead point."""

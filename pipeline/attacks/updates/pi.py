@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.part import register
+from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.spec import Quantity
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 
 @register
@@ -49,13 +46,13 @@ class PatchWise(Update):
             raise ValueError(f"the kernel's side must be odd, got {kernel}")
         return kernel
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse other balls and other steps than those of the accumulator."""
-        if attack.norm == "linf" and attack.normaliser == "sign":
+        if choice.norm == "linf" and choice.normaliser == "sign":
             return None
         return (
             "pi accumulates sign steps: it needs `norm: linf` and `normalise: sign`, "
-            f"got {attack.norm} and {attack.normaliser}"
+            f"got {choice.norm} and {choice.normaliser}"
         )
 
     def advance(

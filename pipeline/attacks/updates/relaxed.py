@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.starts.random import RandomStart
+from gauntlet.pipeline.attacks.part import Choice, Place, register
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import divide, l2, per_row
-
-if TYPE_CHECKING:
-    from gauntlet.pipeline.attacks.recipe import Attack
 
 _SHARE = 1 / 50
 """Longest step by default, as a share of tau."""
@@ -48,14 +42,14 @@ class Relaxed(Update):
     eta: float | None = Field(None, gt=0)
     """Constant step factor; found from the directions by default."""
 
-    def objection(self, attack: Attack, goal: Goal | None) -> str | None:
+    def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse another ball, and options of the attack that would not be read."""
-        if attack.norm != "l2":
+        if choice.norm != "l2":
             return "relaxed stops on an l2 sphere: give `norm: l2`, and tau as `epsilon`"
-        unread = [n for n in ("step_size", "normalise") if getattr(attack, n) is not None]
+        unread = [name for name in ("step_size", "normalise") if name in choice.given]
         if unread:
             return f"relaxed does not read {' and '.join(unread)}: its step is the option `eta`"
-        if any(isinstance(part, RandomStart) for part in attack.parts):
+        if choice.has(Place.START):
             return "relaxed starts at the clean image: leave out `pgd`"
         return None
 
