@@ -14,7 +14,7 @@ from gauntlet.pipeline.attacks.objectives.aa import ActivationAttack
 from gauntlet.pipeline.attacks.penalties.penalty import Penalty
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.spec import DataSpec, Labelled
+from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.files import expanded, obstacle
 from gauntlet.pipeline.interactions.utilities import resolve
 from gauntlet.pipeline.models import build
@@ -193,7 +193,7 @@ def check_references(
     attacks: Sequence[tuple[Attack, Draft]], data: DataSpec, goal: Goal, findings: Findings
 ) -> None:
     """Report targeted attacks that need images of the wanted classes, which the data don't give."""
-    if goal is not Goal.TARGETED or not isinstance(data, Labelled) or data.references is not None:
+    if goal is not Goal.TARGETED or data.has_references:
         return
     for attack, draft in attacks:
         if attack.objective == ActivationAttack.token:

@@ -1,79 +1,108 @@
-"""Labelled images: from an archive, a folder, CIFAR-10, ImageNet."""
+"""Labelled images: what their sources have in common, and classes that an attacker wants."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 
-from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.data import archive
+from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.class_folders import Layout, class_folders
 from gauntlet.pipeline.data.decoding import Fit
 from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.data.known_classes import too_many
-from gauntlet.pipeline.data.label_array import label_array
-from gauntlet.pipeline.data.label_file import read_label_file
 from gauntlet.pipeline.data.listing import Listing, Positions
-from gauntlet.pipeline.data.spec import Cifar10, Folder, ImageNet, Labelled, Npz
-from gauntlet.pipeline.data.stores import ArchiveImages, CifarImages, FileImages, cifar10, one_size
+from gauntlet.pipeline.data.sources.source import DataSource
+from gauntlet.pipeline.data.stores import FileImages, ImageStore
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.files import expanded
-
-WANTED = "wanted"
-"""Name of an archive's array of wanted classes."""
-CIFAR10_CLASSES = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-)
 
 
-def labelled(spec: Labelled, goal: Goal, base: Path, found: Found) -> Listing | None:
-    """Return everything in a source of labelled images.
+class Labelled(DataSource):
+    """What every source of labelled images has in common."""
 
-    Args:
-        spec: the job's ``data`` section.
-        goal: what the attacker wants.
-        base: folder that relative paths start from.
-        found: takes what is wrong.
+    task: ClassVar[Task] = Task.CLASSIFICATION
 
-    Returns:
-        None when the source cannot be used at all.
-    """
-    if goal is not Goal.TARGETED:
-        for field in ("wanted", "references"):
-            if getattr(spec, field) is not None:
-                found.add(f"data.{field}", f"has no effect with goal {goal.value!r}: remove it")
-    match spec:
-        case Npz():
-            listing = _npz(spec, goal, base, found)
-        case Folder():
-            listing = _folder(spec, goal, base, found)
-        case Cifar10():
-            listing = _cifar10(spec, base, found)
-        case ImageNet():
-            listing = _imagenet(spec, base, found)
-        case _:
-            raise TypeError(f"no reader for {type(spec).__name__}")
-    if listing is not None and listing.wanted is None and spec.wanted == "listed":
-        what = "the source says of no example which class is wanted: add a column or array `wanted`"
-        found.add("data.wanted", what)
-    return listing
+    wanted: Literal["next", "random", "listed"] | None = None
+    """Targeted: the class that the attacker wants. `next`: label + 1, modulo the number of classes.
+    `random`: another class, drawn by a hash of run seed and example id. `listed`: what the source
+    says of each example. By default what the source says, and `next` where it says nothing."""
+    references: Literal["gallery"] | None = None
+    """Targeted: what the attacker has of the wanted class, for objectives such as `aa`. `gallery`:
+    for each example one image of that class out of the whole source, whatever `ids` and `limit`
+    leave, drawn by a hash of run seed and example id. By default nothing."""
+
+    @abstractmethod
+    def labelled(self, goal: Goal, base: Path, found: Found) -> Listing | None:
+        """Return every image in the source with its label; the arguments are those of `read`."""
+
+    def read(self, goal: Goal, base: Path, found: Found) -> Listing | None:
+        """Return everything in the source, with the classes that it says are wanted."""
+        if goal is not Goal.TARGETED:
+            for field in ("wanted", "references"):
+                if getattr(self, field) is not None:
+                    found.add(f"data.{field}", f"has no effect with goal {goal.value!r}: remove it")
+        listing = self.labelled(goal, base, found)
+        if listing is not None and listing.wanted is None and self.wanted == "listed":
+            what = "the source says of no example which class is wanted"
+            found.add("data.wanted", f"{what}: add a column or array `wanted`")
+        return listing
+
+    @property
+    def has_references(self) -> bool:
+        """Whether there is a gallery."""
+        return self.references is not None
+
+    def takes_listed(self, goal: Goal) -> bool:
+        """Return whether the classes that the source itself says are wanted have a use."""
+        return goal is Goal.TARGETED and self.wanted in (None, "listed")
+
+    def aimed(
+        self, listing: Listing, whole: Listing, goal: Goal, seed: int, found: Found
+    ) -> Listing:
+        """Return examples of a targeted attack with the class, and an image, that it wants."""
+        if goal is not Goal.TARGETED:
+            return replace(listing, wanted=None)
+        wanted = self._wanted_classes(listing, seed)
+        if self.references == "gallery":
+            listing = replace(listing, second=gallery(wanted, listing.ids, whole, seed, found))
+        return replace(listing, wanted=wanted)
+
+    def _wanted_classes(self, listing: Listing, seed: int) -> Positions:
+        """Return the classes that the attacker wants, (N,), each another than the true one."""
+        assert listing.labels is not None, "labelled images have labels"
+        assert listing.classes is not None, "labelled images have classes"
+        if listing.wanted is not None and self.wanted in (None, "listed"):
+            return listing.wanted
+        if self.wanted == "random":
+            draws = Draws.keyed(seed, listing.ids)
+            others = draws.integers("wanted class", 0, listing.classes - 1).numpy()
+            return np.asarray(others + (others >= listing.labels), dtype=np.int64)
+        return (listing.labels + 1) % listing.classes
 
 
-def wanted_classes(spec: Labelled, listing: Listing, seed: int) -> Positions:
-    """Return the classes that a targeted attacker wants, (N,), each another than the true one."""
-    assert listing.labels is not None, "only labelled images have wanted classes"
-    assert listing.classes is not None, "only labelled images have wanted classes"
-    if listing.wanted is not None and spec.wanted in (None, "listed"):
-        return listing.wanted
-    if spec.wanted == "random":
-        draws = Draws.keyed(seed, listing.ids)
-        others = draws.integers("wanted class", 0, listing.classes - 1).numpy()
-        return np.asarray(others + (others >= listing.labels), dtype=np.int64)
-    return (listing.labels + 1) % listing.classes
+class Numbered(Labelled):
+    """What sources have in common whose classes people number themselves."""
+
+    labels_from: Literal[0, 1] | None = None
+    """Number of the first class in labels, or in the names of class folders. By default 0; 1 where
+    the format has it (the column `TrueLabel` of the 2017 competition) or class folders are
+    numbered 1 to their count."""
+
+    @property
+    def first_class(self) -> int:
+        """As the job says, or 0."""
+        return self.labels_from or 0
+
+    def numbered_from(self, first: int) -> str | None:
+        """Return what to write in the job so that labels count from ``first``."""
+        if first == self.first_class:
+            return None
+        return f"write `labels_from: {first}` in the data"
 
 
 def gallery(
@@ -102,101 +131,20 @@ def gallery(
     return places
 
 
-def _npz(spec: Npz, goal: Goal, base: Path, found: Found) -> Listing | None:
-    path = base / expanded(spec.path)
-    known = archive.headers(path, "data.path", found)
-    if known is None:
-        return None
-    shape = archive.check_images(known, spec.images, "data.images", found)
-    count = shape[0] if shape else None
-    read = label_array(path, known, spec.labels, "data.labels", count, found)
-    if read is None or shape is None:
-        return None
-    values, classes = read
-    wanted = None
-    if WANTED in known and goal is Goal.TARGETED and spec.wanted in (None, "listed"):
-        wanted_read = label_array(path, known, WANTED, "data.wanted", count, found)
-        if wanted_read is None:
-            return None
-        wanted = wanted_read[0] - (spec.labels_from or 0)
-        found.note(f"{spec.path}: wanted classes are its array {WANTED!r}")
-    names: tuple[str, ...] = ()
-    if "classes" in known and len(known["classes"].shape) == 1:
-        classes = known["classes"].shape[0]
-        if known["classes"].dtype.kind == "U":
-            names = tuple(map(str, archive.array(path, "classes")))
-    places = [f"{spec.path}: {spec.labels}[{index}]" for index in range(shape[0])]
-    return _listing(
-        ArchiveImages(path, spec.images, shape[0]),
-        values - (spec.labels_from or 0),
-        spec.classes or classes,
-        places,
-        found,
-        names,
-        wanted,
-    )
-
-
-def _folder(spec: Folder, goal: Goal, base: Path, found: Found) -> Listing | None:
-    root = base / expanded(spec.root)
-    if not root.is_dir():
-        found.add("data.root", f"no such folder: {root}")
-        return None
-    if spec.labels is None:
-        layout = Layout(root, spec.root, spec.classes, spec.labels_from)
-        return _in_class_folders(layout, lambda names: one_size(root, names, spec.size), found)
-    targeted = goal is Goal.TARGETED and spec.wanted in (None, "listed")
-    read = read_label_file(spec.labels, base, root, spec.labels_from, targeted, found)
-    if not read.names:
-        if not found:
-            found.add("data.root", f"no image files: {root}")
-        return None
-    return _listing(
-        FileImages(root, tuple(read.names), one_size(root, read.names, spec.size)),
-        np.asarray(read.labels, dtype=np.int64),
-        spec.classes,
-        read.places,
-        found,
-        wanted=None if read.wanted is None else np.asarray(read.wanted, dtype=np.int64),
-    )
-
-
-def _cifar10(spec: Cifar10, base: Path, found: Found) -> Listing | None:
-    root = base / expanded(spec.root)
-    try:
-        official = cifar10(root)
-    except RuntimeError:
-        found.add(
-            "data.root",
-            f"CIFAR-10 is not there, or a file of it is damaged: fetch "
-            f"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz and unpack it in {root}, "
-            f"so that {root / 'cifar-10-batches-py' / 'test_batch'} exists",
-        )
-        return None
-    labels = np.asarray(official.targets, dtype=np.int64)
-    store = CifarImages(root)
-    return Listing(store, tuple(store.names), np.arange(len(labels)), labels, 10, CIFAR10_CLASSES)
-
-
-def _imagenet(spec: ImageNet, base: Path, found: Found) -> Listing | None:
-    root = base / expanded(spec.root)
-    if spec.size > spec.resize:
-        found.add("data.size", f"{spec.size} does not fit into `resize`, {spec.resize}")
-    if not root.is_dir():
-        found.add("data.root", f"no such folder: {root}")
-        return None
-    layout = Layout(root, spec.root, spec.classes, spec.labels_from, imagenet=True)
-    fit = Fit(shorter=spec.resize, crop=(spec.size, spec.size))
-    return _in_class_folders(layout, lambda names: fit, found)
-
-
-def _in_class_folders(
+def in_class_folders(
     layout: Layout, fit: Callable[[Sequence[str]], Fit], found: Found
 ) -> Listing | None:
+    """Return the images below a folder of class folders.
+
+    Args:
+        layout: the folder, and what a job says of its classes.
+        fit: from the images' names to how they become canonical ones.
+        found: takes what is wrong.
+    """
     read = class_folders(layout, found)
     if read is None:
         return None
-    return _listing(
+    return listing_of(
         FileImages(layout.root, tuple(read.names), fit(read.names)),
         np.asarray(read.labels, dtype=np.int64),
         read.classes,
@@ -206,8 +154,8 @@ def _in_class_folders(
     )
 
 
-def _listing(
-    store: ArchiveImages | FileImages,
+def listing_of(
+    store: ImageStore,
     labels: Positions,
     classes: int | None,
     places: list[str],
@@ -215,6 +163,17 @@ def _listing(
     class_names: tuple[str, ...] = (),
     wanted: Positions | None = None,
 ) -> Listing:
+    """Return labelled images as a listing, checked.
+
+    Args:
+        store: the N images.
+        labels: class of each, from 0, (N,).
+        classes: number of classes, if known; by default up to the highest.
+        places: where the label of each was read, for problems.
+        found: takes classes that there are not, and wanted ones that are the true ones.
+        class_names: name of each class, empty where there is none.
+        wanted: class that the source says is wanted of each, from 0, (N,).
+    """
     if classes is None:
         highest = int(labels.max()) if wanted is None else max(int(labels.max()), int(wanted.max()))
         classes = max(highest + 1, 2)

@@ -1,23 +1,27 @@
-"""Image pairs for verification: which are attacked, and the whole list for thresholds."""
+"""Pairs of images that a CSV names, in an archive or a folder."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
+from pydantic import Field
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data import archive
 from gauntlet.pipeline.data.csv_table import Header, Row, read_table, whole_number
-from gauntlet.pipeline.data.decoding import Fit
 from gauntlet.pipeline.data.findings import Found
-from gauntlet.pipeline.data.lfw import PAIRS, NamedPair, read_pairs
-from gauntlet.pipeline.data.listing import Flags, Listing, PairRows, Positions
+from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files, report_missing
-from gauntlet.pipeline.data.spec import Lfw, Paired, Pairs
+from gauntlet.pipeline.data.sources.paired import (
+    PAIRS,
+    NamedPair,
+    Paired,
+    image_names,
+    listing_of,
+)
+from gauntlet.pipeline.data.sources.source import Size, register
 from gauntlet.pipeline.data.stores import ArchiveImages, FileImages, ImageStore, one_size
 from gauntlet.pipeline.files import expanded
 
@@ -29,100 +33,35 @@ _SAME = {
 }
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """An example, or an image, that could not be decoded.
+@register
+class Pairs(Paired):
+    """Image pairs named by a CSV."""
 
-    Attributes:
-        id: the example's id, or the image's name.
-        reason: what was wrong with it.
-    """
+    source: Literal["pairs"]
+    """Kind of source."""
+    images: str
+    """An .npz whose array `images` is uint8, (N, H, W, 3), RGB; or a folder of image files."""
+    pairs: str
+    """CSV `index_a,index_b,same` (for an .npz) or `file_a,file_b,same` (for a folder); `same` is 1
+    or 0. The first image is attacked, the second is its reference."""
+    folds: int = Field(10, ge=2)
+    """The rows in order are this many equal blocks: folds of the threshold protocol."""
+    size: Size | None = None
+    """Folder: height and width to resize to (bilinear, antialiased); by default all must have one
+    size."""
 
-    id: str
-    reason: str
+    def image_size(self, base: Path) -> tuple[int, int] | None:
+        """By the archive's header, or what image files are resized to."""
+        path = base / expanded(self.images)
+        return self.size if path.is_dir() else archive.image_size(path, "images")
 
-
-@dataclass(frozen=True)
-class PairList:
-    """P labelled pairs over a listing of single images, for the threshold protocol.
-
-    Attributes:
-        first: positions of the first images in the listing of images.
-        second: positions of the second ones.
-        same: whether both show one person, bool (P,).
-        fold: fold of each pair, int64 (P,).
-        fingerprint: hash of the images' names and pixels (or of what determines these), ``same``
-            and ``fold``.
-        rejected: images that could not be decoded; pairs with one of them are left out.
-        left_out: how many pairs that are; with those here they are all of the list.
-    """
-
-    first: list[int]
-    second: list[int]
-    same: Flags
-    fold: Positions
-    fingerprint: str
-    rejected: tuple[Rejected, ...] = ()
-    left_out: int = 0
-
-    @property
-    def listed(self) -> int:
-        """How many pairs the list has."""
-        return len(self.first) + self.left_out
-
-
-def paired(spec: Paired, goal: Goal, base: Path, found: Found) -> Listing | None:
-    """Return the pairs of the attacked kind, with the whole list beside them.
-
-    A pair that the list holds twice is attacked once, and counts twice for the threshold.
-
-    Args:
-        spec: the job's ``data`` section.
-        goal: what the attacker wants; determines the attacked kind by default.
-        base: folder that relative paths start from.
-        found: takes what is wrong.
-
-    Returns:
-        None when the source cannot be used at all.
-    """
-    match spec:
-        case Pairs():
-            read = _archived if _is_archive(spec, base) else _filed
-            store, pairs = read(spec, base, found)
-        case Lfw():
-            store, pairs = _lfw(spec, base, found)
-        case _:
-            raise TypeError(f"no reader for {type(spec).__name__}")
-    if store is None or not pairs:
-        return None
-    kind = spec.kind or ("different" if goal is Goal.IMPERSONATION else "same")
-    return _listing(store, pairs, kind, found)
-
-
-def pair_list(rows: PairRows, store: ImageStore, rejected: Sequence[Rejected]) -> PairList:
-    """Return a list of pairs without those that have an undecodable image."""
-    names = store.names
-    broken = {item.id for item in rejected}
-    used = np.asarray(
-        [
-            names[a] not in broken and names[b] not in broken
-            for a, b in zip(rows.first.tolist(), rows.second.tolist(), strict=True)
-        ],
-        dtype=np.bool_,
-    )
-    first, second = rows.first[used].tolist(), rows.second[used].tolist()
-    same, fold = rows.same[used], rows.fold[used]
-    digest = hashlib.blake2b(digest_size=16)
-    # Names alone would give one data set the threshold found on another of the same layout.
-    digest.update(f"{store.fingerprint(sorted({*first, *second}))}\n".encode())
-    for a, b, one, block in zip(first, second, same.tolist(), fold.tolist(), strict=True):
-        digest.update(f"{names[a]}\x1f{names[b]}\x1f{one:d}\x1f{block}\n".encode())
-    left_out = len(used) - len(first)
-    return PairList(first, second, same, fold, digest.hexdigest(), tuple(rejected), left_out)
-
-
-def _is_archive(spec: Pairs, base: Path) -> bool:
-    return not (base / expanded(spec.images)).is_dir()
+    def read(self, goal: Goal, base: Path, found: Found) -> Listing | None:
+        """Read the list of pairs."""
+        read = _filed if (base / expanded(self.images)).is_dir() else _archived
+        store, pairs = read(self, base, found)
+        if store is None or not pairs:
+            return None
+        return listing_of(store, pairs, self.attacked_kind(goal), found)
 
 
 def _archived(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
@@ -159,7 +98,7 @@ def _filed(spec: Pairs, base: Path, found: Found) -> tuple[ImageStore | None, li
         return file
 
     pairs = _csv_pairs(spec, rows, name, found)
-    names = _names(pairs)
+    names = image_names(pairs)
     return FileImages(root, names, one_size(root, names, spec.size)), pairs
 
 
@@ -192,45 +131,3 @@ def _csv_pairs(
             fold = position * spec.folds // len(rows)
             pairs.append(NamedPair(first, second, same, fold, row.where))
     return pairs
-
-
-def _lfw(spec: Lfw, base: Path, found: Found) -> tuple[ImageStore | None, list[NamedPair]]:
-    root = base / expanded(spec.root)
-    if not root.is_dir():
-        found.add("data.root", f"no such folder: {root}")
-        return None, []
-    given = spec.pairs or str(Path(spec.root) / "pairs.txt")
-    pairs = read_pairs(base / expanded(given), given, root, found)
-    crop = None if spec.crop is None else (spec.crop, spec.crop)
-    return FileImages(root, _names(pairs), Fit(crop=crop, size=spec.size)), pairs
-
-
-def _names(pairs: Iterable[NamedPair]) -> tuple[str, ...]:
-    """Return every image once, in the order in which the pairs first name them."""
-    return tuple(dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second)))
-
-
-def _listing(store: ImageStore, pairs: list[NamedPair], kind: str, found: Found) -> Listing:
-    place = {name: position for position, name in enumerate(store.names)}
-    for pair in pairs:
-        if pair.first == pair.second and not pair.same:
-            what = "an image paired with itself does not show different people"
-            found.add(pair.where, what, "{} such pairs")
-    rows = PairRows(
-        first=np.asarray([place[pair.first] for pair in pairs], dtype=np.int64),
-        second=np.asarray([place[pair.second] for pair in pairs], dtype=np.int64),
-        same=np.asarray([pair.same for pair in pairs], dtype=np.bool_),
-        fold=np.asarray([pair.fold for pair in pairs], dtype=np.int64),
-    )
-    attacked = {
-        f"{pair.first}|{pair.second}": pair for pair in pairs if pair.same == (kind == "same")
-    }
-    if not attacked and not found:  # rows that could not be used would have had some
-        found.add("data.pairs", f"the list has no pair of the kind that is attacked, {kind!r}")
-    return Listing(
-        store=store,
-        ids=tuple(attacked),
-        first=np.asarray([place[pair.first] for pair in attacked.values()], dtype=np.int64),
-        second=np.asarray([place[pair.second] for pair in attacked.values()], dtype=np.int64),
-        pairs=rows,
-    )
