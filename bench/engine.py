@@ -28,7 +28,7 @@ from gauntlet.actors.engine import RayEngine
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.placement import lay_out
 from gauntlet.actors.session import connect, disconnect
-from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.run.local import LocalSurrogates

@@ -20,7 +20,7 @@ from bench.networks import images, specs
 def measure(count: int, folder: str) -> None:
     """Run in a process of its own; print the peak resident size in MiB."""
     from gauntlet import Attack
-    from gauntlet.pipeline.data.spec import Npz
+    from gauntlet.pipeline.data.sources.npz import Npz
     from gauntlet.pipeline.models.sources.permission import granted
     from gauntlet.pipeline.progress import Silent
     from gauntlet.pipeline.results.folder import RunFolder

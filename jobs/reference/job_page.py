@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from enum import EnumMeta
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -13,7 +12,8 @@ from pydantic_core import PydanticUndefined
 
 from gauntlet.jobs.spec.schema import Job, ListedAttack, ListedModel
 from gauntlet.pipeline.attacks.part import catalogue
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.sources.source import catalogue as data_sources
+from gauntlet.pipeline.data.sources.source import name_of
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.spec import Defence
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
@@ -36,7 +36,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
     fixed: list[tuple[str, type[BaseModel]]] = [
         ("The job", Job),
         ("`task`", TaskSpec),
-        *((f"`data`, source `{tag}`", model) for tag, model in _sources()),
+        *((f"`data`, source `{name_of(source)}`", source) for source in data_sources()),
         ("`select`", Select),
         ("A model of `surrogates` or `targets`", ListedModel),
         ("`defence` of a model", Defence),
@@ -140,15 +140,3 @@ def _introduction(model: type[BaseModel]) -> list[str]:
     documentation = model.__doc__ or ""
     lines = [line.strip() for line in documentation.strip().splitlines()]
     return [line.replace("``", "`") for line in lines] + [""] if documentation else []
-
-
-def _sources() -> Iterator[tuple[str, type[BaseModel]]]:
-    for branch in _branches(DataSpec):
-        tags = get_args(branch.model_fields["source"].annotation)
-        yield str(tags[0]), branch
-
-
-def _branches(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [branch for argument in get_args(annotation) for branch in _branches(argument)]

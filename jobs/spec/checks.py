@@ -12,7 +12,7 @@ from gauntlet.jobs.spec.findings import Findings
 from gauntlet.jobs.spec.models import Listed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.spec import DataSpec, Labelled
+from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.files import expanded, obstacle
 from gauntlet.pipeline.interactions.utilities import resolve
 from gauntlet.pipeline.models import build
@@ -189,7 +189,7 @@ def check_references(
     attacks: Sequence[tuple[Attack, Draft]], data: DataSpec, goal: Goal, findings: Findings
 ) -> None:
     """Report targeted attacks that need images of the wanted classes, which the data don't give."""
-    if goal is not Goal.TARGETED or not isinstance(data, Labelled) or data.references is not None:
+    if goal is not Goal.TARGETED or data.has_references:
         return
     what = "needs an image of each wanted class: set `data.references: gallery`"
     for attack, draft in attacks:

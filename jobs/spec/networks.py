@@ -17,19 +17,7 @@ from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.data import archive
-from gauntlet.pipeline.data.findings import Found
-from gauntlet.pipeline.data.spec import (
-    Cifar10,
-    DataSpec,
-    Folder,
-    ImageNet,
-    Lfw,
-    Npz,
-    Pairs,
-    Rendered,
-)
-from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.interactions.cells import Grid
 from gauntlet.pipeline.models import build
@@ -40,7 +28,6 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import TaskSpec
 
 _DOWNLOADED = ("timm/", "torchvision/", "facenet/")
-_CIFAR_SIZE = (32, 32)
 
 
 @dataclass(frozen=True)
@@ -144,7 +131,7 @@ def check_grids(
         root: folder that relative paths start from.
         findings: collects the problems, each at the grid's line.
     """
-    size = image_size(data, root)
+    size = data.image_size(root)
     if size is None:
         return
     if interactions is not None:
@@ -161,29 +148,6 @@ def check_grids(
                 field = "grid" if "grid" in penalty.model_fields_set else None
                 place = _place(draft, Misfit(penalty.token, reason, field))
                 findings.add(place, f"{penalty.token}: {reason}")
-
-
-def image_size(data: DataSpec, root: Path) -> tuple[int, int] | None:
-    """Return height and width of the images that are attacked, in pixels, without decoding any.
-
-    None where only the image files say it, or where the data are not as the job says.
-
-    Args:
-        data: the job's data.
-        root: folder that relative paths start from.
-    """
-    match data:
-        case Cifar10():
-            return _CIFAR_SIZE
-        case ImageNet() | Rendered():
-            return data.size, data.size
-        case Lfw() | Folder():
-            return data.size
-        case Npz():
-            return _archived_size(root / expanded(data.path), data.images)
-        case Pairs():
-            path = root / expanded(data.images)
-            return data.size if path.is_dir() else _archived_size(path, "images")
 
 
 def demands(attack: Attack, goal: Goal) -> Iterator[Demand]:
@@ -212,13 +176,6 @@ def misfits(network: nn.Module, demand: Demand) -> list[Misfit]:
         except ValueError as error:
             found.append(Misfit(demand.objective, str(error), "layer"))
     return found
-
-
-def _archived_size(path: Path, name: str) -> tuple[int, int] | None:
-    unheard = Found()  # what is wrong with the archive is reported with the data
-    known = archive.headers(path, "data", unheard)
-    shape = archive.check_images(known, name, "data", unheard) if known else None
-    return shape[1:] if shape else None
 
 
 def _refusal(grid: Grid, size: tuple[int, int], whole: bool = False) -> str | None:

@@ -15,14 +15,12 @@ Every module of this package is imported by the catalogue, so a new file needs n
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import ClassVar, Literal, TypeVar
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.discovery import import_all
 from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.problems import suggest
 from gauntlet.pipeline.spec import Spec
@@ -121,16 +119,9 @@ def register(part: PartType) -> PartType:
     return part
 
 
-@cache
-def _load_all() -> None:
-    package = importlib.import_module("gauntlet.pipeline.attacks")
-    for module in pkgutil.walk_packages(package.__path__, "gauntlet.pipeline.attacks."):
-        importlib.import_module(module.name)
-
-
 def catalogue() -> list[type[Part]]:
     """Return every registered part, by place and token."""
-    _load_all()
+    import_all("gauntlet.pipeline.attacks")
     order = list(Place)
     return sorted(_catalogue.values(), key=lambda part: (order.index(part.place), part.token))
 

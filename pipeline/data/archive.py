@@ -111,18 +111,15 @@ def check_images(
     return header.shape[0], header.shape[1], header.shape[2]
 
 
-def archived_size(path: Path, name: str) -> tuple[int, int]:
+def image_size(path: Path, name: str) -> tuple[int, int] | None:
     """Return height and width of an archive's images, by the header of their array.
 
-    Raises:
-        BadInput: when they cannot be told.
+    None when they cannot be told; reading the data says why.
     """
-    found = Found()
-    known = headers(path, str(path), found)
-    shape = check_images(known, name, str(path), found) if known is not None else None
-    if shape is None:
-        raise BadInput(found.problems)
-    return shape[1:]
+    unheard = Found()
+    known = headers(path, "", unheard)
+    shape = check_images(known, name, "", unheard) if known is not None else None
+    return shape[1:] if shape is not None else None
 
 
 def array(path: Path, name: str) -> npt.NDArray[Any]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from gauntlet.pipeline.data.decoding import header_of
 from gauntlet.pipeline.data.examples import Examples
-from gauntlet.pipeline.data.stores import FileImages
 
 LOOKED_AT = 64
 """Image files whose headers are read to say what they are like."""
@@ -51,11 +50,12 @@ def described(examples: Examples, source: str) -> list[str]:
 def _files(examples: Examples) -> Iterator[str]:
     """Yield what the headers of some image files say."""
     store = examples.listing.store
-    if not isinstance(store, FileImages) or not len(examples):
+    folder = store.folder
+    if folder is None or not len(examples):
         return
     places = np.linspace(0, len(examples) - 1, min(LOOKED_AT, len(examples))).round().astype(int)
     files = [store.names[examples.listing.first[place]] for place in places.tolist()]
-    headers = [header for file in files if (header := header_of(store.root / file)) is not None]
+    headers = [header for file in files if (header := header_of(folder / file)) is not None]
     sizes = Counter(header.size for header in headers)
     of = f"of {len(files)} files looked at"
     if sizes:

@@ -11,17 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.account import Account
-from gauntlet.pipeline.data.classification import gallery, labelled, wanted_classes
 from gauntlet.pipeline.data.decoding import Pixels, Undecodable
 from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.data.listing import Listing, Positions
-from gauntlet.pipeline.data.pairs import PairList, Rejected, pair_list, paired
-from gauntlet.pipeline.data.rendered_pairs import RenderedImages, rendered_pairs
+from gauntlet.pipeline.data.pair_list import PairList, Rejected, pair_list
 from gauntlet.pipeline.data.selection import select
-from gauntlet.pipeline.data.spec import DataSpec, Labelled, Rendered
-from gauntlet.pipeline.data.stores import ImageStore
+from gauntlet.pipeline.data.sources.source import DataSource
 from gauntlet.pipeline.problems import BadInput, Problem
 
 __all__ = ["Examples", "Loaded", "PairList", "Rejected", "check", "open_examples"]
@@ -47,13 +44,11 @@ class Examples:
     Attributes:
         goal: what the attacker wants from each of them.
         listing: the examples, and where their images are.
-        wanted: classes wanted by a targeted attack, int64 (N,).
         account: what the source holds, whichever of it these examples are.
     """
 
     goal: Goal
     listing: Listing
-    wanted: Positions | None = None
     account: Account = field(default_factory=Account)
 
     def __len__(self) -> int:
@@ -65,14 +60,18 @@ class Examples:
         return self.listing.ids
 
     @property
+    def wanted(self) -> Positions | None:
+        """Classes wanted by a targeted attack, int64 (N,)."""
+        return self.listing.wanted
+
+    @property
     def image_names(self) -> Sequence[str]:
         """Names of the single images that `images` and `verification_pairs` count."""
         return self.listing.store.names
 
     def subset(self, positions: Sequence[int]) -> Examples:
         """Return the examples at some positions, in that order."""
-        wanted = None if self.wanted is None else self.wanted[np.asarray(positions, np.int64)]
-        return replace(self, listing=self.listing.rows(positions), wanted=wanted)
+        return replace(self, listing=self.listing.rows(positions))
 
     def select(self, ids: Sequence[str]) -> Examples:
         """Return the examples of some ids, in that order.
@@ -100,7 +99,7 @@ class Examples:
         listing = self.listing
         chosen = np.asarray(positions, dtype=np.int64)
         ends = [listing.first] if listing.second is None else [listing.first, listing.second]
-        columns = [_read(listing.store, end[chosen].tolist()) for end in ends]
+        columns = [listing.store.read_all(end[chosen].tolist()) for end in ends]
         kept: list[int] = []
         decoded: list[list[Pixels]] = []
         rejected: list[Rejected] = []
@@ -141,7 +140,7 @@ class Examples:
             BadInput: when an image cannot be decoded.
         """
         images: list[Pixels] = []
-        for image in _read(self.listing.store, positions):
+        for image in self.listing.store.read_all(positions):
             if isinstance(image, Undecodable):
                 raise BadInput(Problem("data", str(image))) from image
             images.append(image)
@@ -192,7 +191,7 @@ class Examples:
         ]
 
 
-def open_examples(spec: DataSpec, goal: Goal, *, root: Path, seed: int) -> Examples:
+def open_examples(spec: DataSource, goal: Goal, *, root: Path, seed: int) -> Examples:
     """List the examples that a job names, without decoding any.
 
     Args:
@@ -212,7 +211,7 @@ def open_examples(spec: DataSpec, goal: Goal, *, root: Path, seed: int) -> Examp
     return examples
 
 
-def check(spec: DataSpec, goal: Goal, root: Path, *, seed: int = 0) -> list[Problem]:
+def check(spec: DataSource, goal: Goal, root: Path, *, seed: int = 0) -> list[Problem]:
     """Return what is wrong with a job's data, before any work: up to 20 problems and a count.
 
     Places are fields (``data.pairs``) or lines of the files that they name (``pairs.csv:17``).
@@ -224,23 +223,16 @@ def check(spec: DataSpec, goal: Goal, root: Path, *, seed: int = 0) -> list[Prob
     return found.problems
 
 
-def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
-    needed = Task.CLASSIFICATION if isinstance(spec, Labelled) else Task.VERIFICATION
-    if goal.task is not needed:
+def _opened(spec: DataSource, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
+    if goal.task is not spec.task:
         found.add(
             "data.source",
-            f"{spec.source!r} holds examples for {needed.value}, goal {goal.value!r} needs "
+            f"{spec.source!r} holds examples for {spec.task.value}, goal {goal.value!r} needs "
             f"{goal.task.value}",
         )
         return None
     try:
-        listing: Listing | None
-        if isinstance(spec, Labelled):
-            listing = labelled(spec, goal, root, found)
-        elif isinstance(spec, Rendered):
-            listing = rendered_pairs(spec, goal)
-        else:
-            listing = paired(spec, goal, root, found)
+        whole = spec.read(goal, root, found)
     except BadInput as error:
         for problem in error.problems:
             found.add(problem.where, problem.what)
@@ -248,15 +240,12 @@ def _opened(spec: DataSpec, goal: Goal, root: Path, seed: int, found: Found) -> 
     except OSError as error:
         found.add("data", f"cannot be read: {error}")
         return None
-    if listing is None or not len(listing):
+    if whole is None or not len(whole):
         return None
-    whole, listing = listing, select(listing, spec, root, seed, found)
-    wanted = None
-    if isinstance(spec, Labelled) and goal is Goal.TARGETED and not found:
-        wanted = wanted_classes(spec, listing, seed)
-        if spec.references == "gallery":
-            listing = replace(listing, second=gallery(wanted, listing.ids, whole, seed, found))
-    return Examples(goal, listing, wanted, _account(whole, found))
+    listing = select(whole, spec, root, seed, found)
+    if not found:
+        listing = spec.aimed(listing, whole, goal, seed, found)
+    return Examples(goal, listing, _account(whole, found))
 
 
 def _account(whole: Listing, found: Found) -> Account:
@@ -272,19 +261,6 @@ def _account(whole: Listing, found: Found) -> Account:
         notes=notes,
         left_out=left_out,
     )
-
-
-def _read(store: ImageStore, positions: Sequence[int]) -> list[Pixels | Undecodable]:
-    """Return images of a store, with the reason in the place of one that cannot be used."""
-    if isinstance(store, RenderedImages):
-        return [*store.read_all(positions)]
-    images: list[Pixels | Undecodable] = []
-    for position in positions:
-        try:
-            images.append(store.read(position))
-        except Undecodable as error:
-            images.append(Undecodable(f"{store.names[position]}: {error}"))
-    return images
 
 
 def _as_tensor(images: Sequence[Pixels]) -> Tensor:

@@ -11,15 +11,14 @@ from gauntlet.pipeline.data.csv_table import Row, Table, read_table, whole_numbe
 from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files
-from gauntlet.pipeline.data.spec import Listed, Numbered
-from gauntlet.pipeline.data.stores import FileImages
+from gauntlet.pipeline.data.sources.source import DataSource
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.files import expanded
 
 _ENDS = (("source", "target"), ("a", "b"))
 
 
-def select(listing: Listing, spec: Listed, base: Path, seed: int, found: Found) -> Listing:
+def select(listing: Listing, spec: DataSource, base: Path, seed: int, found: Found) -> Listing:
     """Return the examples that the job wants, in its order.
 
     Args:
@@ -37,12 +36,11 @@ def select(listing: Listing, spec: Listed, base: Path, seed: int, found: Found) 
     return listing.rows(range(min(len(listing), spec.limit or len(listing))))
 
 
-def _named(listing: Listing, spec: Listed, name: str, base: Path, found: Found) -> list[int]:
+def _named(listing: Listing, spec: DataSource, name: str, base: Path, found: Found) -> list[int]:
     table = read_table(base / expanded(name), name, "data.ids", _headers(listing), found)
     if table is None:
         return []
     files = _files(listing, table, name, found)
-    first = (spec.labels_from or 0) if isinstance(spec, Numbered) else 0
     place = {example: position for position, example in enumerate(listing.ids)}
     chosen: dict[int, str] = {}
     for row in table.rows:
@@ -56,22 +54,23 @@ def _named(listing: Listing, spec: Listed, name: str, base: Path, found: Found) 
             )
         elif position in chosen:
             found.add(row.where, f"{example!r} is already named at {chosen[position]}")
-        elif _label_agrees(table.header, row, listing, position, first, found):
+        elif _label_agrees(table.header, row, listing, position, spec.first_class, found):
             chosen[position] = row.where
     return list(chosen)
 
 
 def _files(listing: Listing, table: Table, name: str, found: Found) -> Mapping[str, str]:
     """Return the files on disk that a table of file names means."""
-    if not table.header[0].startswith("file") or not isinstance(listing.store, FileImages):
+    folder = listing.store.folder
+    if not table.header[0].startswith("file") or folder is None:
         return {}
     ends = 1 if listing.second is None else 2
     cells = [cell for row in table.rows for cell in row.cells[:ends]]
-    return find_files(cells, listing.store.root, name, found).files
+    return find_files(cells, folder, name, found).files
 
 
 def _headers(listing: Listing) -> list[tuple[str, ...]]:
-    column = "file" if isinstance(listing.store, FileImages) else "index"
+    column = "index" if listing.store.folder is None else "file"
     if listing.second is not None:
         return [("id",), *(tuple(f"{column}_{end}" for end in ends) for ends in _ENDS)]
     return [("id",), (column,), (column, "label")]

@@ -1,38 +1,47 @@
-"""Where single images come from: an archive, files, the CIFAR-10 batches."""
+"""Where single images come from: an archive, files, or what a source has of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar
 
-from torchvision.datasets import CIFAR10
-
-from gauntlet.pipeline.data.archive import archived_size, array
+from gauntlet.pipeline.data.archive import array, image_size
 from gauntlet.pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
 
 
-class ImageStore(Protocol):
-    """Single images by position; holds none of them."""
+class ImageStore(ABC):
+    """Single images by position; holds none of them.
+
+    Attributes:
+        may_fail: whether an image may turn out to be undecodable when it is read.
+    """
+
+    may_fail: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def names(self) -> Sequence[str]:
         """A stable name for each image, unique in the store."""
 
     @property
-    def may_fail(self) -> bool:
-        """Whether an image may turn out to be undecodable when it is read."""
-
-    @property
+    @abstractmethod
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of every image that can be read; None where only reading tells."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the image files that the names are; None where images are no files."""
+        return None
+
+    @abstractmethod
     def read(self, position: int) -> Pixels:
         """Return an image, uint8 (H, W, 3), RGB; H and W are the same for all.
 
@@ -40,18 +49,28 @@ class ImageStore(Protocol):
             Undecodable: when it cannot be used.
         """
 
+    def read_all(self, positions: Sequence[int]) -> Sequence[Pixels | Undecodable]:
+        """Return some images, with the reason in the place of one that cannot be used."""
+        images: list[Pixels | Undecodable] = []
+        for position in positions:
+            try:
+                images.append(self.read(position))
+            except Undecodable as error:
+                images.append(Undecodable(f"{self.names[position]}: {error}"))
+        return images
+
+    @abstractmethod
     def fingerprint(self, positions: Sequence[int]) -> str:
         """Return a hash of what determines the pixels of some images that can be read."""
 
 
 @dataclass(frozen=True)
-class ArchiveImages:
+class ArchiveImages(ImageStore):
     """The images of an .npz archive; ``archive-stem/17`` is the name of the one at index 17."""
 
     path: Path
     key: str
     count: int
-    may_fail: bool = False
 
     @property
     def names(self) -> Sequence[str]:
@@ -59,9 +78,9 @@ class ArchiveImages:
         return numbered(self.path.stem, self.count)
 
     @property
-    def image_size(self) -> tuple[int, int]:
+    def image_size(self) -> tuple[int, int] | None:
         """Height and width, by the archive's header."""
-        return archived_size(self.path, self.key)
+        return image_size(self.path, self.key)
 
     def read(self, position: int) -> Pixels:
         """Return an image."""
@@ -78,19 +97,29 @@ class ArchiveImages:
 
 
 @dataclass(frozen=True)
-class FileImages:
+class FileImages(ImageStore):
     """Image files; the path below the root is the name.
 
     Attributes:
         root: the folder.
-        names: paths below it, with ``/``.
+        files: paths below it, with ``/``.
         fit: how a decoded image becomes a canonical one.
     """
 
     root: Path
-    names: tuple[str, ...]
+    files: tuple[str, ...]
     fit: Fit = field(default_factory=Fit)
-    may_fail: bool = True
+    may_fail: ClassVar[bool] = True
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The paths of the files."""
+        return self.files
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return self.root
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -112,44 +141,6 @@ class FileImages:
             content = (self.root / self.names[position]).read_bytes()
             digest.update(hashlib.blake2b(content).digest())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class CifarImages:
-    """The CIFAR-10 test set; ``cifar10-test/17`` is the name of the image at index 17."""
-
-    root: Path
-    may_fail: bool = False
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """32 x 32."""
-        return 32, 32
-
-    @property
-    def names(self) -> Sequence[str]:
-        """``cifar10-test/index``."""
-        return numbered("cifar10-test", 10_000)
-
-    def read(self, position: int) -> Pixels:
-        """Return an image."""
-        pixels: Pixels = cifar10(self.root).data[position]
-        return pixels
-
-    def fingerprint(self, positions: Sequence[int]) -> str:
-        """Return a hash of the images' pixels."""
-        pixels = cifar10(self.root).data[list(positions)]
-        return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()
-
-
-@lru_cache(maxsize=2)
-def cifar10(root: Path) -> Any:
-    """Return torchvision's CIFAR-10 test set; nothing is downloaded.
-
-    Raises:
-        RuntimeError: when it is not there, or a file's checksum is wrong.
-    """
-    return CIFAR10(str(root), train=False, download=False)
 
 
 @lru_cache(maxsize=8)

@@ -10,7 +10,8 @@ from gauntlet import Attack, Goal, attack
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.examples import open_examples
-from gauntlet.pipeline.data.spec import Npz, Pairs
+from gauntlet.pipeline.data.sources.npz import Npz
+from gauntlet.pipeline.data.sources.pairs import Pairs
 from gauntlet.pipeline.evaluation.verdict import judge
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.fold import fold_batch_norm

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.data import classification, stores
 from gauntlet.pipeline.data.examples import Examples, check
+from gauntlet.pipeline.data.sources import cifar10
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.problems import BadInput
 from tests.data.made_up import opened, pixels, problems, spec, write_image, write_npz, write_text
@@ -169,9 +169,8 @@ def test_cifar10_has_galleries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         data = pixels(20, 32, 32)
 
     names = tuple(f"cifar10-test/{i}" for i in range(20))
-    for module in (classification, stores):
-        monkeypatch.setattr(module, "cifar10", lambda root: Official)
-    monkeypatch.setattr(stores.CifarImages, "names", names)
+    monkeypatch.setattr(cifar10, "official_set", lambda root: Official)
+    monkeypatch.setattr(cifar10.CifarImages, "names", names)
     examples = opened(tmp_path, TARGETED, source="cifar10", root=".", references="gallery")
     assert examples.wanted is not None
     assert examples.listing.second is not None

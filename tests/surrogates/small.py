@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples, open_examples
-from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.training.unattacked import Unattacked, apart

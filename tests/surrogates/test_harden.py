@@ -12,7 +12,7 @@ from torch import nn
 from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.examples import open_examples
-from gauntlet.pipeline.data.spec import Npz
+from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.adapter import Model, adapt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gauntlet.pipeline.data.listing import Positions
-from gauntlet.pipeline.data.spec import DataSpec, Numbered
+from gauntlet.pipeline.data.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class LabelReading:
         advice: what to do then.
         change: from labels (N,) and the number of classes to the network's classes, (N,); what
             is outside 0..classes - 1 is no class.
+        first: number of the data's first class, if that is what the hypothesis is about.
     """
 
     cause: str
     advice: str
     change: Callable[[Positions, int], Positions]
+    first: int | None = None
 
 
 def _from_one(labels: Positions, classes: int) -> Positions:
@@ -48,11 +50,13 @@ LABELS = {
         "the labels are counted from 1, the network's classes from 0",
         "subtract 1 from every label",
         _from_one,
+        first=1,
     ),
     "background": LabelReading(
         "the network's class 0 is none of the data's, as the background of 1,001 classes",
         "add 1 to every label, or drop the network's first output",
         _behind_background,
+        first=0,
     ),
     "data in text order": LabelReading(
         "the labels are places in a list of numbers sorted as text (0, 1, 10, 100, ...)",
@@ -70,12 +74,9 @@ LABELS = {
 
 def advice(name: str, data: DataSpec) -> str:
     """Return what to do if a reading holds, in a job with such data."""
-    if isinstance(data, Numbered):
-        if name == "from one" and not data.labels_from:
-            return "write `labels_from: 1` in the data"
-        if name == "background" and data.labels_from == 1:
-            return "write `labels_from: 0` in the data"
-    return LABELS[name].advice
+    reading = LABELS[name]
+    written = None if reading.first is None else data.numbered_from(reading.first)
+    return written or reading.advice
 
 
 def _text_order(classes: int) -> Positions:

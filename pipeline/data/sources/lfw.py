@@ -4,31 +4,66 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
+from typing import Literal
 
+from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.csv_table import whole_number
+from gauntlet.pipeline.data.decoding import Fit
 from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files, report_missing
+from gauntlet.pipeline.data.sources.paired import (
+    PAIRS,
+    NamedPair,
+    Paired,
+    image_names,
+    listing_of,
+)
+from gauntlet.pipeline.data.sources.source import Side, Size, register
+from gauntlet.pipeline.data.stores import FileImages
 from gauntlet.pipeline.data.text_file import read_text
+from gauntlet.pipeline.files import expanded
 
-PAIRS = "needed by {} pairs"
-"""How the lines of one missing image are counted."""
 # Names that hold blanks, in a line without tabs.
 _SAME = re.compile(r"(.+?)\s+(\d+)\s+(\d+)")
 _DIFFERENT = re.compile(r"(.+?)\s+(\d+)\s+(.+?)\s+(\d+)")
 
 
-@dataclass(frozen=True)
-class NamedPair:
-    """One line of a list of pairs: two images by name, and where it was read."""
+@register
+class Lfw(Paired):
+    """Labeled Faces in the Wild, or a data set laid out like it."""
 
-    first: str
-    second: str
-    same: bool
-    fold: int
-    where: str
+    source: Literal["lfw"]
+    """Kind of source."""
+    root: str
+    """Folder with `Name/Name_0001.jpg` for each person; other image suffixes will do."""
+    pairs: str | None = None
+    """View-2 list of pairs; `pairs.txt` in `root` by default."""
+    size: Size = (112, 112)
+    """Height and width to resize to (bilinear, antialiased)."""
+    crop: Side | None = None
+    """Side of a central square that is cut out before the resize, in pixels."""
+
+    def image_size(self, base: Path) -> tuple[int, int]:
+        """What the images are resized to."""
+        return self.size
+
+    def read(self, goal: Goal, base: Path, found: Found) -> Listing | None:
+        """Read the View-2 list of pairs."""
+        root = base / expanded(self.root)
+        if not root.is_dir():
+            found.add("data.root", f"no such folder: {root}")
+            return None
+        given = self.pairs or str(Path(self.root) / "pairs.txt")
+        pairs = read_pairs(base / expanded(given), given, root, found)
+        if not pairs:
+            return None
+        crop = None if self.crop is None else (self.crop, self.crop)
+        store = FileImages(root, image_names(pairs), Fit(crop=crop, size=self.size))
+        return listing_of(store, pairs, self.attacked_kind(goal), found)
 
 
 def read_pairs(path: Path, name: str, root: Path, found: Found) -> list[NamedPair]:
