@@ -47,7 +47,17 @@ def test_the_library_works_without_ray():
 
 
 LOWEST_FIRST = [
-    *("cross_entropy", "draws", "files", "norms", "progress", "spec", "problems", "batch"),
+    *(
+        "cross_entropy",
+        "discovery",
+        "draws",
+        "files",
+        "norms",
+        "progress",
+        "spec",
+        "problems",
+        "batch",
+    ),
     *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
     *("run", "training"),
 ]
