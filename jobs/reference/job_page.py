@@ -15,7 +15,7 @@ from gauntlet.pipeline.attacks.part import catalogue
 from gauntlet.pipeline.data.sources.source import catalogue as data_sources
 from gauntlet.pipeline.data.sources.source import name_of
 from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.spec import Defence
+from gauntlet.pipeline.models.defences.defence import catalogue as defences
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 from gauntlet.pipeline.spec import Quantity
 
@@ -39,7 +39,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
         *((f"`data`, source `{name_of(source)}`", source) for source in data_sources()),
         ("`select`", Select),
         ("A model of `surrogates` or `targets`", ListedModel),
-        ("`defence` of a model", Defence),
+        *((f"`defence` of a model, kind `{kind}`", model) for kind, model in defences().items()),
         ("An attack of `attacks`", ListedAttack),
         ("`evaluate`", Evaluate),
         ("`interactions` of `evaluate`", InteractionSpec),

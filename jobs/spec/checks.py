@@ -25,12 +25,6 @@ MOST_NETWORKS = 200
 """Different networks of a job; each is made once to be checked."""
 _TARGETS_ONLY = ("group", "repeats", "white_box")
 
-_DEFENCE_FIELDS = {
-    "bit-reduction": {"kind", "bits", "gradient"},
-    "jpeg": {"kind", "quality", "gradient"},
-    "resize-pad": {"kind", "low"},
-}
-
 
 def check_task(task: TaskSpec, findings: Findings) -> bool:
     """Report a goal that belongs to another task; return whether it fits."""
@@ -59,7 +53,7 @@ def check_model_fields(models: Sequence[Listed], task: Task | None, findings: Fi
             )
         defence = model.spec.defence if model.spec is not None else None
         if defence is not None:
-            known = _DEFENCE_FIELDS[defence.kind]
+            known = type(defence).model_fields.keys()
             for field in sorted(given["defence"].keys() - known):
                 findings.add(
                     model.draft.locate(("defence", field)),
@@ -253,7 +247,7 @@ def check_evaluate(
             findings.add(("evaluate", "interactions", "utility"), str(error))
     for model in models:
         defence = model.spec.defence if model.spec is not None else None
-        if model.role == "surrogates" and defence is not None and defence.kind == "resize-pad":
+        if model.role == "surrogates" and defence is not None and defence.randomised:
             findings.add(
                 model.draft.locate(("defence",)),
                 f"{model.name!r} answers at random; interactions need the same answer to the same "

@@ -11,7 +11,7 @@ from gauntlet.jobs.reference.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.spec import DataSpec
-from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.models.spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 from gauntlet.pipeline.spec import Several, Spec
 
@@ -58,7 +58,7 @@ class ListedModel(ModelSpec):
     like: str | None = None
     """Name of another model of the job. Everything is taken from it but `name`, `group`, `repeats`
     and `white_box`."""
-    defence: Defence | None = None
+    defence: AnyDefence | None = None
     """Input transform in front of the model: a mapping, or its kind alone (`jpeg`)."""
 
 

@@ -162,10 +162,10 @@ def _words(where: Where, found: list[ErrorDetails], model: Any, data: Any) -> st
             return suggest(str(where[-1]), known, "key") if known else "no such key"
         case "union_tag_not_found":
             field = str(context["discriminator"]).strip("'")
-            return f"`{field}` is missing; expected one of {_tags(model)}"
+            return f"`{field}` is missing; expected one of {_tags(model, where, data)}"
         case "union_tag_invalid":
             field = str(context["discriminator"]).strip("'")
-            return suggest(str(context["tag"]), _tags(model), field)
+            return suggest(str(context["tag"]), _tags(model, where[:-1], data), field)
         case "value_error":
             return str(context.get("error", details["msg"]))
         case "too_short":
@@ -199,9 +199,9 @@ def _expectation(details: ErrorDetails) -> str | None:
     return None
 
 
-def _tags(union: Any) -> list[str]:
+def _tags(model: Any, where: Where, data: Any) -> list[str]:
     tags: list[str] = []
-    for branch in _models(union):
+    for branch in _owners(model, where, data):
         for field in branch.model_fields.values():
             if field.is_required() and str(get_origin(field.annotation)) == "typing.Literal":
                 tags += map(str, get_args(field.annotation))

@@ -12,7 +12,7 @@ from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.callables import as_module
 from gauntlet.pipeline.models.checkpoint import fingerprint, weights_fingerprint
-from gauntlet.pipeline.models.defences import TransformDefence
+from gauntlet.pipeline.models.defences.defence import Defence
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.precision import through, weight_of
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
@@ -54,7 +54,7 @@ class Model(nn.Module):
         name: str = "model",
         task: Task = Task.CLASSIFICATION,
         preprocessing: Preprocessing | None = None,
-        defence: TransformDefence | None = None,
+        defence: Defence | None = None,
         adversarial: str | None = None,
         spec: ModelSpec | None = None,
     ) -> None:

@@ -10,7 +10,6 @@ import torch
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.adapter import Model
-from gauntlet.pipeline.models.defences import make_defence
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.preprocessing import Preprocessing, in_bytes
 from gauntlet.pipeline.models.sources import SOURCES, find_source
@@ -91,7 +90,7 @@ def build(
         name=spec.name,
         task=convention.task or spec.task or task or Task.CLASSIFICATION,
         preprocessing=_preprocessing(spec, convention),
-        defence=make_defence(spec.defence),
+        defence=spec.defence,
         adversarial=_training(spec, convention),
         spec=spec,
     )
@@ -175,13 +174,12 @@ def describe(spec: ModelSpec, root: Path, permission: Permission = NOTHING) -> D
     if found := source.problems(rest, spec, root):
         raise BadInput(found)
     convention = source.convention(rest, spec, root)
-    defence = make_defence(spec.defence)
     return Description(
         name=spec.name,
         source=spec.source + (f" ({spec.architecture})" if spec.architecture else ""),
         task=convention.task or spec.task,
         preprocessing=_preprocessing(spec, convention),
-        defence=None if defence is None else str(defence),
+        defence=None if spec.defence is None else str(spec.defence),
         adversarial=_training(spec, convention),
         classes=convention.classes,
         ran=convention.ran,

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field
 
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.spec import Probability, Quantity, Several, Spec
+from gauntlet.pipeline.models.defences.defence import Defence, catalogue
+from gauntlet.pipeline.spec import Quantity, Several, Spec
 
 
 def _is_none(value: object) -> bool:
     return value is None
 
 
-class Defence(Spec):
-    """An input transform in front of a target (RGEA paper, section on transform defences)."""
-
-    kind: Literal["bit-reduction", "resize-pad", "jpeg"]
-    """Which transform."""
-    bits: int = Field(4, ge=1, le=8)
-    """bit-reduction: bits kept of each channel's eight."""
-    quality: int = Field(75, ge=1, le=100)
-    """jpeg: quality of the encoder."""
-    low: Probability = 0.9
-    """resize-pad: smallest side of the shrunk image, as a share of the input's side."""
-    gradient: Literal["straight-through", "none"] = "straight-through"
-    """bit-reduction and jpeg: what a white-box gradient sees, the identity or nothing at all."""
+if TYPE_CHECKING:
+    AnyDefence = Defence
+else:
+    AnyDefence = Annotated[Union[tuple(catalogue().values())], Field(discriminator="kind")]  # noqa: UP007
+"""An input transform in front of a model: the fields of one of the defences."""
 
 
 class ModelSpec(Spec):
@@ -61,7 +54,7 @@ class ModelSpec(Spec):
     """How an image of another size is brought to the input size; `crop` takes its centre."""
     mirror: bool = False
     """Verification: add the embedding of the mirrored image."""
-    defence: Defence | None = None
+    defence: AnyDefence | None = None
     """Input transform in front of the model."""
     adversarial: bool | None = None
     """States that the weights were trained on adversarial images: a surrogate of the family of

@@ -9,7 +9,7 @@ from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.query import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.models.defences import ResizePad
+from gauntlet.pipeline.models.defences.resize_pad import ResizePad
 from gauntlet.pipeline.oracle import InProcessOracle
 from tests.attacks.toys import SmallNet, class_batch, images, names, oracle
 
@@ -52,7 +52,14 @@ def test_a_randomised_surrogate_forgets_another_attack_and_another_seed(objectiv
 
     def randomised():
         return InProcessOracle(
-            [Model(Embedder().double(), name="m", task=Task.VERIFICATION, defence=ResizePad(0.7))]
+            [
+                Model(
+                    Embedder().double(),
+                    name="m",
+                    task=Task.VERIFICATION,
+                    defence=ResizePad(kind="resize-pad", low=0.7),
+                )
+            ]
         )
 
     used = randomised()

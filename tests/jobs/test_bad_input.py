@@ -53,8 +53,8 @@ TASK = "task: {kind: classification, goal: untargeted}"
         (TARGET, "timm/resnet18x", "job.yaml:8: targets[0]: unknown timm model"),
         (TARGET, "{name: t0}", "job.yaml:8: targets[0]: a model needs a `source`"),
         (TARGET, "{like: s7}", "job.yaml:8: targets[0].like: unknown model 's7'"),
-        (TARGET, "{like: s0, defence: jpg}", "job.yaml:8: targets[0].defence: expected "
-         "'bit-reduction', 'resize-pad' or 'jpeg', got 'jpg'"),
+        (TARGET, "{like: s0, defence: jpg}", "job.yaml:8: targets[0].defence: unknown "
+         "kind 'jpg'; did you mean 'jpeg'"),
         (TARGET, "{like: s0, defence: {kind: jpeg, quality: 101}}",
          "job.yaml:8: targets[0].defence.quality: expected at most 100, got 101"),
         (TARGET, "{like: s0, defence: {kind: jpeg, bits: 3}}", "job.yaml:8: targets[0].defence."

@@ -12,16 +12,25 @@ from torch import Tensor, nn
 
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
-from gauntlet.pipeline.models.defences import (
-    BitReduction,
-    Jpeg,
-    ResizePad,
-    TransformDefence,
-    make_defence,
-)
-from gauntlet.pipeline.models.spec import Defence
+from gauntlet.pipeline.models.defences.bit_reduction import BitReduction
+from gauntlet.pipeline.models.defences.defence import Defence, catalogue
+from gauntlet.pipeline.models.defences.jpeg import Jpeg
+from gauntlet.pipeline.models.defences.resize_pad import ResizePad
+from gauntlet.pipeline.models.spec import ModelSpec
 
 NAMES = [f"example-{row}" for row in range(6)]
+
+
+def reduced(bits: int) -> BitReduction:
+    return BitReduction(kind="bit-reduction", bits=bits)
+
+
+def jpeg(quality: int) -> Jpeg:
+    return Jpeg(kind="jpeg", quality=quality)
+
+
+def resized(low: float) -> ResizePad:
+    return ResizePad(kind="resize-pad", low=low)
 
 
 def images(dtype: torch.dtype = torch.float32, side: int = 32) -> Tensor:
@@ -30,7 +39,7 @@ def images(dtype: torch.dtype = torch.float32, side: int = 32) -> Tensor:
 
 @pytest.mark.parametrize("bits", [1, 4, 8])
 def test_bit_reduction_rounds_to_its_levels(bits: int) -> None:
-    result = BitReduction(bits)(images())
+    result = reduced(bits)(images())
     steps = 2**bits - 1
     levels = torch.linspace(0, 1, steps + 1)
     assert torch.isin((result * steps).round().long(), torch.arange(steps + 1)).all()
@@ -38,12 +47,12 @@ def test_bit_reduction_rounds_to_its_levels(bits: int) -> None:
     assert (result - images()).abs().max() <= 0.5 / steps + 1e-6
     pixels = (images() * 255).round() / 255
     if bits == 8:
-        assert torch.equal(BitReduction(8)(pixels), pixels)
+        assert torch.equal(reduced(8)(pixels), pixels)
 
 
 def test_jpeg_is_a_real_jpeg_of_the_rounded_image() -> None:
     batch = images()
-    result = Jpeg(75)(batch)
+    result = jpeg(75)(batch)
     pixels = (batch * 255).round().to(torch.uint8)
     for image, decoded in zip(pixels, result, strict=True):
         buffer = io.BytesIO()
@@ -51,28 +60,38 @@ def test_jpeg_is_a_real_jpeg_of_the_rounded_image() -> None:
         expected = np.asarray(Image.open(buffer), dtype=np.float32) / 255
         # Two builds of the same codec may differ by a step or two of rounding.
         assert np.abs(decoded.permute(1, 2, 0).numpy() - expected).max() <= 4 / 255
-    assert Jpeg(75)(batch[:0]).shape == (0, 3, 32, 32)
-    assert (Jpeg(95)(batch) - batch).abs().mean() < (Jpeg(20)(batch) - batch).abs().mean()
+    assert jpeg(75)(batch[:0]).shape == (0, 3, 32, 32)
+    assert (jpeg(95)(batch) - batch).abs().mean() < (jpeg(20)(batch) - batch).abs().mean()
 
 
-@pytest.mark.parametrize("make", [BitReduction, Jpeg])
-def test_trap_17_straight_through_gradient(make: type[BitReduction] | type[Jpeg]) -> None:
+@pytest.mark.parametrize("kind", ["bit-reduction", "jpeg"])
+def test_trap_17_straight_through_gradient(kind: str) -> None:
+    make = catalogue()[kind]
     weight = images().flip(0)
     gradients = {}
     for how in ("straight-through", "none"):
         leaf = images().requires_grad_()
-        result = make(4, how)(leaf)  # type: ignore[arg-type]
+        result = make.model_validate({"kind": kind, "gradient": how})(leaf)
         (gradients[how],) = torch.autograd.grad((result * weight).sum(), leaf)
-        assert torch.equal(result.detach(), make(4)(images()))
+        assert torch.equal(result.detach(), make(kind=kind)(images()))
     assert torch.equal(gradients["straight-through"], weight)
     assert not gradients["none"].any()
     # What a person gets without asking is the straight-through gradient, and the spec says so.
-    kind = "jpeg" if make is Jpeg else "bit-reduction"
-    assert "gradient=straight-through" in str(make_defence(Defence(kind=kind)))  # type: ignore[arg-type]
+    assert "gradient=straight-through" in str(make(kind=kind))
+
+
+def test_plans_hold_the_first_three_with_the_fields_of_all() -> None:
+    every = {"bits": 4, "quality": 75, "low": 0.9, "gradient": "straight-through"}
+    for kind, own in (("bit-reduction", "bits"), ("jpeg", "quality"), ("resize-pad", "low")):
+        held = {**every, own: 1, "kind": kind}
+        spec = ModelSpec.model_validate({"name": "m", "source": "zoo/s1", "defence": held})
+        assert spec.model_dump(mode="json")["defence"] == held
+        assert ModelSpec.model_validate_json(spec.model_dump_json()) == spec
+        assert list(spec.model_dump()["defence"]) == ["kind", *every]
 
 
 def test_trap_16_randomised_defence_draws_per_example() -> None:
-    defence, batch = ResizePad(0.5), images(torch.float64)
+    defence, batch = resized(0.5), images(torch.float64)
     draws = Draws.keyed(0, NAMES)
     together = defence(batch, draws)
     assert defence.randomised
@@ -98,7 +117,7 @@ def test_trap_16_randomised_defence_draws_per_example() -> None:
 
 def test_resize_pad_pads_with_zeros_around_a_smaller_image() -> None:
     names = [str(row) for row in range(200)]
-    result = ResizePad(0.75)(torch.ones(200, 3, 32, 32), Draws.keyed(0, names))
+    result = resized(0.75)(torch.ones(200, 3, 32, 32), Draws.keyed(0, names))
     sizes = result[:, 0].amax(1).round().sum(1)
     assert sizes.min() == 24
     assert sizes.max() == 32
@@ -111,12 +130,12 @@ def test_resize_pad_pads_with_zeros_around_a_smaller_image() -> None:
 def test_resize_pad_is_differentiable() -> None:
     draws = Draws.keyed(0, NAMES)
     leaf = images(torch.float64, side=6).requires_grad_()
-    defence = ResizePad(0.5)
+    defence = resized(0.5)
     assert torch.autograd.gradcheck(lambda x: defence(x, draws), (leaf,), fast_mode=True)
 
 
-@pytest.mark.parametrize("defence", [BitReduction(4), Jpeg(75), ResizePad(0.9)])
-def test_model_applies_its_defence_first(defence: TransformDefence) -> None:
+@pytest.mark.parametrize("defence", [reduced(4), jpeg(75), resized(0.9)])
+def test_model_applies_its_defence_first(defence: Defence) -> None:
     class Echo(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
             return inputs.flatten(1)

@@ -18,11 +18,11 @@ from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.build import build, check
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
-from gauntlet.pipeline.models.defences import make_defence
+from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.models.heads import image_hashes
 from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.norms import l2, linf
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.training import harden as hardening
@@ -236,7 +236,7 @@ def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
 def test_models_that_cannot_be_trained_are_refused(tmp_path: Path) -> None:
     data = images(tmp_path)
     mean = Model(MeanLogits([model(), model()]), name="mean")
-    shown = Model(network(), name="hidden", defence=make_defence(Defence(kind="jpeg")))
+    shown = Model(network(), name="hidden", defence=Jpeg(kind="jpeg"))
     for wrong, message in (
         (adapt(network(), task=Task.VERIFICATION), "gives embeddings"),
         (mean, "is the mean of several networks"),

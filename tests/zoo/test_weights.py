@@ -9,8 +9,9 @@ import torch
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.defences.bit_reduction import BitReduction
 from gauntlet.pipeline.models.sources import zoo_source
-from gauntlet.pipeline.models.spec import Defence, ModelSpec
+from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput
@@ -71,7 +72,7 @@ def test_recording_one_file_leaves_the_others(copied: Path) -> None:
 
 
 def test_a_model_of_the_zoo(copied: Path) -> None:
-    defence = Defence(kind="bit-reduction")
+    defence = BitReduction(kind="bit-reduction")
     for given in (None, defence):
         model = build.build(ModelSpec(name="m", source="zoo/s1", defence=given))
         assert model.task is Task.VERIFICATION

@@ -1,0 +1,1 @@
+"""Defences: input transforms in front of a model, one file each."""
