@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import nn
 
 from gauntlet.jobs.spec import networks as fit
 from gauntlet.jobs.spec.loading import load
-from gauntlet.pipeline.data.spec import DataSpec
 from tests.jobs.tiny import attacks, problems, write
 
 CALLS: list[str] = []
@@ -201,27 +198,3 @@ def test_a_penalty_with_cells_smaller_than_a_pixel_is_an_error(
 def test_penalties_whose_cells_hold_pixels_are_none(tmp_path: Path) -> None:
     text = "  - {base: ir, options: {ir: {grid: 3, borders: floor}}}\n  - {base: ir-closed}"
     load(write(tmp_path, attacks(text)))
-
-
-def test_the_size_of_images_is_known_without_decoding_them(tmp_path: Path) -> None:
-    pixels = np.zeros((2, 6, 7, 3), dtype=np.uint8)
-    np.savez(tmp_path / "images.npz", images=pixels, labels=np.arange(2))
-    here = {"root": str(tmp_path)}
-    csv = {"source": "pairs", "pairs": "pairs.csv"}
-    sizes: list[tuple[dict[str, object], tuple[int, int] | None]] = [
-        ({"source": "rendered", "size": 24}, (24, 24)),
-        ({"source": "cifar10", **here}, (32, 32)),
-        ({"source": "imagenet", "size": 224, **here}, (224, 224)),
-        ({"source": "lfw", "size": [112, 96], **here}, (112, 96)),
-        ({"source": "folder", "size": [9, 5], **here}, (9, 5)),
-        ({"source": "folder", **here}, None),
-        ({"source": "npz", "path": "images.npz"}, (6, 7)),
-        ({"source": "npz", "path": "images.npz", "images": "other"}, None),
-        ({"source": "npz", "path": "absent.npz"}, None),
-        ({"images": "images.npz", **csv}, (6, 7)),
-        ({"images": ".", "size": [4, 3], **csv}, (4, 3)),
-        ({"images": ".", **csv}, None),
-    ]
-    for fields, size in sizes:
-        data: DataSpec = TypeAdapter(DataSpec).validate_python(fields)
-        assert fit.image_size(data, tmp_path) == size, fields
