@@ -48,17 +48,8 @@ def test_the_library_works_without_ray():
 
 
 LOWEST_FIRST = [
-    *(
-        "cross_entropy",
-        "discovery",
-        "draws",
-        "files",
-        "norms",
-        "progress",
-        "spec",
-        "problems",
-        "batch",
-    ),
+    *("cross_entropy", "discovery", "draws", "files", "norms", "progress", "spec", "problems"),
+    "batch",
     *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
     *("run", "training"),
 ]

@@ -127,10 +127,9 @@ def name_of(source: type[DataSource]) -> str:
 
 def register(source: SourceType) -> SourceType:
     """Enter a source into the catalogue under its name (class decorator)."""
-    known = _catalogue.setdefault(name_of(source), source)
-    if known.__qualname__ != source.__qualname__:
-        raise ValueError(f"two data sources claim the name {name_of(source)!r}")
-    _catalogue[name_of(source)] = source
+    name = name_of(source)
+    if _catalogue.setdefault(name, source).__qualname__ != source.__qualname__:
+        raise ValueError(f"two data sources claim the name {name!r}")
     return source
 
 
