@@ -16,7 +16,7 @@ from torch import Tensor
 from gauntlet.actors.turns import Turns
 from gauntlet.actors.wire import WireBatch, array, tensor
 from gauntlet.actors.workers import Errand
-from gauntlet.pipeline.attacks.query import Answer, Question, Setting
+from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
 from gauntlet.pipeline.attacks.surrogate import Known
 from gauntlet.pipeline.batch import Batch
 

@@ -21,7 +21,8 @@ import torch
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.targets import TargetHandles
 from gauntlet.actors.wire import WireBatch, WireLook, WireObserved, array, tensor
-from gauntlet.pipeline.attacks.query import Query, Setting
+from gauntlet.pipeline.attacks.messages import Setting
+from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gauntlet.pipeline.attacks.ask import Ask, Lost
 from gauntlet.pipeline.attacks.combine.gram import Units
 from gauntlet.pipeline.attacks.loop import run
-from gauntlet.pipeline.attacks.query import Setting
+from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.models.adapter import Model, Network, adapt

@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.query import Answer, Query, Question, Setting
+from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
+from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.surrogate import Known
 from gauntlet.pipeline.draws import Draws
 

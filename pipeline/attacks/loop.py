@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask, Lost, Oracle
 from gauntlet.pipeline.attacks.combine.rule import Direction
+from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.method import Method
 from gauntlet.pipeline.attacks.points.point import Moment
-from gauntlet.pipeline.attacks.query import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.batch import Batch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.query import Answer, Question, Setting
+from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
 from gauntlet.pipeline.attacks.surrogate import Known
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.oracle.responder import Responder

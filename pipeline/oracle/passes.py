@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.query import Query, Setting
+from gauntlet.pipeline.attacks.messages import Setting
+from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.surgery.operated import Operated
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws

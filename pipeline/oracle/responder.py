@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.objectives.objective import Objective
-from gauntlet.pipeline.attacks.penalties.penalty import Penalty
-from gauntlet.pipeline.attacks.query import Answer, Query, Setting
+from gauntlet.pipeline.attacks.messages import Answer, Setting
+from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.surgery.operated import Operated
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.attacks.surrogate import Known
-from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.oracle.passes import Pass, Streams, tile
+from gauntlet.pipeline.oracle.preparations import Preparations
 
 
 class Responder:
@@ -25,8 +22,7 @@ class Responder:
 
     Only the input's gradient is computed. Views of an image are batched; more rows than
     ``rows_per_pass`` are split over several passes, so that memory is bounded whatever the number
-    of views. What an objective needs to know of a batch (a reference's embedding) is computed once
-    and kept for the last few batches.
+    of views.
     """
 
     def __init__(self, model: Model, *, rows_per_pass: int = 256, remember: int = 16) -> None:
@@ -34,34 +30,12 @@ class Responder:
         self._model = model
         self._operated: dict[tuple[Surgery, ...], Operated] = {}
         self._rows_per_pass = rows_per_pass
-        # By identity, with the batch kept alive: equal ids need not mean equal images or labels.
-        self._known: OrderedDict[tuple[int, str], tuple[Batch, Known]] = OrderedDict()
-        self._remember = remember
+        self._preparations = Preparations(remember)
         self._held: tuple[Setting, Tensor, Tensor] | None = None
 
     def known(self, setting: Setting) -> Known:
         """Return what the query needs to know of the whole batch, each tensor (B, ...)."""
-        query, batch = setting.query, setting.batch
-        parts: list[Objective | Penalty] = [query.objective]
-        if query.penalty is not None:
-            parts.append(query.penalty)
-        gathered: dict[str, Tensor] = {}
-        for part in parts:
-            key = (id(batch), f"{part.token} {part!r} {query.surgeries!r}")
-            drawn = self._model.randomised or not query.deterministic
-            if drawn or getattr(part, "drawn", True):
-                key = (key[0], f"{key[1]} {setting.seed} {setting.attack}")
-            if key not in self._known:
-                draws = Draws.keyed(
-                    setting.seed, batch.ids, attack=setting.attack, step=-1, model=self.name
-                )
-                surrogate = _Prepared(self._surrogate(query), draws, batch)
-                self._known[key] = (batch, part.prepare(surrogate, batch, draws))
-                while len(self._known) > self._remember:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
-            gathered.update(self._known[key][1])
-        return gathered
+        return self._preparations.known(setting, self._surrogate(setting.query))
 
     def gradients(self, setting: Setting, points: Tensor, rows: Tensor | None = None) -> Answer:
         """Return J and dJ/dx at the points.
@@ -162,37 +136,6 @@ class Responder:
         for part in query.filters:
             gradient = part.apply(gradient)
         return gradient
-
-
-class _Prepared:
-    """A surrogate as `Objective.prepare` asks it: any number of images, all examples in turn."""
-
-    def __init__(self, surrogate: Operated, draws: Draws, batch: Batch) -> None:
-        self._surrogate, self._draws, self._batch = surrogate, draws, batch
-
-    @property
-    def name(self) -> str:
-        return self._surrogate.name
-
-    @property
-    def fingerprint(self) -> str:
-        return self._surrogate.model.fingerprint
-
-    def __call__(self, images: Tensor) -> Tensor:
-        outputs = self._surrogate(images, self._for(images))
-        self._batch.check_classes(outputs.shape[1], self.name)
-        return outputs
-
-    def features(self, images: Tensor, layer: str | None) -> Tensor:
-        return self._surrogate.features(images, layer, self._for(images))
-
-    def tapped(self, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
-        features, outputs = self._surrogate.tapped(images, layer, self._for(images))
-        self._batch.check_classes(outputs.shape[1], self.name)
-        return features, outputs
-
-    def _for(self, images: Tensor) -> Draws:
-        return Draws(tile(self._draws.keys, max(1, len(images) // max(1, len(self._draws)))))
 
 
 def _over_copies(values: Tensor, rows: int) -> Tensor:

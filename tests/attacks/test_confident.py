@@ -8,10 +8,10 @@ from gauntlet import Attack, Batch, Goal, Task, adapt, attack, gradient_cosines
 from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.objectives.features import distance
 from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
 from gauntlet.pipeline.attacks.objectives.outputs import Cosine
-from gauntlet.pipeline.attacks.query import Setting
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.oracle import InProcessOracle
 from gauntlet.pipeline.training.ia_search import alignment

@@ -13,7 +13,7 @@ from gauntlet.pipeline.attacks.combine.mgda import Mgda, _enumerated, _wolfe
 from gauntlet.pipeline.attacks.combine.rgea import Rgea
 from gauntlet.pipeline.attacks.combine.torchjd import aggregator_names
 from gauntlet.pipeline.attacks.filters.translation import TranslationInvariance
-from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.draws import Draws
 from tests.attacks.toys import (

@@ -11,11 +11,11 @@ from torch import nn
 
 from gauntlet import adapt
 from gauntlet.pipeline.attacks.loop import run
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.objectives.aa import ActivationAttack
 from gauntlet.pipeline.attacks.objectives.fd import FeatureDistribution
 from gauntlet.pipeline.attacks.objectives.fi import FeatureImportance
 from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
-from gauntlet.pipeline.attacks.query import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.draws import Draws

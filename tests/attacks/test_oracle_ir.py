@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.functional import cosine_similarity, normalize
 
 from gauntlet import Attack, Batch, Goal
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.part import catalogue
 from gauntlet.pipeline.attacks.penalties.coalitions import perturbed, single_cells, unions
 from gauntlet.pipeline.attacks.penalties.interaction import InteractionPenalty
 from gauntlet.pipeline.attacks.penalties.ir import SetInteractions
 from gauntlet.pipeline.attacks.penalties.ir_closed import ClosedForm
-from gauntlet.pipeline.attacks.query import Question, Setting
 from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Grid

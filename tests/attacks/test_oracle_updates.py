@@ -171,7 +171,7 @@ def test_dodging_from_the_image_itself_needs_a_random_start():
             return torch.einsum("bchw,dchw->bd", x, self.weights)
 
     from gauntlet import adapt
-    from gauntlet.pipeline.attacks.query import Question, Setting
+    from gauntlet.pipeline.attacks.messages import Question, Setting
     from gauntlet.pipeline.batch import Task
     from gauntlet.pipeline.oracle import InProcessOracle
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from gauntlet import Batch, Goal, Model
 from gauntlet.pipeline.attacks.loop import run
-from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.defences.resize_pad import ResizePad

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import Attack, Batch, Goal
-from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.surgery.activations import kinks
 from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
 from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack

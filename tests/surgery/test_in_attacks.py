@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.loop import run
-from gauntlet.pipeline.attacks.query import Question, Setting
+from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.stride import Stride
 from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
 from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack

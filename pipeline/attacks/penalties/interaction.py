@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -29,7 +28,6 @@ class InteractionPenalty(Penalty):
     v(S) is the utility of x + delta^(S), where delta^(S) keeps the perturbation in the cells of S.
     """
 
-    drawn: ClassVar[bool] = False
     grid: int = Field(16, ge=2)
     """Cells per side: the perturbation's units are grid x grid cells of all channels."""
     borders: Borders = "round"

@@ -43,7 +43,6 @@ class ClosedForm(Penalty):
     paper = "after the interaction paper, Lemma 2 and Corollary 2"
     cost: ClassVar[str] = "about 3 k"
     needs: ClassVar[str] = "an objective with curvature: cross-entropy, cosine"
-    drawn: ClassVar[bool] = False
     twice: ClassVar[bool] = True
     lambda_sum: float = Field(0.5, ge=0)
     """Weight of the sum over ordered pairs: lambda on the scale of delta^T H delta."""

@@ -21,6 +21,8 @@ class Penalty(Part):
 
     place: ClassVar[Place] = Place.PENALTY
     fusable: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
+    """Whether `prepare` draws random numbers: its result then belongs to one attack."""
 
     @property
     def cell_grid(self) -> Grid | None:
