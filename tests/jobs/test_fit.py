@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from gauntlet.jobs.spec import networks as fit
+from gauntlet.jobs.spec.checks import networks
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.data.spec import DataSpec
 from tests.jobs.tiny import attacks, problems, write
@@ -110,9 +110,11 @@ def test_networks_are_made_once_and_only_where_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = (PLAIN, 'source: "import:tests.jobs.test_fit:counted", options: {name: s0}')
-    tried: list[fit.Demand] = []
-    real = fit.misfits
-    monkeypatch.setattr(fit, "misfits", lambda net, wish: tried.append(wish) or real(net, wish))
+    tried: list[networks.Demand] = []
+    real = networks.misfits
+    monkeypatch.setattr(
+        networks, "misfits", lambda net, wish: tried.append(wish) or real(net, wish)
+    )
     CALLS.clear()
     load(write(tmp_path, mine))
     load(write(tmp_path, mine, attacks("  - {base: linbp, surrogates: [s1]}")))
@@ -224,4 +226,4 @@ def test_the_size_of_images_is_known_without_decoding_them(tmp_path: Path) -> No
     ]
     for fields, size in sizes:
         data: DataSpec = TypeAdapter(DataSpec).validate_python(fields)
-        assert fit.image_size(data, tmp_path) == size, fields
+        assert data.image_size(tmp_path) == size, fields
