@@ -23,6 +23,7 @@ from gauntlet.jobs.reports import summary as reports
 from gauntlet.jobs.reports.doubts import decide_on, print_probe, strictly_refused
 from gauntlet.jobs.reports.terminal import Terminal, terminal
 from gauntlet.jobs.spec import loading
+from gauntlet.jobs.spec.checks.inspection import BEFORE_A_RUN, inspect
 from gauntlet.jobs.spec.loading import LoadedJob
 from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
@@ -103,10 +104,7 @@ def run(
 
 def _ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str, list[Problem]]:
     """Return the folder of a new run, and all that stands in its way beside the job itself."""
-    # Not among the job's own checks: `gauntlet heads train` opens the job before there are heads.
-    from gauntlet.jobs.cli import train_heads as heads_commands
-
-    problems = heads_commands.check(loaded) + _in_process_with(address, loaded.plan)
+    problems = inspect(loaded.draft, BEFORE_A_RUN) + _in_process_with(address, loaded.plan)
     place = "output" if out is None else "--out"
     try:
         folder = new_run_folder(loaded.plan.name, loaded.output, out)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,34 +11,17 @@ from torch import Tensor
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.reports.terminal import terminal
-from gauntlet.jobs.spec.loading import LoadedJob, open_job
+from gauntlet.jobs.spec.checks.heads import needed, wanted_classes
+from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.heads import (
-    LEAST_AUC,
-    TRAIN,
-    Heads,
-    head_path,
-    heads_key,
-    missing,
-    read_head,
-)
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.heads import LEAST_AUC, head_path, heads_key, read_head
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.models import build_surrogate
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.training.heads import train_heads
 from gauntlet.pipeline.training.unattacked import hashes_of
-
-
-@dataclass(frozen=True)
-class Need:
-    """Heads that a plan needs: of one surrogate, at one layer, with one way of training."""
-
-    attack: int
-    spec: ModelSpec
-    heads: Heads
 
 
 def train(
@@ -64,11 +46,11 @@ def train(
     console = terminal(soft_wrap=True)
     loaded = open_job(find_job(job), list(changes), allowed)
     plan = loaded.plan
-    needs = list(needed(plan))
+    needs = list(needed(plan.attacks, plan.surrogates, plan.task.goal))
     if not needs:
         raise BadInput(Problem("attacks", "no attack has `objective: fd`: no heads are needed"))
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    labels = _wanted(attacked)
+    labels = wanted_classes(attacked)
     hashes = hashes_of(attacked)
     examples = _training_images(plan, images, limit, allowed)
     weak = 0
@@ -105,50 +87,12 @@ def train(
     return Status.INCOMPLETE if weak else Status.DONE
 
 
-def check(loaded: LoadedJob) -> list[Problem]:
-    """Return which heads of a job's attacks are not there, without building a model."""
-    plan = loaded.plan
-    needs = list(needed(plan))
-    if not needs:
-        return []
-    labels = _wanted(open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed))
-    problems = []
-    for need in needs:
-        heads = need.heads
-        absent = missing(heads.folder, need.spec, heads.layer, heads.training, labels)
-        if absent:
-            classes = ", ".join(map(str, absent[:8])) + (", ..." if len(absent) > 8 else "")
-            what = f"{need.spec.name!r} has no heads in {heads.folder} for class {classes}"
-            problems.append(Problem(loaded.objectives[need.attack], f"{what}; {TRAIN}"))
-    return problems
-
-
-def needed(plan: Plan) -> Iterator[Need]:
-    """Yield what the attacks of a plan need, each once."""
-    seen = set()
-    for position, attack in enumerate(plan.attacks):
-        heads = attack.objective_for(plan.task.goal).trained_heads
-        if heads is None:
-            continue
-        for spec in plan.surrogates:
-            if attack.surrogates is not None and spec.name not in attack.surrogates:
-                continue
-            if (spec.name, heads) not in seen:
-                seen.add((spec.name, heads))
-                yield Need(position, spec, heads)
-
-
 def _usable(path: Path, attacked: Tensor) -> bool:
     """Return whether there is a good head that no attacked image has trained."""
     if not path.is_file():
         return False
     head = read_head(path, torch.device("cpu"), torch.float32)
     return head.auc >= LEAST_AUC and not bool(torch.isin(head.trained_on, attacked).any())
-
-
-def _wanted(examples: Examples) -> list[int]:
-    assert examples.wanted is not None  # `fd` exists for targeted attacks only
-    return sorted({int(label) for label in examples.wanted})
 
 
 def _training_images(plan: Plan, other: str | None, limit: int, allowed: Sequence[str]) -> Examples:

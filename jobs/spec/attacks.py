@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gauntlet.jobs.reference import named_attacks as names
 from gauntlet.jobs.spec.draft import Draft, entries, validate
-from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.schema import ListedAttack
 from gauntlet.jobs.spec.wording import Complaint, complaints, shown
 from gauntlet.jobs.spec.yaml_source import Where
@@ -26,66 +26,66 @@ MOST_ATTACKS = 10_000
 """Combinations of one grid; more is a slip of the pen."""
 
 
-def resolve(written: Any, findings: Findings) -> list[tuple[Attack, Draft]]:
+def resolve(written: Any, problems: Problems) -> list[tuple[Attack, Draft]]:
     """Return every sound attack of a job and where it was written, reporting what is wrong.
 
     Args:
         written: the attacks and grids; what is no mapping is passed over, because the
             job's own validation reports it.
-        findings: collects the problems.
+        problems: collects the problems.
     """
     attacks: list[tuple[Attack, Draft]] = []
     for home, entry in entries(written, ("attacks",)):
         if not isinstance(entry, dict):
             continue
         if "grid" in entry:
-            drafts = _combinations(entry, home, findings)
-            _distribute_options(drafts, findings)
+            drafts = _combinations(entry, home, problems)
+            _distribute_options(drafts, problems)
         else:
             drafts = [Draft(home, dict(entry))]
-        attacks += _build_all(drafts, findings)
-    _refuse_clashes(attacks, findings)
+        attacks += _build_all(drafts, problems)
+    _refuse_clashes(attacks, problems)
     return attacks
 
 
-def _combinations(entry: Mapping[str, Any], home: Where, findings: Findings) -> list[Draft]:
+def _combinations(entry: Mapping[str, Any], home: Where, problems: Problems) -> list[Draft]:
     axes = entry["grid"]
     place = (*home, "grid")
     if isinstance(axes, dict):
         alone = {axis for axis, values in axes.items() if not isinstance(values, list)}
         axes = {axis: listed(values) for axis, values in axes.items()}
     if not isinstance(axes, dict) or not axes:
-        findings.add(place, f"expected axes, such as `base: [i, mi]`, got {shown(axes)}")
+        problems.add(place, f"expected axes, such as `base: [i, mi]`, got {shown(axes)}")
         return []
     wrong = {axis: _axis_problem(axis, values, entry) for axis, values in axes.items()}
     for axis, what in wrong.items():
         if what:
-            findings.add((*place, axis), what)
+            problems.add((*place, axis), what)
     shared = Draft(home, {key: value for key, value in entry.items() if key != "grid"})
     if any(wrong.values()) or not isinstance(entry.get("options", {}), dict):
-        _report_shared(shared, findings)
+        _report_shared(shared, problems)
         return []
     if (size := math.prod(len(values) for values in axes.values())) > MOST_ATTACKS:
-        findings.add(place, f"{size:,} combinations; at most {MOST_ATTACKS:,} are allowed")
+        problems.add(place, f"{size:,} combinations; at most {MOST_ATTACKS:,} are allowed")
         return []
     drafts = []
     for choice in itertools.product(*(range(len(values)) for values in axes.values())):
         draft = shared.copy()
         for (axis, values), index in zip(axes.items(), choice, strict=True):
             origin = (*place, axis) if axis in alone else (*place, axis, index)
-            _put(draft, axis, values[index], origin, findings, axes)
+            _put(draft, axis, values[index], origin, problems, axes)
         drafts.append(draft)
-    return [_named(draft, findings) for draft in drafts]
+    return [_named(draft, problems) for draft in drafts]
 
 
-def _report_shared(shared: Draft, findings: Findings) -> None:
+def _report_shared(shared: Draft, problems: Problems) -> None:
     """Report what is wrong with the shared fields of a grid that has no combinations."""
     if isinstance(shared.fields.get("options"), dict):
         del shared.fields["options"]
     result = _validate(shared)
     for complaint in result if isinstance(result, list) else ():
         if complaint.where:
-            findings.add(shared.locate(complaint.where), complaint.what)
+            problems.add(shared.locate(complaint.where), complaint.what)
 
 
 def _axis_problem(axis: str, values: Any, entry: Mapping[str, Any]) -> str | None:
@@ -106,7 +106,7 @@ def _put(
     axis: str,
     value: Any,
     origin: Where,
-    findings: Findings,
+    problems: Problems,
     axes: Mapping[str, Any],
 ) -> None:
     """Merge one value of an axis over an attack; a mapping brings several fields."""
@@ -116,7 +116,7 @@ def _put(
         fields = {key: (inner, (*origin, key)) for key, inner in value.items()}
     for key, (inner, place) in fields.items():
         if key != axis and key in axes and key != "options":
-            findings.add(place, f"`{key}` is an axis of this grid, too; give it in one place")
+            problems.add(place, f"`{key}` is an axis of this grid, too; give it in one place")
         elif key == "options" and isinstance(inner, dict):
             _merge_options(draft, inner, place)
         else:
@@ -138,7 +138,7 @@ def _merge_options(draft: Draft, blocks: Mapping[str, Any], origin: Where) -> No
     draft.fields["options"] = merged
 
 
-def _named(draft: Draft, findings: Findings) -> Draft:
+def _named(draft: Draft, problems: Problems) -> Draft:
     """Fill in the fields that a grid's `name` refers to."""
     name = draft.fields.get("name")
     if not isinstance(name, str):
@@ -149,7 +149,7 @@ def _named(draft: Draft, findings: Findings) -> Draft:
         found = draft.fields.get(key)
         if not isinstance(found, str | int | float):
             known = sorted(k for k, v in draft.fields.items() if isinstance(v, str | int | float))
-            findings.add(draft.locate(("name",)), suggest(key, known, "field in the name"))
+            problems.add(draft.locate(("name",)), suggest(key, known, "field in the name"))
             return ""
         return str(found)
 
@@ -167,7 +167,7 @@ def _used(draft: Draft) -> set[str] | None:
     return {*tokens(base), combine.partition("/")[0], *named}
 
 
-def _distribute_options(drafts: Sequence[Draft], findings: Findings) -> None:
+def _distribute_options(drafts: Sequence[Draft], problems: Problems) -> None:
     """Leave each option block to the combinations with its part; a block for none is an error."""
     unused: dict[Where, str] = {}
     used: set[Where] = set()
@@ -184,7 +184,7 @@ def _distribute_options(drafts: Sequence[Draft], findings: Findings) -> None:
         draft.fields["options"] = {k: v for k, v in blocks.items() if k in parts}
     for place, token in unused.items():
         if place not in used:
-            findings.add(place, f"options for {token!r}, which no attack of this grid uses")
+            problems.add(place, f"options for {token!r}, which no attack of this grid uses")
 
 
 def _places(draft: Draft, token: str) -> set[Where]:
@@ -194,7 +194,7 @@ def _places(draft: Draft, token: str) -> set[Where]:
     return {draft.locate(key)[:-1] for key in keys} or {draft.locate(("options", token))}
 
 
-def _build_all(drafts: Sequence[Draft], findings: Findings) -> list[tuple[Attack, Draft]]:
+def _build_all(drafts: Sequence[Draft], problems: Problems) -> list[tuple[Attack, Draft]]:
     """Validate attacks; the same mistake in many combinations is reported once."""
     built: list[tuple[Attack, Draft]] = []
     whole: dict[str, list[Draft]] = {}
@@ -205,7 +205,7 @@ def _build_all(drafts: Sequence[Draft], findings: Findings) -> list[tuple[Attack
             continue
         for complaint in result:
             if complaint.where:
-                findings.add(draft.locate(complaint.where), complaint.what)
+                problems.add(draft.locate(complaint.where), complaint.what)
             else:
                 whole.setdefault(complaint.what, []).append(draft)
     for what, affected in whole.items():
@@ -214,7 +214,7 @@ def _build_all(drafts: Sequence[Draft], findings: Findings) -> list[tuple[Attack
             base, combine = first.fields.get("base", "i"), first.fields.get("combine", "ens")
             more = f" and {len(affected) - 1} more" if len(affected) > 1 else ""
             what = f"{what} (base {base!r}, combine {combine!r}{more})"
-        findings.add(first.home, what)
+        problems.add(first.home, what)
     return built
 
 
@@ -272,12 +272,12 @@ def _by_its_name(complaint: Complaint, fields: Mapping[str, Any]) -> Complaint:
     return Complaint(complaint.where, names.written(name) or complaint.what)
 
 
-def _refuse_clashes(attacks: Sequence[tuple[Attack, Draft]], findings: Findings) -> None:
+def _refuse_clashes(attacks: Sequence[tuple[Attack, Draft]], problems: Problems) -> None:
     homes: dict[str, Where] = {}
     for attack, draft in attacks:
         if attack.label in homes:
-            line = findings.document.line(homes[attack.label])
-            findings.add(
+            line = problems.document.line(homes[attack.label])
+            problems.add(
                 draft.home,
                 f"two attacks are labelled {attack.label!r} (the other in line {line}); give each "
                 'a `name` (in a grid with the fields that differ: `name: "{base} {steps}"`)',

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.wording import Complaint, complaints, truth_values
 from gauntlet.jobs.spec.yaml_source import Where
 
@@ -69,12 +69,12 @@ def validate(model: type[Built], data: Any, wording: Any = None) -> Built | list
     return list(truth_values(built, data)) or built
 
 
-def build(model: type[Built], draft: Draft, findings: Findings, wording: Any) -> Built | None:
+def build(model: type[Built], draft: Draft, problems: Problems, wording: Any) -> Built | None:
     """Return what a draft describes, or report what is wrong with it."""
     built = validate(model, draft.fields, wording)
     if isinstance(built, model):
         return built
     assert isinstance(built, list)
     for complaint in built:
-        findings.add(draft.locate(complaint.where), complaint.what)
+        problems.add(draft.locate(complaint.where), complaint.what)
     return None

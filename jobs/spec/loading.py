@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from gauntlet.jobs.spec import attacks as grid
-from gauntlet.jobs.spec import checks
-from gauntlet.jobs.spec import models as model_entries
-from gauntlet.jobs.spec import networks as fit
-from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.checks.inspection import inspect
+from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.overrides import Override, apply
-from gauntlet.jobs.spec.schema import Job
-from gauntlet.jobs.spec.wording import complaints, truth_values
 from gauntlet.jobs.spec.yaml_source import Document, read
-from gauntlet.pipeline.data import examples
-from gauntlet.pipeline.files import escaped
-from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from gauntlet.pipeline.models.sources.permission import Permission
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -33,13 +23,13 @@ class LoadedJob:
         plan: what to run.
         permission: the code of the person's that the models' `import:` sources may run.
         output: folder, or address of an object store, for run folders.
-        objectives: where the job says what each attack's objective is: file, line and field.
+        draft: what the plan was made from, for questions about places in the job.
     """
 
     plan: Plan
     permission: Permission
     output: str
-    objectives: tuple[str, ...]
+    draft: JobDraft
 
 
 def load(
@@ -81,11 +71,10 @@ def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
 
 
 def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> LoadedJob:
-    """Write a job out in full: names, derived models, grids, defaults.
+    """Write a job out in full and check it.
 
-    Every part is checked even where another one is wrong, so that a person sees all problems at
-    once. No model is run on the data; networks are made where an attack reaches inside them, and
-    of other checkpoints only the headers are read.
+    No model is run on the data; networks are made where an attack reaches inside them, and of other
+    checkpoints only the headers are read.
 
     Args:
         document: the job.
@@ -95,102 +84,20 @@ def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> Loa
     Raises:
         BadInput: with all problems.
     """
-    findings = Findings(document)
-    sections = _sections(document.data, findings)
-    root = _root(sections.get("root"), document, folder, findings)
-    # A `root` that the job itself names is not trusted.
-    trusted = root if ("root",) in document.overrides else None
-    permission = granted(allowed, job=folder, root=trusted)
-    task: TaskSpec | None = sections.get("task")
-    if task is not None and not checks.check_task(task, findings):
-        task = None
-    # The raw lists: one wrong entry must not hide what is wrong with the others.
-    models = model_entries.resolve(
-        {role: document.data.get(role) for role in ("surrogates", "targets")}, findings
-    )
-    checks.check_model_fields(models, task.kind if task else None, findings)
-    if root is not None:
-        checks.check_models(models, root, task.kind if task else None, findings, permission)
-        checks.check_white_box(models, root, findings)
-        if task is not None and "data" in sections:
-            seed = sections.get("seed", 0)
-            found = examples.check(sections["data"], task.goal, root, seed=seed)
-            findings.add_nested(lambda inner: ("data", *inner), found)
-    attacks = grid.resolve(document.data.get("attacks"), findings)
-    checks.check_attacks(attacks, models if "surrogates" in sections else (), task, findings)
-    if task is not None and "data" in sections:
-        checks.check_references(attacks, sections["data"], task.goal, findings)
-    if "evaluate" in sections:
-        checks.check_evaluate(sections["evaluate"], attacks, models, task, findings)
-    if task is not None and root is not None:
-        resources: Resources = sections.get("resources", Resources())
-        checks.check_precision(resources, sections.get("evaluate", Evaluate()), attacks, findings)
-        fit.check_fit(attacks, models, task, root, resources.fold, findings, permission)
-        if "data" in sections:
-            evaluate: Evaluate = sections.get("evaluate", Evaluate())
-            fit.check_grids(
-                attacks, evaluate.interactions, sections["data"], task.goal, root, findings
-            )
-    if "surrogates" in sections and "targets" in sections:
-        checks.check_select(sections.get("select", Select()), models, findings)
-    findings.raise_if_any()
-    assert root is not None
-    job = Job.model_validate(document.data)
+    job = JobDraft.of(document, folder, allowed)
+    if problems := inspect(job):
+        raise BadInput(problems)
     plan = Plan(
         name=job.name,
         task=job.task,
-        root=root,
+        root=job.root,
         data=job.data,
         select=job.select,
-        **checks.by_role(models),
-        attacks=tuple(attack for attack, _ in attacks),
+        surrogates=job.specs("surrogates"),
+        targets=job.specs("targets"),
+        attacks=tuple(attack for attack, _ in job.attacks),
         evaluate=job.evaluate,
         resources=job.resources,
         seed=job.seed,
     )
-    places = (document.describe(draft.locate(("objective",))) for _, draft in attacks)
-    return LoadedJob(plan, permission, job.output, tuple(places))
-
-
-def _sections(data: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
-    """Validate each top-level field by itself; return those that are right."""
-    sections: dict[str, Any] = {}
-    for key in data.keys() - Job.model_fields.keys():
-        findings.add((key,), suggest(key, sorted(Job.model_fields), "key"))
-    for key, field in Job.model_fields.items():
-        if key not in data:
-            if field.is_required():
-                meaning = " ".join((field.description or "").split())
-                findings.add((), f"`{key}` is missing; expected: {meaning}")
-            else:
-                sections[key] = field.get_default(call_default_factory=True)
-            continue
-        kind: Any = Annotated[field.annotation, field]
-        try:
-            value = TypeAdapter(kind).validate_python(data[key])
-            wrong = list(truth_values(value, data[key]))
-        except ValidationError as error:
-            wrong = complaints(error, field.annotation, data[key])
-        for complaint in wrong:
-            findings.add((key, *complaint.where), complaint.what)
-        if not wrong:
-            sections[key] = value
-    return sections
-
-
-def _root(root: Path | None, document: Document, folder: Path, findings: Findings) -> Path | None:
-    if root is None:
-        return None
-    start = Path() if ("root",) in document.overrides else folder
-    try:
-        found = (start / root.expanduser()).resolve()
-    except (ValueError, RuntimeError, OSError) as error:
-        findings.add(("root",), f"not a folder's name: {error}")
-        return None
-    if not found.is_dir():
-        findings.add(("root",), f"no folder {found}; data and checkpoints are looked for there")
-        return None
-    if (name := escaped(str(found))) != str(found):
-        findings.add(("root",), f"the name of the folder {name} is not UTF-8: rename it")
-        return None
-    return found
+    return LoadedJob(plan, job.permission, job.output, job)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gauntlet.jobs.spec.draft import Draft, build, entries
-from gauntlet.jobs.spec.findings import Findings
+from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.schema import ListedModel
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.jobs.spec.yaml_source import Where
@@ -37,13 +37,13 @@ class Listed:
     spec: ModelSpec | None
 
 
-def resolve(roles: Mapping[str, Any], findings: Findings) -> list[Listed]:
+def resolve(roles: Mapping[str, Any], problems: Problems) -> list[Listed]:
     """Return every model of a job in full, reporting what is wrong.
 
     Args:
         roles: the lists as written, by role; what is no list or no model is passed over, because
             the job's own validation reports it.
-        findings: collects the problems.
+        problems: collects the problems.
     """
     drafts = [
         (role, _draft(entry, home))
@@ -51,12 +51,12 @@ def resolve(roles: Mapping[str, Any], findings: Findings) -> list[Listed]:
         for home, entry in entries(written, (role,))
         if isinstance(entry, str | dict)
     ]
-    names = _names([draft for _, draft in drafts], findings)
+    names = _names([draft for _, draft in drafts], problems)
     by_name = {name: draft for (_, draft), name in zip(drafts, names, strict=True)}
     complete = len(drafts) == sum(
         len(written) if isinstance(written, list) else 1 for written in roles.values()
     )
-    family = _Family(by_name, findings, complete)
+    family = _Family(by_name, problems, complete)
     listed = []
     for (role, draft), name in zip(drafts, names, strict=True):
         full = family.inherit(draft)
@@ -66,10 +66,10 @@ def resolve(roles: Mapping[str, Any], findings: Findings) -> list[Listed]:
         full = full.copy()  # others may inherit from it
         full.fields["name"] = name
         if "source" not in full.fields:
-            findings.add(full.home, "a model needs a `source`, or `like` with another one's name")
+            problems.add(full.home, "a model needs a `source`, or `like` with another one's name")
             listed.append(Listed(role, name, full, None))
             continue
-        listed.append(Listed(role, name, full, build(ModelSpec, full, findings, ListedModel)))
+        listed.append(Listed(role, name, full, build(ModelSpec, full, problems, ListedModel)))
     return listed
 
 
@@ -83,7 +83,7 @@ def _draft(entry: str | dict[str, Any], home: Where) -> Draft:
     return Draft(home, fields)
 
 
-def _names(drafts: Sequence[Draft], findings: Findings) -> list[str]:
+def _names(drafts: Sequence[Draft], problems: Problems) -> list[str]:
     """Return a name for every model; names that a person gave twice are reported."""
     given = [draft.fields.get("name") for draft in drafts]
     taken = Counter(name for name in given if isinstance(name, str))
@@ -95,8 +95,8 @@ def _names(drafts: Sequence[Draft], findings: Findings) -> list[str]:
             name = _unused(_proposal(draft), taken, draft.fields.get("like"), numbers)
             taken[name] += 1
         elif name in first:
-            line = findings.document.line(first[name].home)
-            findings.add(
+            line = problems.document.line(first[name].home)
+            problems.add(
                 (*draft.home, "name"),
                 f"another model is called {name!r} (line {line}); "
                 "names are unique among surrogates and targets together",
@@ -139,9 +139,9 @@ def _unused(name: str, taken: Mapping[str, int], like: Any, numbers: dict[str, i
 class _Family:
     """Fills models up from the ones in their chains of `like`, each of them once."""
 
-    def __init__(self, by_name: Mapping[str, Draft], findings: Findings, complete: bool) -> None:
+    def __init__(self, by_name: Mapping[str, Draft], problems: Problems, complete: bool) -> None:
         """Take all models by name; ``complete``: whether these are all that the job has."""
-        self._by_name, self._findings, self._complete = by_name, findings, complete
+        self._by_name, self._problems, self._complete = by_name, problems, complete
         self._names = sorted(by_name)
         self._full: dict[int, Draft | None] = {}
 
@@ -155,7 +155,7 @@ class _Family:
                 break
             if id(parent) in open_:
                 like, place = chain[-1].fields["like"], (*chain[-1].home, "like")
-                self._findings.add(place, f"{like!r} is derived from itself")
+                self._problems.add(place, f"{like!r} is derived from itself")
                 self._full |= dict.fromkeys(open_)
                 break
             open_.add(id(parent))
@@ -178,11 +178,11 @@ class _Family:
         if like is None:
             return full
         if not isinstance(like, str):
-            self._findings.add(place, f"expected the name of another model, got {shown(like)}")
+            self._problems.add(place, f"expected the name of another model, got {shown(like)}")
             return None
         if like not in self._by_name:
             if self._complete:
-                self._findings.add(place, suggest(like, self._names, "model"))
+                self._problems.add(place, suggest(like, self._names, "model"))
             return None
         parent = self._full[id(self._by_name[like])]
         if parent is None:

@@ -81,6 +81,26 @@ def build(
     """
     if found := check(spec, root, task, permission=permission):
         raise BadInput(found)
+    return assemble(
+        spec, root=root, device=device, dtype=dtype, fold=fold, task=task, permission=permission
+    )
+
+
+def assemble(
+    spec: ModelSpec,
+    *,
+    root: Path = Path("."),
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    fold: bool = False,
+    task: Task | None = None,
+    permission: Permission = NOTHING,
+) -> Model:
+    """Return the model of a spec in which `check` has found nothing; all else is as of `build`.
+
+    Raises:
+        BadInput: when weights cannot be had.
+    """
     source, rest = find_source(spec.source, permission)
     convention = source.convention(rest, spec, root)
     # In half precision, too, it is known, and folded, by its weights in float32.

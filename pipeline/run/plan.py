@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
@@ -25,6 +25,15 @@ class TaskSpec(Spec):
     """`classification` or `verification`."""
     goal: Goal
     """`untargeted` or `targeted`; `impersonation` or `dodging`."""
+
+    @field_validator("goal")
+    @classmethod
+    def _of_the_task(cls, goal: Goal, known: ValidationInfo) -> Goal:
+        kind = known.data.get("kind", goal.task)
+        if goal.task is not kind:
+            goals = " or ".join(repr(goal.value) for goal in Goal if goal.task is kind)
+            raise ValueError(f"{goal.value!r} is no goal of {kind.value}; expected {goals}")
+        return goal
 
 
 class Select(Spec):

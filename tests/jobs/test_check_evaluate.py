@@ -6,39 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.jobs.spec.checks import check_evaluate
-from gauntlet.jobs.spec.draft import Draft
-from gauntlet.jobs.spec.findings import Findings
-from gauntlet.jobs.spec.loading import load
-from gauntlet.jobs.spec.models import resolve
+from gauntlet.jobs.spec.checks import evaluate
+from gauntlet.jobs.spec.checks.check import Check
+from gauntlet.jobs.spec.checks.inspection import inspect
+from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.yaml_source import read
-from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.plan import Evaluate, TaskSpec
 from tests.jobs.tiny import problems, write
 
 
 def found(
     folder: Path, text: str, goal: str = "untargeted", surrogate: str = "seed: 0}"
 ) -> list[str]:
-    """Return what `check_evaluate` finds in the tiny job with a field `evaluate` of this text."""
-    path = write(folder, ("seed: 0}", surrogate))
-    plan = load(path)
-    path.write_text(f"{path.read_text()}evaluate: {text}\n")
-    document = read(path)
+    """Return what the checks of `evaluate` find in the tiny job with such a field."""
     kind = "verification" if goal in ("impersonation", "dodging") else "classification"
-    findings = Findings(document)
-    check_evaluate(
-        Evaluate.model_validate(document.data["evaluate"]),
-        [(attack, Draft(("attacks", 0), {})) for attack in plan.attacks],
-        resolve({role: document.data[role] for role in ("surrogates", "targets")}, findings),
-        TaskSpec.model_validate({"kind": kind, "goal": goal}),
-        findings,
+    path = write(
+        folder,
+        ("seed: 0}", surrogate),
+        ("kind: classification, goal: untargeted", f"kind: {kind}, goal: {goal}"),
     )
-    try:
-        findings.raise_if_any()
-    except BadInput as error:
-        return [str(problem).rpartition("evaluate.")[2] for problem in error.problems]
-    return []
+    path.write_text(f"{path.read_text()}evaluate: {text}\n")
+    job = JobDraft.of(read(path), folder)
+    checks = [check for check in vars(evaluate).values() if isinstance(check, Check)]
+    return [str(problem).rpartition("evaluate.")[2] for problem in inspect(job, checks)]
 
 
 def test_a_randomised_surrogate_has_no_interactions(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.jobs.spec import networks as fit
+from gauntlet.jobs.spec.checks import networks
 from gauntlet.jobs.spec.loading import load
 from tests.jobs.tiny import attacks, problems, write
 
@@ -107,9 +107,11 @@ def test_networks_are_made_once_and_only_where_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = (PLAIN, 'source: "import:tests.jobs.test_fit:counted", options: {name: s0}')
-    tried: list[fit.Demand] = []
-    real = fit.misfits
-    monkeypatch.setattr(fit, "misfits", lambda net, wish: tried.append(wish) or real(net, wish))
+    tried: list[networks.Demand] = []
+    real = networks.misfits
+    monkeypatch.setattr(
+        networks, "misfits", lambda net, wish: tried.append(wish) or real(net, wish)
+    )
     CALLS.clear()
     load(write(tmp_path, mine))
     load(write(tmp_path, mine, attacks("  - {base: linbp, surrogates: [s1]}")))

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.cli import train_heads as heads
 from gauntlet.jobs.cli.heads import heads as app
-from gauntlet.jobs.spec.loading import load, open_job
+from gauntlet.jobs.spec.checks.inspection import BEFORE_A_RUN, inspect
+from gauntlet.jobs.spec.loading import LoadedJob, load, open_job
 from gauntlet.pipeline import results
 from gauntlet.pipeline.models.heads import image_hashes, read_head
-from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.problems import BadInput, Problem
 
 JOB = """\
 name: heads
@@ -54,6 +55,11 @@ def write(folder: Path, *changes: tuple[str, str], noise: bool = False) -> str:
     return str(path)
 
 
+def absent(loaded: LoadedJob) -> list[Problem]:
+    """Return what `check` and `run` say of heads that are not there."""
+    return inspect(loaded.draft, BEFORE_A_RUN)
+
+
 def files(folder: Path) -> list[Path]:
     return sorted((folder / "heads").glob("*/*.safetensors"))
 
@@ -62,12 +68,12 @@ def test_a_job_gets_the_heads_that_its_attack_needs(tmp_path, capsys):
     job = write(tmp_path)
     plan = load(job)
     line = 1 + Path(job).read_text().splitlines().index("    objective: fd")
-    before = heads.check(open_job(job))
+    before = absent(open_job(job))
     assert [problem.where for problem in before] == [f"{job}:{line}: attacks[1].objective"] * 2
     assert "'s0' has no heads in" in str(before[0])
     assert "for class 0, 1, 2; train them with: gauntlet heads train JOB" in str(before[0])
     assert heads.train(job, [], None, 5000) == 0
-    assert heads.check(open_job(job)) == []
+    assert absent(open_job(job)) == []
     assert len(files(tmp_path)) == 6  # two surrogates, three wanted classes
     assert "s0, 1: 0 heads are there, 3 to train" in capsys.readouterr().out
     # The attacked images have trained no head.
@@ -108,7 +114,7 @@ def test_other_settings_and_other_weights_need_other_heads(tmp_path):
         "attacks.1.options.fd.layer='0'",
         "attacks.1.options.fd.training.hidden=9",
     ):
-        assert heads.check(open_job(job, [change])), change
+        assert absent(open_job(job, [change])), change
 
 
 def test_images_of_another_job_and_fewer_of_them(tmp_path):
@@ -149,7 +155,7 @@ def test_a_job_without_fd_needs_no_heads(tmp_path):
     start = JOB.index("  - base: mi")
     job = write(tmp_path, (JOB[start : JOB.index("resources")].replace(
         "HEADS", str(tmp_path / "heads")), ""))  # fmt: skip
-    assert heads.check(open_job(job)) == []
+    assert absent(open_job(job)) == []
     with pytest.raises(BadInput, match="no attack has `objective: fd`"):
         heads.train(job, [], None, 5000)
 

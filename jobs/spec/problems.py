@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.jobs.spec.yaml_source import Document, Where
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -11,7 +12,7 @@ MOST = 200
 """Problems of one job; with more of them nothing else is checked."""
 
 
-class Findings:
+class Problems:
     """The problems found in one document, each at its place."""
 
     def __init__(self, document: Document) -> None:
@@ -31,33 +32,29 @@ class Findings:
         self._found.setdefault((self.document.describe(where), what), line)
         if len(self._found) >= MOST:
             first = Problem(self.document.name, f"{MOST:,} problems: the rest was not checked")
-            raise BadInput([first, *self.problems])
-
-    def add_nested(self, locate: Callable[[Where], Where], problems: Iterable[Problem]) -> None:
-        """Report what a part of the pipeline found in a section of the job.
-
-        Args:
-            locate: gives the place in the job of a place in the section.
-            problems: with a field of the section (``source``, ``data.pairs``) in ``where``, or a
-                place outside the job, such as a line of a pair list, which is then said in front
-                of the message.
-        """
-        for problem in problems:
-            field = problem.where.removeprefix("data.")
-            if problem.where in ("", "data"):
-                self.add(locate(()), problem.what)
-            elif field.isidentifier():
-                self.add(locate((field,)), problem.what)
-            else:
-                self.add(locate(()), f"{problem.where}: {problem.what}")
+            raise BadInput([first, *self.in_order])
 
     @property
-    def problems(self) -> list[Problem]:
+    def in_order(self) -> list[Problem]:
         """Everything found, in the order of the file."""
         ordered = sorted(self._found.items(), key=lambda item: item[1])
         return [Problem(where, what) for (where, what), _ in ordered]
 
-    def raise_if_any(self) -> None:
-        """Raise `BadInput` with everything found, if anything was."""
-        if self._found:
-            raise BadInput(self.problems)
+
+def nested(locate: Callable[[Where], Where], problems: Iterable[Problem]) -> Iterator[Complaint]:
+    """Yield what a part of the pipeline found in a section of the job, at its places in the job.
+
+    Args:
+        locate: gives the place in the job of a place in the section.
+        problems: with a field of the section (``source``, ``data.pairs``) in ``where``, or a
+            place outside the job, such as a line of a pair list, which is then said in front
+            of the message.
+    """
+    for problem in problems:
+        field = problem.where.removeprefix("data.")
+        if problem.where in ("", "data"):
+            yield Complaint(locate(()), problem.what)
+        elif field.isidentifier():
+            yield Complaint(locate((field,)), problem.what)
+        else:
+            yield Complaint(locate(()), f"{problem.where}: {problem.what}")

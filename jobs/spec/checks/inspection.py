@@ -1,0 +1,50 @@
+"""All checks of a job in their order, and the loop that asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+
+from gauntlet.jobs.spec.checks import (
+    attacks,
+    data,
+    evaluate,
+    grids,
+    heads,
+    models,
+    networks,
+    select,
+    white_box,
+)
+from gauntlet.jobs.spec.checks.check import Check
+from gauntlet.jobs.spec.job_draft import JobDraft
+from gauntlet.pipeline.problems import Problem
+
+
+def _of(*subjects: ModuleType) -> tuple[Check, ...]:
+    """Return the checks of some subjects, those of one subject as they stand in its file."""
+    return tuple(c for subject in subjects for c in vars(subject).values() if isinstance(c, Check))
+
+
+CHECKS = _of(models, white_box, data, attacks, evaluate, networks, grids, select)
+"""What is asked of every job."""
+BEFORE_A_RUN = _of(heads)
+"""What a job may lack until it is run; there are commands that provide it."""
+
+
+def inspect(job: JobDraft, checks: Iterable[Check] = CHECKS) -> list[Problem]:
+    """Return everything that is wrong with a job, what was known before included.
+
+    Every check whose needs are met is asked, so that a person sees all problems at once.
+
+    Args:
+        job: collects the problems, too.
+        checks: what to ask.
+
+    Raises:
+        BadInput: when there are so many problems that looking for more helps nobody.
+    """
+    for check in checks:
+        for complaint in check(job):
+            job.problems.add(complaint.where, complaint.what)
+    return job.problems.in_order
