@@ -28,11 +28,12 @@ from gauntlet.pipeline.problems import BadInput, Problem, suggest
 from gauntlet.pipeline.run.models import build_surrogate, configure, device
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.spec import Spec
-from gauntlet.pipeline.training.align import AlignSettings, align, write_aligned
+from gauntlet.pipeline.training.align import align, write_aligned
 from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
-from gauntlet.pipeline.training.harden import HardenSettings, harden, write_hardened
-from gauntlet.pipeline.training.ia_search import SearchSettings, search, write
+from gauntlet.pipeline.training.harden import harden, write_hardened
+from gauntlet.pipeline.training.ia_search import search, write
 from gauntlet.pipeline.training.robustness import Accuracy
+from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
 from gauntlet.pipeline.training.trained_file import write_trained
 from gauntlet.pipeline.training.unattacked import Unattacked, apart, hashes_of
 

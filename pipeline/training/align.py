@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -29,38 +27,14 @@ from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.graph import residuals, trace
 from gauntlet.pipeline.norms import per_row
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.spec import Quantity
-from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable
 from gauntlet.pipeline.training.ia_search import alignment
 from gauntlet.pipeline.training.robustness import Accuracy, Logits, accuracy
+from gauntlet.pipeline.training.settings import AlignSettings
 from gauntlet.pipeline.training.trained_file import write_fine_tuned
 from gauntlet.pipeline.training.unattacked import Unattacked
 
 _ROWS = 64
-
-
-class AlignSettings(FineTuning):
-    """How a surrogate is aligned."""
-
-    optimiser: Literal["sgd", "adamw"] = "adamw"
-    """`sgd` has momentum 0.9."""
-    rate: Quantity = Field(3e-4, gt=0)
-    """Learning rate of the first update."""
-    beta: Quantity = Field(20.0, gt=0)
-    """Sharpness of the Softplus that stands for ReLU while the criterion is climbed: a kink has no
-    curvature. The weights go back into the original network."""
-    probes: int = Field(1, ge=1)
-    """Rademacher vectors in each estimate of a trace (Hutchinson), drawn anew for every update."""
-    weight: Quantity = Field(0.3, ge=0)
-    """w: weight of the criterion, relative to its mean size before the training."""
-    drop: float = Field(0.05, ge=0, le=1)
-    """How much clean accuracy on the held-out images may be lost."""
-    epsilon: Quantity = Field(1 / 255, gt=0)
-    """Radius of the linf ball that robust accuracy is reported at, in [0, 1] units."""
-    judge_probes: int = Field(8, ge=1)
-    """Rademacher vectors that the criterion is reported with; the same before and after."""
-    judge_steps: int = Field(20, ge=1)
-    """Steps of the PGD that robust accuracy is measured with."""
 
 
 @dataclass(frozen=True)

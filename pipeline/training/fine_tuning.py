@@ -6,10 +6,8 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from gauntlet.pipeline.batch import Batch, Task
@@ -17,36 +15,14 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.spec import Quantity, Spec
+from gauntlet.pipeline.training.descent import descend, half_cosine, make_optimiser
+from gauntlet.pipeline.training.settings import FineTuning
 from gauntlet.pipeline.training.unattacked import Unattacked
 
 Loss = Callable[[Batch, Draws], Tensor]
 """Images with labels, and one stream per image, to the loss of each, (B,)."""
 Done = Callable[[int, float], None]
 """Told of each epoch, from 1 on, and its mean loss."""
-
-
-class FineTuning(Spec):
-    """How weights are changed: updates over keyed batches, the rate falling as half a cosine."""
-
-    epochs: int = Field(10, ge=1)
-    """Passes over the training images."""
-    batch: int = Field(64, ge=1)
-    """Most images in an update; the updates of an epoch are of nearly the same size."""
-    optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd` has momentum 0.9."""
-    rate: Quantity = Field(0.01, gt=0)
-    """Learning rate of the first update."""
-    weight_decay: Quantity = Field(5e-4, ge=0)
-    """Decay of the weights; biases and the parameters of batch norm are left alone."""
-    clip: Quantity = Field(1.0, gt=0)
-    """Greatest Euclidean norm of an update's gradient; a longer one is shortened."""
-    flips: bool = True
-    """Whether half of the images, drawn anew in each epoch, are mirrored."""
-    validation: float = Field(0.2, gt=0, lt=1)
-    """Share of the images that are only judged by."""
-    seed: int = 0
-    """Keys the held-out images, batches, flips and every other draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +104,7 @@ def fine_tune(
     Raises:
         BadInput: when the loss is no longer finite.
     """
-    optimiser = _optimiser(parameters, settings)
+    optimiser = make_optimiser(settings.optimiser, parameters, settings.rate, settings.weight_decay)
     parts = -(-len(images) // settings.batch)
     total, update = parts * settings.epochs, 0
     means = []
@@ -144,9 +120,8 @@ def fine_tune(
             if not math.isfinite(float(value.detach())):
                 what = f"the loss of update {update + 1} is {float(value.detach())}"
                 raise BadInput(Problem("--rate", f"{what}; a lower rate may keep it finite"))
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate * 0.5 * (1 + math.cos(math.pi * update / total))
-            _step(optimiser, parameters, value, settings.clip)
+            rate = half_cosine(settings.rate, math.pi * update / total)
+            descend(optimiser, parameters, value, rate, settings.clip)
             update += 1
             summed += float(value.detach()) * len(rows)
         means.append(summed / len(images))
@@ -154,30 +129,7 @@ def fine_tune(
     return means
 
 
-def _step(
-    optimiser: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, clip: float
-) -> None:
-    # Heads that only training uses have no gradient, and stay as they are.
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    nn.utils.clip_grad_norm_(parameters, clip)
-    optimiser.step()
-    for parameter in parameters:
-        parameter.grad = None
-
-
 def _flipped(batch: Batch, draws: Draws) -> Batch:
     chosen = draws.uniform("flip", device=batch.images.device) < 0.5
     images = torch.where(chosen[:, None, None, None], batch.images.flip(3), batch.images)
     return Batch(batch.ids, images, batch.goal, labels=batch.labels)
-
-
-def _optimiser(parameters: Sequence[nn.Parameter], settings: FineTuning) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(groups, settings.rate, momentum=0.9)
-    return torch.optim.AdamW(groups, settings.rate)

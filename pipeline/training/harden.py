@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,31 +19,14 @@ from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
-from gauntlet.pipeline.spec import Quantity
-from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, FineTuning, fine_tune, trainable
-from gauntlet.pipeline.training.robustness import Accuracy, accuracy, climb
+from gauntlet.pipeline.training.ascent import ascend
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable
+from gauntlet.pipeline.training.robustness import Accuracy, accuracy, entropy
+from gauntlet.pipeline.training.settings import HardenSettings
 from gauntlet.pipeline.training.trained_file import write_fine_tuned
 from gauntlet.pipeline.training.unattacked import Unattacked
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-class HardenSettings(FineTuning):
-    """How a surrogate is hardened."""
-
-    norm: Literal["linf", "l2"] = "linf"
-    """Which ball."""
-    epsilon: Quantity = Field(1 / 255, gt=0)
-    """Its radius in [0, 1] units; l2: the Euclidean norm over all entries of one image."""
-    steps: int = Field(3, ge=1)
-    """Steps of the inner maximisation, from a random start in the ball."""
-    step_size: Quantity | None = Field(None, gt=0)
-    """Length of a step. Default 2.5 epsilon / steps."""
-    batch_norm: Literal["frozen", "updated"] = "frozen"
-    """Whether batch norm keeps the original's running mean and variance, or normalises by those of
-    the adversarial batch and follows them. Its weights and biases are trained either way."""
-    judge_steps: int = Field(20, ge=1)
-    """Steps of the PGD that robust accuracy is measured with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +79,8 @@ def harden(
     def loss(batch: Batch, draws: Draws) -> Tensor:
         assert batch.labels is not None
         # The inner steps see batch norm's running statistics, and leave them alone.
-        hard = climb(
-            logits, batch.images, batch.labels, ball, settings.steps, settings.step_size, draws
-        )
+        raised = entropy(logits, batch.labels)
+        hard = ascend(raised, batch.images, ball, settings.steps, settings.step_size, draws)
         with _normalising(network, settings.batch_norm == "updated"):
             return F.cross_entropy(logits(hard), batch.labels, reduction="none")
 

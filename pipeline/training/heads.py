@@ -27,6 +27,7 @@ from gauntlet.pipeline.models.heads import (
     write_head,
 )
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.training.descent import descend
 
 _CHUNK = 64
 _CPU = torch.device("cpu")
@@ -182,10 +183,7 @@ def train_head(seen: Seen, label: int, settings: HeadSettings, device: torch.dev
         )
         with torch.enable_grad():
             loss = F.binary_cross_entropy_with_logits(logits(rows), wanted)
-            gradients = torch.autograd.grad(loss, parameters)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        descend(optimiser, parameters, loss, settings.rate)
     with torch.no_grad():
         scores = logits(held_out.nonzero()[:, 0]).cpu()
         first, bias, weights, last = (parameter.detach().cpu() for parameter in parameters)

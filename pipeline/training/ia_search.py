@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -21,28 +20,7 @@ from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.graph import residuals, trace
 from gauntlet.pipeline.norms import divide, l2
-from gauntlet.pipeline.spec import Spec
-
-
-class SearchSettings(Spec):
-    """How the search is done: half of the trials anywhere, half around the best one so far."""
-
-    trials: int = Field(60, ge=1)
-    """Settings that are tried, the plain network not counted."""
-    probes: int = Field(4, ge=1)
-    """Rademacher vectors in each estimate of a trace; all trials see the same."""
-    least_beta: float = Field(5.0, gt=0)
-    """Smallest sharpness; drawn evenly in its logarithm."""
-    most_beta: float = Field(100.0, gt=0)
-    """Greatest sharpness."""
-    least_lambda: float = Field(0.05, ge=0, le=1)
-    """Smallest branch factor; the greatest is 1."""
-    drop: float = Field(0.05, ge=0, le=1)
-    """How much clean accuracy a setting may lose."""
-    rows: int = Field(32, ge=1)
-    """Images in one pass."""
-    seed: int = 0
-    """Keys trials and probes."""
+from gauntlet.pipeline.training.settings import SearchSettings
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.spec import Spec
-from gauntlet.pipeline.training.fine_tuning import FineTuned, FineTuning
+from gauntlet.pipeline.training.fine_tuning import FineTuned
+from gauntlet.pipeline.training.settings import FineTuning
 from gauntlet.pipeline.training.unattacked import Unattacked
 
 

@@ -19,7 +19,8 @@ from gauntlet.pipeline.attacks.surgery.ia import (
 )
 from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
-from gauntlet.pipeline.training.ia_search import SearchSettings, alignment, search, write
+from gauntlet.pipeline.training.ia_search import alignment, search, write
+from gauntlet.pipeline.training.settings import SearchSettings
 from tests.surgery.nets import (
     InPlaceBlocks,
     Stack,

@@ -22,8 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.zoo.recipes import Adversarial
+from gauntlet.pipeline.training.ascent import ascend
 from gauntlet.pipeline.training.zoo.margins import Head
 
 Embed = Callable[[Tensor], Tensor]
@@ -59,13 +61,19 @@ def adversarial_loss(
     """
     network.eval()
     if settings.inner == "loss":
-        hard = maximise(
-            settings, images, draws, lambda points: head(embed(points), identities, ramp)
-        )
+
+        def raised(points: Tensor) -> Tensor:
+            loss: Tensor = head(embed(points), identities, ramp)
+            return loss
     else:
         with torch.no_grad():
-            clean = embed(images)
-        hard = maximise(settings, images, draws, lambda points: distance(embed(points), clean))
+            fixed = embed(images)
+
+        def raised(points: Tensor) -> Tensor:
+            return distance(embed(points), fixed)
+
+    ball = Ball("linf", settings.epsilon)
+    hard = ascend(raised, images, ball, settings.steps, settings.step_size, draws)
     network.train()
     if settings.method == "pgd-at":
         loss: Tensor = head(embed(hard), identities, ramp)
@@ -74,25 +82,3 @@ def adversarial_loss(
     clean, moved = embed(both).chunk(2)
     total: Tensor = head(clean, identities, ramp) + settings.beta * distance(moved, clean)
     return total
-
-
-def maximise(
-    settings: Adversarial, images: Tensor, draws: Draws, objective: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Return images after signed steps up the objective, inside the ball and [0, 1].
-
-    Args:
-        settings: radius, steps and their size.
-        images: centres, (B, 3, H, W) in [0, 1].
-        draws: one stream per example; the start is uniform in the ball.
-        objective: images to values (B,); each example's own.
-    """
-    low = (images - settings.epsilon).clamp_min(0)
-    high = (images + settings.epsilon).clamp_max(1)
-    noise = 2 * draws.uniform("start", images.shape[1:]) - 1
-    points = (images + settings.epsilon * noise).clamp(low, high)
-    for _ in range(settings.steps):
-        points = points.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(points).sum(), points)
-        points = (points.detach() + settings.step_size * gradient.sign()).clamp(low, high)
-    return points.detach()

@@ -36,6 +36,11 @@ class Training:
     step: int = 0
     seconds: float = 0.0
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What is trained: the network's parameters, then the head's."""
+        return [*self.network.parameters(), *self.head.parameters()]
+
 
 def save(training: Training, path: Path) -> None:
     """Write a checkpoint, whole or not at all.

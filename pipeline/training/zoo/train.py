@@ -14,10 +14,11 @@ from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING
 from gauntlet.pipeline.models.zoo.recipes import Recipe
 from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.training.descent import descend, half_cosine, make_optimiser
 from gauntlet.pipeline.training.zoo.adversary import adversarial_loss
 from gauntlet.pipeline.training.zoo.augment import batch, batch_draws
 from gauntlet.pipeline.training.zoo.interrupted import Interrupted
-from gauntlet.pipeline.training.zoo.margins import Head, make_head
+from gauntlet.pipeline.training.zoo.margins import make_head
 from gauntlet.pipeline.training.zoo.pool import Pool
 from gauntlet.pipeline.training.zoo.state import Training, save
 
@@ -54,7 +55,15 @@ def begin(recipe: Recipe, pool: Pool, twin: nn.Module | None) -> Training:
     if twin is not None:
         network.load_state_dict(twin.state_dict())
         head.centre(_means(network, pool, recipe.identities))
-    return Training(recipe, network.train(), head, _optimiser(recipe, network, head))
+    optimiser = make_optimiser(
+        recipe.optimiser,
+        [*network.parameters(), *head.parameters()],
+        recipe.lr,
+        recipe.weight_decay,
+        nesterov=True,
+        fused=True,
+    )
+    return Training(recipe, network.train(), head, optimiser)
 
 
 def train(
@@ -114,7 +123,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     if step < rise:
         return recipe.lr * (step + 1) / (rise + 1)
     share = (step - rise) / max(1.0, recipe.steps - rise)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * share))
+    return half_cosine(recipe.lr, math.pi * share)
 
 
 def _update(training: Training, pool: Pool) -> float:
@@ -137,27 +146,9 @@ def _update(training: Training, pool: Pool) -> float:
     value = float(loss.detach())
     if not math.isfinite(value):
         raise RuntimeError(f"{recipe.name}: the loss of update {training.step} is {value}")
-    training.optimiser.zero_grad()
-    torch.autograd.backward(loss)
-    nn.utils.clip_grad_norm_([*network.parameters(), *head.parameters()], recipe.clip)
-    for group in training.optimiser.param_groups:
-        group["lr"] = learning_rate(recipe, training.step)
-    training.optimiser.step()
+    rate = learning_rate(recipe, training.step)
+    descend(training.optimiser, training.parameters, loss, rate, recipe.clip)
     return value
-
-
-def _optimiser(recipe: Recipe, network: nn.Module, head: Head) -> torch.optim.Optimizer:
-    parameters = [*network.parameters(), *head.parameters()]
-    groups = [
-        {
-            "params": [value for value in parameters if value.ndim > 1],
-            "weight_decay": recipe.weight_decay,
-        },
-        {"params": [value for value in parameters if value.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, recipe.lr, momentum=0.9, nesterov=True, foreach=True)
-    return torch.optim.AdamW(groups, recipe.lr, fused=True)
 
 
 @torch.no_grad()

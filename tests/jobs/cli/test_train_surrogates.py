@@ -25,15 +25,15 @@ from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.training.trained_file import about_trained
-from tests.surrogates.small import Residual, colours, examples, model
+from tests.training.small import Residual, colours, examples, model
 
 JOB = """\
 name: trained
 task: {kind: classification, goal: untargeted}
 data: {source: npz, path: images.npz, limit: 10}
 surrogates:
-  - {name: s0, source: "import:tests.jobs.test_surrogates:trained"}
-  - {name: s1, source: "import:tests.jobs.test_surrogates:trained", options: {scale: 2.0}}
+  - {name: s0, source: "import:tests.jobs.cli.test_train_surrogates:trained"}
+  - {name: s1, source: "import:tests.jobs.cli.test_train_surrogates:trained", options: {scale: 2.0}}
 targets:
   - {name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}
 attacks:
@@ -130,7 +130,7 @@ def test_a_file_source_keeps_its_architecture(
     own = architectures.Architecture(Residual, Task.CLASSIFICATION, (8, 8), (0.4,) * 3, (0.5,) * 3)
     monkeypatch.setitem(architectures.ARCHITECTURES, "small", own)
     write_trained(tmp_path / "net.safetensors", trained(), {})
-    change = ('{name: s0, source: "import:tests.jobs.test_surrogates:trained"}',
+    change = ('{name: s0, source: "import:tests.jobs.cli.test_train_surrogates:trained"}',
               '{name: s0, source: "file:net.safetensors", architecture: small}')  # fmt: skip
     asked = request(tmp_path, change)
     commands.align_surrogate(asked, ALIGN)
@@ -181,7 +181,7 @@ def test_ia_search_writes_what_ia_reads(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"options: {{ia: {{search: {asked.out}}}}}" in output
     attack = f"{{base: ia, surrogates: [s0], options: {{ia: {{search: {asked.out}}}}}}}"
     load(write(tmp_path, ("{base: i, epsilon: 8/255, steps: 2}", attack)))
-    branching = request(tmp_path, ('test_surrogates:trained"}', 'test_fit:by_value"}'))
+    branching = request(tmp_path, ('cli.test_train_surrogates:trained"}', 'test_fit:by_value"}'))
     with pytest.raises(BadInput, match="s0: Branching cannot be rewritten"):
         commands.search_surrogate(branching, {"trials": 1})
 
@@ -235,7 +235,7 @@ def test_models_that_have_no_file_of_their_own_are_refused_at_once(tmp_path: Pat
     with pytest.raises(BadInput, match="'s0' stands behind a defence"):
         commands.harden_surrogate(defended, HARD)
     clash = request(tmp_path, ("{scale: 2.0}", "{source: x}"),
-                    ("test_surrogates:trained\", options", "test_surrogates:named\", options"),
+                    (":trained\", options", ":named\", options"),
                     surrogate="s1")  # fmt: skip
     with pytest.raises(BadInput, match="'s1' has the option 'source'"):
         commands.harden_surrogate(clash, HARD)

@@ -1,4 +1,4 @@
-"""Adversarial fine-tuning: the inner maximum, the images, the updates, the file."""
+"""Adversarial fine-tuning: the images, the updates, the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.data.sources.npz import Npz
-from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.build import build, check
@@ -23,53 +22,18 @@ from gauntlet.pipeline.models.heads import image_hashes
 from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
-from gauntlet.pipeline.norms import l2, linf
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.training import harden as hardening
 from gauntlet.pipeline.training.fine_tuning import fine_tune, trainable
-from gauntlet.pipeline.training.harden import HardenSettings, harden, write_hardened
-from gauntlet.pipeline.training.robustness import accuracy, climb
+from gauntlet.pipeline.training.harden import harden, write_hardened
+from gauntlet.pipeline.training.robustness import accuracy
+from gauntlet.pipeline.training.settings import HardenSettings
 from gauntlet.pipeline.training.trained_file import about_trained
 from gauntlet.pipeline.training.unattacked import apart
-from tests.surrogates.small import NOBODY, Residual, colours, examples, images, model, network
+from tests.training.small import NOBODY, Residual, colours, examples, images, model, network
 
 BRIEF = HardenSettings(
     epsilon=6 / 255, epochs=20, batch=24, rate=0.02, validation=0.3, judge_steps=5
 )
-
-
-@pytest.mark.parametrize("ball", [Ball("linf", 4 / 255), Ball("l2", 0.3)])
-def test_climbing_stays_in_the_ball_and_raises_the_loss_of_every_image(ball: Ball) -> None:
-    net = model()
-    clean, labels = colours()
-    draws = Draws.keyed(0, [f"image-{row}" for row in range(240)])
-    start = climb(net, clean, labels, ball, 0, None, draws)
-    hard = climb(net, clean, labels, ball, 5, None, draws)
-    size = linf if ball.norm == "linf" else l2
-    assert float(size(hard - clean).max()) <= ball.epsilon * (1 + 1e-5)
-    assert 0 <= float(hard.min()) <= float(hard.max()) <= 1
-    with torch.no_grad():
-        before, after = (
-            nn.functional.cross_entropy(net(points), labels, reduction="none")
-            for points in (start, hard)
-        )
-    assert bool((after > before).all())
-    # Each image has its own draw and its own norm, whatever travels with it.
-    some = torch.tensor([7, 3])
-    again = climb(net, clean[some], labels[some], ball, 5, None, draws.rows(some))
-    torch.testing.assert_close(again, hard[some], rtol=0, atol=1e-6)
-
-
-def test_a_linear_network_is_climbed_to_the_corner() -> None:
-    """linf steps that add up to two radii or more reach the corner of the ball, in closed form."""
-    weights = Draws.keyed(0, ["w"]).normal("w", (2, 12), dtype=torch.float64)[0]
-    clean = 0.3 + 0.4 * Draws.keyed(0, ["a", "b"]).uniform("x", (3, 2, 2), dtype=torch.float64)
-    labels = torch.tensor([0, 1])
-    hard = climb(lambda x: x.flatten(1) @ weights.T, clean, labels, Ball("linf", 0.01), 4, 0.005,
-                 Draws.keyed(0, ["a", "b"]))  # fmt: skip
-    away = (weights[1] - weights[0]).sign().reshape(3, 2, 2)
-    expected = clean + 0.01 * torch.stack([away, -away])
-    torch.testing.assert_close(hard, expected, rtol=0, atol=1e-12)
 
 
 def test_robust_accuracy_counts_what_is_right_before_and_after(tmp_path: Path) -> None:
@@ -141,20 +105,16 @@ def test_batch_norm_is_frozen_or_follows(tmp_path: Path) -> None:
         assert not torch.equal(done.network.norm.weight, net.network.norm.weight)
 
 
-def test_inner_steps_never_see_training_mode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes: list[bool] = []
+def test_inner_steps_never_see_training_mode(tmp_path: Path) -> None:
+    inner: dict[bool, set[bool]] = {True: set(), False: set()}
 
-    def watched(logits: object, *rest: object) -> torch.Tensor:
-        net = logits.__closure__[1].cell_contents  # type: ignore[attr-defined]
-        modes.append(any(part.training for part in net.modules()))
-        return climb(logits, *rest)  # type: ignore[arg-type]
+    def watch(net: nn.Module, images: tuple[torch.Tensor, ...]) -> None:
+        inner[images[0].requires_grad].add(any(part.training for part in net.modules()))
 
-    monkeypatch.setattr(hardening, "climb", watched)
-    harden(model(), images(tmp_path), BRIEF.model_copy(update={"batch_norm": "updated"}))
-    assert modes
-    assert not any(modes)
+    net = model()
+    net.network.register_forward_pre_hook(watch)  # copied with the network
+    harden(net, images(tmp_path), BRIEF.model_copy(update={"epochs": 1, "batch_norm": "updated"}))
+    assert inner == {True: {False}, False: {False, True}}
 
 
 def test_attacked_and_repeated_images_are_left_out(tmp_path: Path) -> None:
@@ -225,7 +185,7 @@ def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
     done = harden(net, data, BRIEF.model_copy(update={"epochs": 1}))
     path = tmp_path / "hard.safetensors"
     write_hardened(path, done, net, BRIEF)
-    own = {"source": "import:tests.surrogates.small:network"}
+    own = {"source": "import:tests.training.small:network"}
     again = build(ModelSpec(name="a", source=f"trained:{path}", options=own), permission=granted())
     assert again.weights_fingerprint == weights_fingerprint(done.network)
     other = {"source": "import:tests.jobs.tiny:network", "seed": 0}

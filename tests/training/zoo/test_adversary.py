@@ -5,34 +5,16 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.zoo.recipes import Adversarial, Recipe
-from gauntlet.pipeline.training.zoo.adversary import adversarial_loss, distance, maximise
+from gauntlet.pipeline.training.ascent import ascend
+from gauntlet.pipeline.training.zoo.adversary import adversarial_loss, distance
 from gauntlet.pipeline.training.zoo.margins import CosFace
 
 
 def draws(size: int) -> Draws:
     return Draws.keyed(0, [str(row) for row in range(size)])
-
-
-def test_a_linear_objective_ends_in_the_corner_of_the_ball() -> None:
-    settings = Adversarial(method="pgd-at", epsilon=0.1, steps=4, step_size=0.06)
-    images = torch.tensor([0.5, 0.98, 0.02]).reshape(1, 3, 1, 1).expand(2, 3, 4, 4).clone()
-    slope = torch.tensor([1.0, 1.0, -1.0]).reshape(3, 1, 1)
-    hard = maximise(settings, images, draws(2), lambda x: (x * slope).sum((1, 2, 3)))
-    expected = torch.tensor([0.6, 1.0, 0.0]).reshape(1, 3, 1, 1).expand(2, 3, 4, 4)
-    assert torch.allclose(hard, expected)
-
-
-def test_the_start_is_random_in_the_ball_and_keyed_by_example() -> None:
-    settings = Adversarial(method="pgd-at", epsilon=0.1, steps=1, step_size=1e-9)
-    images = torch.full((3, 3, 6, 6), 0.5)
-    start = maximise(settings, images, draws(3), lambda x: x.sum((1, 2, 3))) - images
-    assert start.abs().max() <= 0.1 + 1e-6
-    assert start.std() == pytest.approx(0.1 / 3**0.5, rel=0.2)
-    one = maximise(settings, images[1:2], draws(3).rows(torch.tensor([1])),
-                   lambda x: x.sum((1, 2, 3)))  # fmt: skip
-    assert torch.equal(one[0] - 0.5, start[1])
 
 
 class Net(nn.Module):
@@ -71,7 +53,8 @@ def test_outer_losses_are_their_formulas(settings: Adversarial) -> None:
             return head(answers, identities)
         return distance(answers, clean)
 
-    hard = maximise(settings, images, draws(5), raised)
+    ball = Ball("linf", settings.epsilon)
+    hard = ascend(raised, images, ball, settings.steps, settings.step_size, draws(5))
     with torch.no_grad():
         assert (raised(hard) > raised(images)).all()
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -1,0 +1,76 @@
+"""Updates of weights: which optimiser, which rate, how long a gradient may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+def make_optimiser(
+    kind: Literal["sgd", "adamw"],
+    parameters: Sequence[Tensor],
+    rate: float,
+    weight_decay: float,
+    *,
+    nesterov: bool = False,
+    fused: bool = False,
+) -> torch.optim.Optimizer:
+    """Return an optimiser that decays matrices, but neither biases nor the parameters of norms.
+
+    Args:
+        kind: SGD with momentum 0.9, or AdamW.
+        parameters: what is trained.
+        rate: learning rate, until `descend` sets another.
+        weight_decay: of parameters with more than one dimension.
+        nesterov: sgd: the momentum is Nesterov's.
+        fused: adamw: one pass over all of a parameter; faster, and other in the last digits.
+    """
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if kind == "sgd":
+        return torch.optim.SGD(groups, rate, momentum=0.9, nesterov=nesterov)
+    return torch.optim.AdamW(groups, rate, fused=fused)
+
+
+def descend(
+    optimiser: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    loss: Tensor,
+    rate: float,
+    clip: float | None = None,
+) -> None:
+    """Do one update, in place.
+
+    Args:
+        optimiser: over the parameters.
+        parameters: what is trained. Those that the loss does not reach, such as heads that only the
+            original's training used, stay as they are.
+        loss: a scalar.
+        rate: learning rate of this update.
+        clip: greatest Euclidean norm of the gradient over all parameters; a longer one is
+            shortened.
+    """
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and optimiser.defaults.get("fused"):
+            # It walks through both side by side, whatever their strides.
+            gradient = torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+        parameter.grad = gradient
+    if clip is not None:
+        nn.utils.clip_grad_norm_(parameters, clip)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def half_cosine(rate: float, angle: float) -> float:
+    """Return the rate at an angle of 0 (all of it) to pi (nothing)."""
+    return rate * 0.5 * (1 + math.cos(angle))
