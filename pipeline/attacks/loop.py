@@ -12,9 +12,9 @@ from gauntlet.pipeline.attacks.ask import Ask, Lost, Oracle
 from gauntlet.pipeline.attacks.combine.rule import Direction
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.method import Method
-from gauntlet.pipeline.attacks.points.point import Moment
+from gauntlet.pipeline.attacks.points.point import Iteration
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.norms import l2, linf
@@ -93,7 +93,7 @@ def run(
     models = _positions(attack, oracle.models)
     if not len(batch):
         return Attacked(clean, _blank(method.steps, 0, len(models)), {})
-    stride = Stride(method.ball, clean, method.step_size, method.normalise)
+    step = Step(method.ball, clean, method.step_size, method.normalise)
     lost: dict[int, Lost] = {}
     if (fields := method.query.objective.guide()) is not None:
         guiding = run(attack.guide(fields), batch, oracle, seed=seed, quantize=False)
@@ -108,16 +108,16 @@ def run(
     steps = _Recorder(clean, ask.models)
     for t in range(method.steps):
         ask.at_step(t)
-        asked = method.update.query_point(points, memory, stride)
+        asked = method.update.query_point(points, memory, step)
         for part in method.points:
-            moment = Moment(t, method.steps, stride, ask, method.plain, method.rule)
-            asked = part.move(asked, moment)
-        found = method.rule.direction(asked, ask, stride)
-        points, memory = method.update.advance(points, found.direction, memory, stride)
+            iteration = Iteration(t, method.steps, step, ask, method.plain, method.rule)
+            asked = part.move(asked, iteration)
+        found = method.rule.direction(asked, ask, step)
+        points, memory = method.update.advance(points, found.direction, memory, step)
         steps.record(found, points)
         if on_step is not None:
             on_step(t + 1, points)
-    unreached = method.update.unreached(points, stride)
+    unreached = method.update.unreached(points, step)
     if unreached is not None:
         for row in unreached.nonzero()[:, 0].tolist():
             reason = "not reached: the perturbation is still below the wanted norm"

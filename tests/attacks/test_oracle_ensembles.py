@@ -46,14 +46,14 @@ def unit_rows(given: torch.Tensor) -> torch.Tensor:
 
 def direction(combine: str, batch, modules, **fields):
     from gauntlet.pipeline.attacks.ask import Ask
-    from gauntlet.pipeline.attacks.stride import Stride
+    from gauntlet.pipeline.attacks.step import Step
 
     attack = Attack(combine=combine, **fields)
     method = attack.method(batch.goal, batch.images[0].numel())
     setting = Setting(batch, method.query, 0, attack.label, 0)
     ask = Ask(oracle(*modules), range(len(modules)), setting)
-    stride = Stride(method.ball, batch.images, method.step_size, method.normalise)
-    return method.rule.direction(batch.images, ask, stride)
+    step = Step(method.ball, batch.images, method.step_size, method.normalise)
+    return method.rule.direction(batch.images, ask, step)
 
 
 def gradients_of(batch, modules):

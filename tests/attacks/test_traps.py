@@ -342,6 +342,8 @@ def test_trap_18_every_option_of_every_part_changes_something():
         for field in part.model_fields:
             if (part.token, field) in skip:
                 continue
+            known = field in other or field == "norm"
+            assert known, f"give `other` a value of {part.token}.{field} that is not its default"
             value = "l1" if (part.token, field) == ("ni", "norm") else other[field]
             is_rule = part.place is Place.COMBINE
             base = "di-mi" if is_rule else part.token

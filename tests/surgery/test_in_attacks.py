@@ -10,7 +10,7 @@ from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.messages import Question, Setting
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.attacks.surgery.ghost import GhostNetwork
 from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
 from gauntlet.pipeline.attacks.surgery.linbp import LinearBackpropagation
@@ -147,11 +147,11 @@ def test_svre_s_control_variate_is_the_ghost_that_the_ensemble_asked(draw: str) 
         options={"svre": {"inner": 1, "normalised": False}, "ghost": {"p": 0.1}},
     )
     method = of.method(given.goal, given.images[0].numel())
-    stride = Stride(method.ball, given.images, method.step_size, method.normalise)
+    step = Step(method.ball, given.images, method.step_size, method.normalise)
     oracle = InProcessOracle([adapt(small(), name="a"), adapt(small(), name="b")])
     asked = Ask(oracle, [0, 1], Setting(given, method.query, 0, of.label, 0))
     asked = asked.with_query(method.query, draw)
     # With one inner step the variate and what it corrects are the same gradient.
-    found = method.rule.direction(given.images, asked, stride).direction
+    found = method.rule.direction(given.images, asked, step).direction
     wanted = asked(given.images).gradients.mean(0)
     assert torch.allclose(found, wanted, rtol=0, atol=1e-12 * float(wanted.abs().max()))

@@ -13,7 +13,7 @@ from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.combine.gram import Units
 from gauntlet.pipeline.attacks.combine.rule import Direction, GradientRule, Rule
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.cross_entropy import log_softmax
 from gauntlet.pipeline.norms import Normaliser
@@ -65,7 +65,7 @@ class FusedOutputs(Rule):
     def fuse(outputs: Tensor) -> Tensor:
         """Return one model's logits (R, C) for those of all models, (k, R, C)."""
 
-    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+    def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the gradient of the objective on the fused outputs."""
         answer = ask.fused(points, self.fuse)
         k = ask.models

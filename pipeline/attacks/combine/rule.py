@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.part import Choice, Part, Place
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.norms import Normaliser
 
@@ -58,20 +58,20 @@ class Rule(Part):
         )
 
     @abstractmethod
-    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+    def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the ascent direction at ``points`` (B, 3, H, W).
 
         Args:
             points: where the attack stands.
             ask: asks the surrogates, as often as the rule needs.
-            stride: the attack's step and ball, for rules with an inner loop.
+            step: the attack's step and ball, for rules with an inner loop.
         """
 
 
 class GradientRule(Rule):
     """A rule that needs one answer of each surrogate and nothing else."""
 
-    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+    def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Ask every surrogate once and combine."""
         answers = ask(points)
         combined, weights, fallback = self.combine(answers.gradients.flatten(2))

@@ -12,7 +12,7 @@ from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.combine.ens import EnsLogits
 from gauntlet.pipeline.attacks.combine.rule import Direction, Rule
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.norms import divide, mabs
 from gauntlet.pipeline.spec import Quantity
 
@@ -62,7 +62,7 @@ class Svre(Rule):
         """Whether g_ens is that of the fused logits."""
         return self.fusion == "logits"
 
-    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+    def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the inner loop's final momentum."""
         start = ask(points)
         clean, k = start.gradients, ask.models
@@ -86,7 +86,7 @@ class Svre(Rule):
                 reduced = _mean_abs(reduced)
             memory = self.momentum * memory + reduced
             if m < inner - 1:
-                inner_point = stride.step(inner_point, memory, self.beta)
+                inner_point = step.take(inner_point, memory, self.beta)
         counts = torch.nn.functional.one_hot(chosen, k).sum(1) / inner
         direction = _mean_abs(memory) if self.normalised else memory
         return Direction(direction, start.values.T, counts.to(points))

@@ -16,7 +16,7 @@ from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.combine.gram import Units, gram, weighted_sum
 from gauntlet.pipeline.attacks.combine.rule import Direction, Rule
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.problems import suggest
 
@@ -91,7 +91,7 @@ class TorchJd(Rule):
 
         return getattr(aggregation, self.aggregator)(**self.arguments)
 
-    def direction(self, points: Tensor, ask: Ask, stride: Stride) -> Direction:
+    def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the aggregated direction of each example."""
         answers = ask(points)
         rows = answers.gradients.flatten(2)

@@ -12,27 +12,27 @@ from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.combine.rule import Rule
 from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.query import Query
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.draws import Draws
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The circumstances of one update.
+class Iteration:
+    """One pass through the loop, before the surrogates are asked.
 
     Attributes:
-        step: index of the update, 0..steps - 1.
+        t: index of the update, 0..steps - 1.
         steps: updates T of the attack.
-        stride: the attack's step and ball.
+        step: the attack's step and ball.
         ask: asks the surrogates the attack's own query.
         plain_query: the task's default objective under the attack's surgeries, with no views,
             penalty or filters.
         rule: how k answers become one direction.
     """
 
-    step: int
+    t: int
     steps: int
-    stride: Stride
+    step: Step
     ask: Ask
     plain_query: Query
     rule: Rule
@@ -52,5 +52,5 @@ class QueryPoint(Part):
     place: ClassVar[Place] = Place.POINT
 
     @abstractmethod
-    def move(self, points: Tensor, moment: Moment) -> Tensor:
+    def move(self, points: Tensor, iteration: Iteration) -> Tensor:
         """Return where to ask instead of at ``points``, (B, 3, H, W)."""

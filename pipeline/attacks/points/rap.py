@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.points.point import Moment, QueryPoint
+from gauntlet.pipeline.attacks.points.point import Iteration, QueryPoint
 from gauntlet.pipeline.spec import Quantity
 
 
@@ -39,19 +39,19 @@ class ReversePerturbation(QueryPoint):
     start_noise: bool = True
     """Start n at a uniform point of its ball, drawn anew in every update, and not at 0."""
 
-    def move(self, points: Tensor, moment: Moment) -> Tensor:
+    def move(self, points: Tensor, iteration: Iteration) -> Tensor:
         """Return x + n, (B, 3, H, W)."""
-        late = moment.steps // 4 if self.late_start is None else self.late_start
-        if moment.step < late or self.epsilon_n == 0:
+        late = iteration.steps // 4 if self.late_start is None else self.late_start
+        if iteration.t < late or self.epsilon_n == 0:
             return points
         ball = Ball("linf", self.epsilon_n)
         moved = points
         if self.start_noise:
-            moved = ball.random_point(points, moment.draws("rap"))
+            moved = ball.random_point(points, iteration.draws("rap"))
         step = self.epsilon_n / max(1, self.inner) if self.step is None else self.step
         for i in range(self.inner):
-            ask = moment.plain(f"rap/{i}")
-            direction = moment.rule.direction(moved, ask, moment.stride).direction
+            ask = iteration.plain(f"rap/{i}")
+            direction = iteration.rule.direction(moved, ask, iteration.step).direction
             if self.normalise == "sign":
                 direction = direction.sign()
             moved = ball.project(moved - step * direction, points)

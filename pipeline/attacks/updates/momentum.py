@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import Choice, register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import divide, l2, mabs
@@ -56,10 +56,10 @@ class Nesterov(Momentum):
             return None
         return "ni looks ahead only under `normalise: sign` or `l2rms`"
 
-    def query_point(self, points: Tensor, memory: Tensor | None, stride: Stride) -> Tensor:
+    def query_point(self, points: Tensor, memory: Tensor | None, step: Step) -> Tensor:
         """Return the look-ahead point."""
         if memory is None or self.mu == 0:
             return points
-        if stride.normalise == "l2rms":
+        if step.normalise == "l2rms":
             memory = divide(memory, l2(memory) / memory[0].numel() ** 0.5)
-        return points + stride.step_size * self.mu * memory
+        return points + step.size * self.mu * memory

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import Choice, register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.spec import Quantity
@@ -56,18 +56,18 @@ class PatchWise(Update):
         )
 
     def advance(
-        self, points: Tensor, direction: Tensor, memory: Tensor | None, stride: Stride
+        self, points: Tensor, direction: Tensor, memory: Tensor | None, step: Step
     ) -> tuple[Tensor, Tensor]:
         """Return the next points and the accumulator, both (B, 3, H, W)."""
-        step = self.beta * stride.step_size * direction.sign()
-        total = step if memory is None else memory + step
-        epsilon = stride.ball.epsilon
+        move = self.beta * step.size * direction.sign()
+        total = move if memory is None else memory + move
+        epsilon = step.ball.epsilon
         excess = (total.abs() - epsilon).clamp_min(0) * total.sign()
         spread = self.spread(excess)
         # Rounding noise of the sums must not be amplified to a full step.
         projected = spread.sign() * (spread.abs() > 1e-5 * epsilon)
-        projected = (self.beta * stride.step_size if self.gamma is None else self.gamma) * projected
-        points = stride.ball.project(points + step + projected, stride.clean)
+        projected = (self.beta * step.size if self.gamma is None else self.gamma) * projected
+        points = step.ball.project(points + move + projected, step.clean)
         return points, total + projected if self.feedback else total
 
     def spread(self, values: Tensor) -> Tensor:

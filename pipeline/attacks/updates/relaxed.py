@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import Choice, Place, register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import divide, l2, per_row
@@ -54,33 +54,33 @@ class Relaxed(Update):
         return None
 
     def advance(
-        self, points: Tensor, direction: Tensor, memory: Tensor | None, stride: Stride
+        self, points: Tensor, direction: Tensor, memory: Tensor | None, step: Step
     ) -> tuple[Tensor, Tensor]:
         """Return the next points and the memory.
 
         The memory is the largest |d|_2 of each example so far, (B,); infinite once it has arrived,
         which makes its steps zero.
         """
-        tau = stride.ball.epsilon
-        delta = points - stride.clean
+        tau = step.ball.epsilon
+        delta = points - step.clean
         largest = l2(direction)
         if memory is not None:
             largest = torch.maximum(largest, memory)
-        step = direction - self.c * self.p * delta.abs() ** (self.p - 1) * delta.sign()
+        move = direction - self.c * self.p * delta.abs() ** (self.p - 1) * delta.sign()
         if self.eta is None:
-            step = divide(step * (_SHARE * tau), largest)
-            step = step * per_row((_SHARE * tau / l2(step).clamp_min(1e-30)).clamp_max(1), step)
+            move = divide(move * (_SHARE * tau), largest)
+            move = move * per_row((_SHARE * tau / l2(move).clamp_min(1e-30)).clamp_max(1), move)
         else:
-            step = self.eta * step
+            move = self.eta * move
         arrived = largest.isinf()
-        moved = (points + step.masked_fill(per_row(arrived, step), 0)).clamp(0, 1)
-        delta = moved - stride.clean
+        moved = (points + move.masked_fill(per_row(arrived, move), 0)).clamp(0, 1)
+        delta = moved - step.clean
         length = l2(delta)
         arrives = (length >= tau) & ~arrived
-        scaled = stride.clean + delta * per_row(tau / length.clamp_min(1e-30), delta)
+        scaled = step.clean + delta * per_row(tau / length.clamp_min(1e-30), delta)
         moved = torch.where(per_row(arrives, moved), scaled, moved)
         return moved, largest.masked_fill(arrives, torch.inf)
 
-    def unreached(self, points: Tensor, stride: Stride) -> Tensor:
+    def unreached(self, points: Tensor, step: Step) -> Tensor:
         """Return which examples have ended below tau, bool (B,)."""
-        return l2(points - stride.clean) < (1 - _SHORT) * stride.ball.epsilon
+        return l2(points - step.clean) < (1 - _SHORT) * step.ball.epsilon

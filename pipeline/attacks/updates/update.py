@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import Part, Place, register
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 
 
 class Update(Part):
@@ -20,7 +20,7 @@ class Update(Part):
     token: ClassVar[str] = "i"
     paper: ClassVar[str] = "Kurakin 2017"
 
-    def query_point(self, points: Tensor, memory: Tensor | None, stride: Stride) -> Tensor:
+    def query_point(self, points: Tensor, memory: Tensor | None, step: Step) -> Tensor:
         """Return where the surrogates are asked, (B, 3, H, W)."""
         return points
 
@@ -29,13 +29,13 @@ class Update(Part):
         return direction
 
     def advance(
-        self, points: Tensor, direction: Tensor, memory: Tensor | None, stride: Stride
+        self, points: Tensor, direction: Tensor, memory: Tensor | None, step: Step
     ) -> tuple[Tensor, Tensor | None]:
         """Return the next points and the next memory."""
         memory = self.remember(direction, memory)
-        return stride.step(points, memory), memory
+        return step.take(points, memory), memory
 
-    def unreached(self, points: Tensor, stride: Stride) -> Tensor | None:
+    def unreached(self, points: Tensor, step: Step) -> Tensor | None:
         """Return which examples have no valid result after the last update, bool (B,)."""
         return None
 

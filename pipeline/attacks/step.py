@@ -1,4 +1,4 @@
-"""How far an attack moves, and where it may go."""
+"""The projected step: how far an attack moves, and where it may go."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gauntlet.pipeline.norms import Normaliser, normalise
 
 
 @dataclass(frozen=True)
-class Stride:
-    """How far and under which norm an attack moves, and where it may go.
+class Step:
+    """How far and under which norm an attack moves in one update, and where it may go.
 
     Attributes:
         ball: the allowed points.
         clean: centre of the ball, (B, 3, H, W).
-        step_size: alpha, in [0, 1] units.
+        size: alpha, in [0, 1] units.
         normalise: what stands before alpha: the sign, or a norm that the direction is divided by.
     """
 
     ball: Ball
     clean: Tensor
-    step_size: float
+    size: float
     normalise: Normaliser
 
-    def step(self, points: Tensor, direction: Tensor, size: float | None = None) -> Tensor:
+    def take(self, points: Tensor, direction: Tensor, size: float | None = None) -> Tensor:
         """Return P(x + alpha normalise(d)), (B, 3, H, W)."""
-        size = self.step_size if size is None else size
+        size = self.size if size is None else size
         return self.ball.project(points + size * normalise(direction, self.normalise), self.clean)
