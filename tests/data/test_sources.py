@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gauntlet.pipeline.data.sources.labelled import Labelled
-from gauntlet.pipeline.data.sources.source import catalogue, name_of, register
+from gauntlet.pipeline.data.sources.npz import Npz
+from gauntlet.pipeline.data.sources.source import catalogue, register
 from tests.data.made_up import spec
 
 STRIPES = '''
@@ -32,6 +33,7 @@ from gauntlet.pipeline.data.decoding import Pixels
 from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.sources.labelled import Labelled
+from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.data.sources.source import register
 from gauntlet.pipeline.data.stores import ImageStore, numbered
 
@@ -140,10 +142,7 @@ def test_two_sources_of_one_name_are_refused() -> None:
         class Other(Labelled):
             source: Literal["npz"]
 
-    assert [name_of(source) for source in catalogue()] == [
-        *("cifar10", "folder", "imagenet", "npz"),
-        *("lfw", "pairs", "rendered"),
-    ]
+    assert Npz in catalogue()
 
 
 def test_the_size_of_images_is_known_without_decoding_them(tmp_path: Path) -> None:
