@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.settings_options import with_settings
 
 surrogates = typer.Typer(
     name="surrogates",
@@ -29,18 +30,6 @@ Images = Annotated[
     typer.Option(metavar="JOB", help="A job whose data to use. Default: the job's own source."),
 ]
 Limit = Annotated[int, typer.Option(min=2, help="Use at most this many images.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the images. Default 10.")]
-Batch = Annotated[int | None, typer.Option(help="Most images in an update. Default 64.")]
-Optimiser = Annotated[str | None, typer.Option(help="sgd (the default) or adamw.")]
-WeightDecay = Annotated[str | None, typer.Option(help="Decay of the weights. Default 5e-4.")]
-Clip = Annotated[str | None, typer.Option(help="Greatest norm of an update's gradient. Default 1.")]
-Flips = Annotated[
-    bool | None, typer.Option("--flips/--no-flips", help="Mirror half of the images. Default: yes.")
-]
-Validation = Annotated[
-    float | None, typer.Option(help="Share of the images only judged by. Default 0.2.")
-]
-Seed = Annotated[int | None, typer.Option(help="Keys every draw. Default 0.")]
 
 
 @surrogates.callback()
@@ -52,40 +41,15 @@ def group() -> None:
     """
 
 
-@surrogates.command()
+@surrogates.command(cls=with_settings("HardenSettings"))
 def harden(
+    context: typer.Context,
     job: JobFile,
     surrogate: Surrogate,
     out: Out,
     changes: Changes = None,
     images: Images = None,
     limit: Limit = 5000,
-    norm: Annotated[str | None, typer.Option(help="Ball: linf (the default) or l2.")] = None,
-    epsilon: Annotated[
-        str | None, typer.Option(help="Training budget in [0, 1] units. Default 1/255.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps of the inner maximisation. Default 3.")
-    ] = None,
-    step_size: Annotated[
-        str | None, typer.Option(help="Length of a step. Default 2.5 epsilon / steps.")
-    ] = None,
-    batch_norm: Annotated[
-        str | None, typer.Option(help="Statistics: frozen (the default) or updated.")
-    ] = None,
-    judge_steps: Annotated[
-        int | None,
-        typer.Option(help="Steps of the PGD that robustness is measured by. Default 20."),
-    ] = None,
-    epochs: Epochs = None,
-    batch: Batch = None,
-    optimiser: Optimiser = None,
-    rate: Annotated[str | None, typer.Option(help="Learning rate. Default 0.01.")] = None,
-    weight_decay: WeightDecay = None,
-    clip: Clip = None,
-    flips: Flips = None,
-    validation: Validation = None,
-    seed: Seed = None,
     allow_imports: AllowImports = None,
 ) -> None:
     """Fine-tune a surrogate adversarially, and write it with its provenance.
@@ -102,53 +66,23 @@ def harden(
     Not good enough is robust accuracy at the training budget that does not exceed
     the original's.
     """
-    options = dict(locals())
-    from gauntlet.jobs.cli import commands
-    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands, train_surrogates
 
-    commands.end(surrogates_commands.harden_surrogate, *surrogates_commands.asked(options))
+    asked = train_surrogates.Request(
+        job, surrogate, out, changes or [], images, limit, allow_imports or []
+    )
+    commands.end(train_surrogates.harden_surrogate, asked, context.obj)
 
 
-@surrogates.command()
+@surrogates.command(cls=with_settings("AlignSettings"))
 def align(
+    context: typer.Context,
     job: JobFile,
     surrogate: Surrogate,
     out: Out,
     changes: Changes = None,
     images: Images = None,
     limit: Limit = 5000,
-    weight: Annotated[
-        str | None,
-        typer.Option(help="Of the criterion, relative to its mean size before. Default 0.3."),
-    ] = None,
-    beta: Annotated[
-        str | None, typer.Option(help="Sharpness of the Softplus meanwhile. Default 20.")
-    ] = None,
-    probes: Annotated[
-        int | None, typer.Option(help="Random vectors in each estimate. Default 1.")
-    ] = None,
-    drop: Annotated[
-        float | None, typer.Option(help="Clean accuracy that may be lost. Default 0.05.")
-    ] = None,
-    epsilon: Annotated[
-        str | None, typer.Option(help="Budget that robust accuracy is reported at. Default 1/255.")
-    ] = None,
-    judge_probes: Annotated[
-        int | None, typer.Option(help="Vectors that the criterion is reported with. Default 8.")
-    ] = None,
-    judge_steps: Annotated[
-        int | None,
-        typer.Option(help="Steps of the PGD that robustness is measured by. Default 20."),
-    ] = None,
-    epochs: Epochs = None,
-    batch: Batch = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw (the default) or sgd.")] = None,
-    rate: Annotated[str | None, typer.Option(help="Learning rate. Default 3e-4.")] = None,
-    weight_decay: WeightDecay = None,
-    clip: Clip = None,
-    flips: Flips = None,
-    validation: Validation = None,
-    seed: Seed = None,
     allow_imports: AllowImports = None,
 ) -> None:
     """Fine-tune a surrogate so that its loss gradient follows the data, and write it.
@@ -164,39 +98,23 @@ def align(
     Not good enough is a criterion on held-out images that did not rise, or a loss of
     more clean accuracy than --drop.
     """
-    options = dict(locals())
-    from gauntlet.jobs.cli import commands
-    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands, train_surrogates
 
-    commands.end(surrogates_commands.align_surrogate, *surrogates_commands.asked(options))
+    asked = train_surrogates.Request(
+        job, surrogate, out, changes or [], images, limit, allow_imports or []
+    )
+    commands.end(train_surrogates.align_surrogate, asked, context.obj)
 
 
-@surrogates.command("ia-search")
+@surrogates.command("ia-search", cls=with_settings("SearchSettings"))
 def ia_search(
+    context: typer.Context,
     job: JobFile,
     surrogate: Surrogate,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The JSON file to write.")],
     changes: Changes = None,
     images: Images = None,
     limit: Limit = 256,
-    trials: Annotated[int | None, typer.Option(help="Settings to try. Default 60.")] = None,
-    probes: Annotated[
-        int | None, typer.Option(help="Random vectors in each estimate. Default 4.")
-    ] = None,
-    drop: Annotated[
-        float | None, typer.Option(help="Clean accuracy that may be lost. Default 0.05.")
-    ] = None,
-    least_beta: Annotated[
-        float | None, typer.Option(help="Smallest sharpness to try. Default 5.")
-    ] = None,
-    most_beta: Annotated[
-        float | None, typer.Option(help="Greatest sharpness to try. Default 100.")
-    ] = None,
-    least_lambda: Annotated[
-        float | None, typer.Option(help="Smallest branch factor to try. Default 0.05.")
-    ] = None,
-    rows: Annotated[int | None, typer.Option(help="Images in one pass. Default 32.")] = None,
-    seed: Seed = None,
     allow_imports: AllowImports = None,
 ) -> None:
     """Search the sharpness and the branch factors of the attack part ia for a surrogate.
@@ -209,8 +127,9 @@ def ia_search(
 
     Settings of which none keeps the accuracy are refused.
     """
-    options = dict(locals())
-    from gauntlet.jobs.cli import commands
-    from gauntlet.jobs.cli import train_surrogates as surrogates_commands
+    from gauntlet.jobs.cli import commands, train_surrogates
 
-    commands.end(surrogates_commands.search_surrogate, *surrogates_commands.asked(options))
+    asked = train_surrogates.Request(
+        job, surrogate, out, changes or [], images, limit, allow_imports or []
+    )
+    commands.end(train_surrogates.search_surrogate, asked, context.obj)

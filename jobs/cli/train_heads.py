@@ -10,16 +10,15 @@ from torch import Tensor
 
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.cli.training_images import open_everything
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.checks.heads import needed, wanted_classes
 from gauntlet.jobs.spec.loading import open_job
-from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.heads import LEAST_AUC, head_path, heads_key, read_head
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.models import build_surrogate
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.training.heads import train_heads
 from gauntlet.pipeline.training.unattacked import hashes_of
 
@@ -52,7 +51,9 @@ def train(
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     labels = wanted_classes(attacked)
     hashes = hashes_of(attacked)
-    examples = _training_images(plan, images, limit, allowed)
+    examples = open_everything(plan, images, allowed)
+    order = Draws.keyed(plan.seed, examples.ids).bits("heads").argsort()
+    examples = examples.subset(order[:limit].tolist())
     weak = 0
     for need in needs:
         model, _ = build_surrogate(need.spec, plan, loaded.permission)
@@ -93,16 +94,3 @@ def _usable(path: Path, attacked: Tensor) -> bool:
         return False
     head = read_head(path, torch.device("cpu"), torch.float32)
     return head.auc >= LEAST_AUC and not bool(torch.isin(head.trained_on, attacked).any())
-
-
-def _training_images(plan: Plan, other: str | None, limit: int, allowed: Sequence[str]) -> Examples:
-    if other is None:
-        root = plan.root
-        spec = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
-    else:
-        source = open_job(find_job(other), allowed=allowed).plan
-        root, spec = source.root, source.data
-    spec = spec.model_copy(update={"wanted": None, "references": None})
-    examples = open_examples(spec, Goal.UNTARGETED, root=root, seed=plan.seed)
-    order = Draws.keyed(plan.seed, examples.ids).bits("heads").argsort()
-    return examples.subset(order[:limit].tolist())

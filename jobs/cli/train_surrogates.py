@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,33 +12,25 @@ import yaml
 
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.cli.trained_copy import trained_copy
+from gauntlet.jobs.cli.training_images import open_everything
 from gauntlet.jobs.reports.terminal import Terminal, terminal
 from gauntlet.jobs.spec.draft import validate
 from gauntlet.jobs.spec.loading import LoadedJob, open_job
-from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
-from gauntlet.pipeline.models.build import build
-from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.run.models import build_surrogate, configure, device
+from gauntlet.pipeline.run.models import build_surrogate, configure
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.align import align, write_aligned
-from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
 from gauntlet.pipeline.training.harden import harden, write_hardened
 from gauntlet.pipeline.training.ia_search import search, write
 from gauntlet.pipeline.training.robustness import Accuracy
 from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
-from gauntlet.pipeline.training.trained_file import write_trained
 from gauntlet.pipeline.training.unattacked import Unattacked, apart, hashes_of
-
-_TRAINED = "trained:"
-_ONCE = "import:pipeline.surrogates.restored:network"
-"""How jobs once wrote a `trained:` file, which was then the option `file`."""
-_TOLERANCE = 1e-5
 
 Settings = TypeVar("Settings", bound=Spec)
 
@@ -69,18 +59,6 @@ class Request:
     allow_imports: Sequence[str] = ()
 
 
-def asked(options: Mapping[str, Any]) -> tuple[Request, dict[str, Any]]:
-    """Return the request in a command's options, and the settings: the other options, by name.
-
-    Args:
-        options: every option of the command, those that were not given as None.
-    """
-    given = {name: options[name] or [] for name in ("changes", "allow_imports")}
-    settings = {**options, **given}
-    request = Request(**{field.name: settings.pop(field.name) for field in fields(Request)})
-    return request, settings
-
-
 def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """Fine-tune a surrogate adversarially and write it.
 
@@ -94,9 +72,9 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     settings = _settings(HardenSettings, given)
     console = _console()
     loaded, spec = _opened(request)
-    plan = loaded.plan
-    model, use = _original(loaded, spec, request, "hardened")
-    images = _images(plan, request)
+    _writable(request.out)
+    model, use = trained_copy(loaded, spec, request.out, "hardened")
+    images = _images(loaded.plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = harden(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
     write_hardened(request.out, done, model, settings)
@@ -121,9 +99,9 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     settings = _settings(AlignSettings, given)
     console = _console()
     loaded, spec = _opened(request)
-    plan = loaded.plan
-    model, use = _original(loaded, spec, request, "aligned")
-    images = _images(plan, request)
+    _writable(request.out)
+    model, use = trained_copy(loaded, spec, request.out, "aligned")
+    images = _images(loaded.plan, request)
     _announce(images, settings.validation, settings.seed, console)
     done = align(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
     write_aligned(request.out, done, model, settings)
@@ -150,10 +128,9 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     settings = _settings(SearchSettings, given)
     console = _console()
     loaded, spec = _opened(request)
-    plan = loaded.plan
     _writable(request.out)
-    model, _ = build_surrogate(spec, plan, loaded.permission)
-    images = _images(plan, request)
+    model, _ = build_surrogate(spec, loaded.plan, loaded.permission)
+    images = _images(loaded.plan, request)
     batch = images.batch(torch.arange(len(images))).to(model.mean.device, model.mean.dtype)
     assert batch.labels is not None
     console.print(f"{len(images)} images, {settings.trials} settings")
@@ -173,46 +150,6 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     return Status.DONE
 
 
-def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
-    """Return how a job uses a trained copy of a model.
-
-    A `file:` source keeps its architecture. Every other network is made by its own source, and the
-    file's weights are put into it; its input convention is then the job's to say.
-
-    Args:
-        spec: the original.
-        model: built from it.
-        out: the file.
-        suffix: of the new name.
-
-    Raises:
-        BadInput: when the original's own options stand in the way.
-    """
-    name = f"{spec.name}-{suffix}"
-    path = str(out.resolve())
-    if spec.source.startswith("file:"):
-        return spec.model_copy(update={"name": name, "source": f"file:{path}"})
-    if spec.source == _ONCE or spec.source.startswith(_TRAINED):  # was trained before
-        options = {key: value for key, value in spec.options.items() if key != "file"}
-        fields = {"name": name, "source": f"{_TRAINED}{path}", "options": options}
-        return spec.model_copy(update=fields)
-    if ORIGINAL in spec.options:
-        what = f"{spec.name!r} has the option {ORIGINAL!r}, which its trained copy needs: rename"
-        raise BadInput(Problem("--surrogate", f"{what} it in your factory"))
-    wants = model.preprocessing
-    return ModelSpec(
-        name=name,
-        source=f"{_TRAINED}{path}",
-        options={**spec.options, ORIGINAL: spec.source},
-        task=model.task,
-        input_size=wants.input_size,
-        mean=wants.mean,
-        std=wants.std,
-        channels=wants.channels,
-        resize=wants.resize,
-    )
-
-
 def _opened(request: Request) -> tuple[LoadedJob, ModelSpec]:
     loaded = open_job(find_job(request.job), list(request.changes), request.allow_imports)
     plan = loaded.plan
@@ -227,52 +164,9 @@ def _opened(request: Request) -> tuple[LoadedJob, ModelSpec]:
     return loaded, plan.surrogates[names.index(request.surrogate)]
 
 
-def _original(
-    loaded: LoadedJob, spec: ModelSpec, request: Request, suffix: str
-) -> tuple[Model, ModelSpec]:
-    """Return the model to train, and how its trained copy will be used, which has been tried."""
-    _writable(request.out)
-    made = partial(build, root=loaded.plan.root, device=device(), permission=loaded.permission)
-    model = made(spec, task=loaded.plan.task.kind)
-    refuse_untrainable(model)
-    with tempfile.TemporaryDirectory() as folder:
-        # The weights as they are: a file that nothing could load would show only hours later.
-        trial = Path(folder) / "trial.safetensors"
-        write_trained(trial, model.network, {})
-        try:
-            again = made(usage(spec, model, trial, suffix))
-        except BadInput as error:
-            what = f"a file of {spec.source}'s weights could not be used: {error}"
-            raise BadInput(Problem("--surrogate", what)) from None
-    size = model.input_size or (64, 64)
-    images = Draws.keyed(0, ["a", "b"]).uniform("trial", (3, *size)).to(model.mean.device)
-    if not _same(model, again, images):
-        what = (
-            f"{spec.source} made anew with the same weights answers otherwise: give the options "
-            "that its pretrained form has by itself"
-        )
-        raise BadInput(Problem("--surrogate", what))
-    return model, usage(spec, model, request.out, suffix)
-
-
-def _same(model: Model, again: Model, images: torch.Tensor) -> bool:
-    with torch.no_grad():
-        expected, found = model(images), again(images)
-    return torch.allclose(expected, found, rtol=_TOLERANCE, atol=_TOLERANCE)
-
-
 def _images(plan: Plan, request: Request) -> Unattacked:
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    if request.images is None:
-        root = plan.root
-        data = plan.data.model_copy(update={"ids": None, "limit": None, "order": "file"})
-    else:
-        other = open_job(find_job(request.images), allowed=request.allow_imports).plan
-        if other.task.kind is not Task.CLASSIFICATION:
-            raise BadInput(Problem("--images", "the job's data has no labels"))
-        root, data = other.root, other.data
-    data = data.model_copy(update={"wanted": None, "references": None})
-    everything: Examples = open_examples(data, Goal.UNTARGETED, root=root, seed=plan.seed)
+    everything = open_everything(plan, request.images, request.allow_imports)
     images = apart(everything, hashes_of(attacked))
     order = Draws.keyed(plan.seed, images.ids, attack="surrogates").bits("limit").argsort()
     return images.rows(order[: request.limit])

@@ -21,7 +21,7 @@ class FineTuning(Spec):
     batch: int = Field(64, ge=1)
     """Most images in an update; the updates of an epoch are of nearly the same size."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
-    """`sgd` has momentum 0.9."""
+    """What does the updates; `sgd` has momentum 0.9."""
     rate: Quantity = Field(0.01, gt=0)
     """Learning rate of the first update."""
     weight_decay: Quantity = Field(5e-4, ge=0)
@@ -40,9 +40,9 @@ class HardenSettings(FineTuning):
     """How a surrogate is hardened."""
 
     norm: Literal["linf", "l2"] = "linf"
-    """Which ball."""
+    """Norm of the ball that the inner maximisation stays in."""
     epsilon: Quantity = Field(1 / 255, gt=0)
-    """Its radius in [0, 1] units; l2: the Euclidean norm over all entries of one image."""
+    """Radius of the ball in [0, 1] units; l2: the Euclidean norm over all entries of one image."""
     steps: int = Field(3, ge=1)
     """Steps of the inner maximisation, from a random start in the ball."""
     step_size: Quantity | None = Field(None, gt=0)
@@ -58,7 +58,7 @@ class AlignSettings(FineTuning):
     """How a surrogate is aligned."""
 
     optimiser: Literal["sgd", "adamw"] = "adamw"
-    """`sgd` has momentum 0.9."""
+    """What does the updates; `sgd` has momentum 0.9."""
     rate: Quantity = Field(3e-4, gt=0)
     """Learning rate of the first update."""
     beta: Quantity = Field(20.0, gt=0)
@@ -67,7 +67,7 @@ class AlignSettings(FineTuning):
     probes: int = Field(1, ge=1)
     """Rademacher vectors in each estimate of a trace (Hutchinson), drawn anew for every update."""
     weight: Quantity = Field(0.3, ge=0)
-    """w: weight of the criterion, relative to its mean size before the training."""
+    """Weight w of the criterion, relative to its mean size before the training."""
     drop: float = Field(0.05, ge=0, le=1)
     """How much clean accuracy on the held-out images may be lost."""
     epsilon: Quantity = Field(1 / 255, gt=0)

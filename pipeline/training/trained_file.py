@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from gauntlet.pipeline.files import obstacle
@@ -17,6 +15,7 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.fine_tuning import FineTuned
 from gauntlet.pipeline.training.settings import FineTuning
+from gauntlet.pipeline.training.tensor_file import write
 from gauntlet.pipeline.training.unattacked import Unattacked
 
 
@@ -83,18 +82,8 @@ def write_trained(path: Path, network: nn.Module, about: dict[str, Any]) -> None
         BadInput: when the file cannot be written.
     """
     # Clones: tied weights share their memory, which the format does not allow.
-    tensors = {
-        name: value.detach().cpu().clone().contiguous()
-        for name, value in network.state_dict().items()
-    }
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    metadata = {name: json.dumps(value) for name, value in about.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, aside, metadata)
-        aside.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(Problem(str(path), f"cannot be written: {error}")) from None
+    tensors = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    write(tensors, path, {name: json.dumps(value) for name, value in about.items()})
 
 
 def about_trained(path: Path) -> dict[str, Any]:

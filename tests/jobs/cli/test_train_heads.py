@@ -176,3 +176,8 @@ def test_the_command_line(tmp_path):
     wrong = gauntlet("train", job, "--set", "attacks.1.options.fd.layer='9'")
     assert wrong.exit_code == 2
     assert "unknown layer '9'" in wrong.output
+
+
+def test_images_without_labels_are_refused(tmp_path):
+    with pytest.raises(BadInput, match="--images: the job's data has no labels"):
+        heads.train(write(tmp_path), [], "demo", 5000)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 from gauntlet.jobs.cli import train_surrogates as commands
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.cli.train_surrogates import Request
+from gauntlet.jobs.cli.trained_copy import usage
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.build import build
@@ -24,6 +27,8 @@ from gauntlet.pipeline.models.heads import image_hashes
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.spec import Spec
+from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
 from gauntlet.pipeline.training.trained_file import about_trained
 from tests.training.small import Residual, colours, examples, model
 
@@ -269,7 +274,7 @@ def changing() -> nn.Module:
 def test_torchvision_networks_come_back_without_a_download(tmp_path: Path) -> None:
     spec = ModelSpec(name="r", source="torchvision/resnet18", options={"pretrained": False})
     made = build(spec)
-    use = commands.usage(spec, made, tmp_path / "r.safetensors", "x")
+    use = usage(spec, made, tmp_path / "r.safetensors", "x")
     from gauntlet.pipeline.training.trained_file import write_trained
 
     write_trained(tmp_path / "r.safetensors", made.network, {})
@@ -310,30 +315,42 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert np.isfinite(json.loads((tmp_path / "ia.json").read_text())["beta"])
 
 
-def test_every_setting_has_its_option_and_default() -> None:
-    """The help repeats the settings' defaults; here they are held together."""
-    import typer.main
+@pytest.mark.parametrize(
+    ("verb", "settings"),
+    [("harden", HardenSettings), ("align", AlignSettings), ("ia-search", SearchSettings)],
+)
+def test_the_help_says_name_default_and_meaning_of_every_setting(
+    verb: str, settings: type[Spec]
+) -> None:
+    result = CliRunner().invoke(app, ["surrogates", verb, "--help"], env={"COLUMNS": "400"})
+    lines = {words[1]: line for line in result.output.splitlines() if (words := line.split())[1:]}
+    for name, field in settings.model_fields.items():
+        line = lines["--" + name.replace("_", "-")]
+        assert field.description is not None
+        assert " ".join(field.description.replace("`", "").split()) in line
+        if isinstance(field.default, bool):
+            assert f"[default: {name}]" in line
+        elif field.default is not None:
+            written = line.rpartition("[default: ")[2].partition("]")[0]
+            assert getattr(settings(**{name: written}), name) == field.default
+    assert "256" in lines["--limit"] if verb == "ia-search" else "5000" in lines["--limit"]
 
-    from gauntlet.jobs.cli.surrogates import surrogates
-    from gauntlet.pipeline.training.align import AlignSettings
-    from gauntlet.pipeline.training.harden import HardenSettings
-    from gauntlet.pipeline.training.ia_search import SearchSettings
 
-    group = typer.main.get_command(surrogates)
-    for verb, settings in (
-        ("harden", HardenSettings),
-        ("align", AlignSettings),
-        ("ia-search", SearchSettings),
-    ):
-        options = {o.name: o for o in group.commands[verb].params}  # type: ignore[attr-defined]
-        assert set(settings.model_fields) <= set(options)
-        for name, field in settings.model_fields.items():
-            text = options[name].help
-            default = field.default
-            if isinstance(default, bool) or default is None or default == 1 / 255:
-                continue
-            shown = [f"{default} (the default)", f"Default {default}.", f"Default {default:g}."
-                     if not isinstance(default, str) else ""]  # fmt: skip
-            if not any(word and word in text for word in shown):
-                value = text.rpartition("Default ")[2].rstrip(".")
-                assert float(value) == float(default), name
+def test_nothing_given_is_every_default(tmp_path: Path) -> None:
+    job, out = write(tmp_path), tmp_path / "hard.safetensors"
+    arguments = ("--surrogate", "s0", "--out", str(out), "--limit", "6")
+    CliRunner().invoke(app, ["surrogates", "harden", job, *arguments])
+    assert HardenSettings(**about_trained(out)["settings"]) == HardenSettings()
+
+
+def test_their_help_does_not_wait_for_torch() -> None:
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from gauntlet.jobs.cli.app import app\n"
+        "assert 'pydantic' not in sys.modules\n"
+        "done = CliRunner().invoke(app, ['surrogates', 'harden', '--help'])\n"
+        "assert '--epsilon' in done.output\n"
+        "sys.exit('torch' in sys.modules or 'ray' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
