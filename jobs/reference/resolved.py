@@ -7,7 +7,7 @@ from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
-from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.build import describe
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.plan import Plan
@@ -32,11 +32,17 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
         BadInput: when the examples have classes that a model is known to lack.
     """
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    if found := class_problems(examples, _classes(plan, permission), plan.data):
+    specs = (*plan.surrogates, *plan.targets)
+    models = {spec.name: describe(spec, plan.root, permission) for spec in specs}
+    classes = {name: model.classes for name, model in models.items() if model.classes is not None}
+    if found := class_problems(examples, classes, plan.data):
         raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}")
     print_table(console, "attacks", _COLUMNS, [_row(plan, attack) for attack in plan.attacks])
-    _print_models(plan, permission, console)
+    for role, listed in (("surrogates", plan.surrogates), ("targets", plan.targets)):
+        console.print(role, style="italic")
+        for spec in listed:
+            console.print(f"  {models[spec.name]}", soft_wrap=True)
     console.print()
     for line in _data(plan, examples):
         console.print(line, soft_wrap=True)
@@ -55,21 +61,6 @@ def _row(plan: Plan, attack: Attack) -> list[str]:
         f"{255 * attack.alpha:.4g}",
         "yes" if row["random_start"] else "no",
     ]
-
-
-def _print_models(plan: Plan, permission: Permission, console: Terminal) -> None:
-    for role, specs in (("surrogates", plan.surrogates), ("targets", plan.targets)):
-        console.print(role, style="italic")
-        for spec in specs:
-            found = build.describe(spec, plan.root, permission)
-            console.print(f"  {found}", soft_wrap=True)
-
-
-def _classes(plan: Plan, permission: Permission) -> dict[str, int]:
-    """Return the number of classes of each model that is known before it is built."""
-    specs = (*plan.surrogates, *plan.targets)
-    known = {spec.name: build.describe(spec, plan.root, permission).classes for spec in specs}
-    return {name: classes for name, classes in known.items() if classes is not None}
 
 
 def _data(plan: Plan, examples: Examples) -> list[str]:

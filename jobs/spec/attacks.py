@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from gauntlet.jobs.reference import named_attacks as names
+from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, entries, validate
 from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.schema import ListedAttack
 from gauntlet.jobs.spec.wording import Complaint, complaints, shown
-from gauntlet.jobs.spec.yaml_source import Where
 from gauntlet.pipeline.attacks.base_name import tokens
 from gauntlet.pipeline.attacks.part import Part, catalogue
 from gauntlet.pipeline.attacks.recipe import Attack

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.wording import Complaint, complaints, truth_values
-from gauntlet.jobs.spec.yaml_source import Where
 
 Built = TypeVar("Built", bound=BaseModel)
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from gauntlet.jobs.spec import attacks as attack_entries
 from gauntlet.jobs.spec import models as model_entries
+from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.draft import Draft
 from gauntlet.jobs.spec.models import Listed
 from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.sections import sound_sections
-from gauntlet.jobs.spec.yaml_source import Document, Where
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.spec import DataSpec

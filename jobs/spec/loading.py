@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet.jobs.spec.checks.inspection import inspect
+from gauntlet.jobs.spec.document import Document
 from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.overrides import Override, apply
-from gauntlet.jobs.spec.yaml_source import Document, read
+from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import Plan

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, build, entries
 from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.schema import ListedModel
 from gauntlet.jobs.spec.wording import shown
-from gauntlet.jobs.spec.yaml_source import Where
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import suggest
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gauntlet.jobs.spec.yaml_source import Document, Where, dotted, parse_value
+from gauntlet.jobs.spec.document import Document, Where, dotted
+from gauntlet.jobs.spec.yaml_source import parse_value
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _LISTS = (("surrogates",), ("targets",), ("attacks",))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.wording import Complaint
-from gauntlet.jobs.spec.yaml_source import Document, Where
 from gauntlet.pipeline.problems import BadInput, Problem
 
 MOST = 200

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gauntlet.jobs.spec.document import Document
 from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.wording import complaints, truth_values
-from gauntlet.jobs.spec.yaml_source import Document
 from gauntlet.pipeline.files import escaped
 from gauntlet.pipeline.problems import suggest
 

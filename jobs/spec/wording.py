@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gauntlet.jobs.spec.yaml_source import Where
+from gauntlet.jobs.spec.document import Where
 from gauntlet.pipeline.problems import suggest
 
 _EXPECTED = {

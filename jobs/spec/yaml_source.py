@@ -1,20 +1,17 @@
-"""Job files as plain data that remembers its lines."""
+"""Reading job files."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
+from gauntlet.jobs.spec.document import Document, Where, dotted
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
-
-Where: TypeAlias = tuple[str | int, ...]
-"""A place in a job: keys and list positions from the top, such as ``("attacks", 1, "base")``."""
 
 LARGEST_FILE = 1 << 20
 """Bytes; a job is written by a person."""
@@ -31,46 +28,6 @@ _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _ENDLESS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-
-
-def dotted(where: Where) -> str:
-    """Write a place as people do: ``attacks[1].base``."""
-    text = ""
-    for key in where:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
-    return text
-
-
-@dataclass(frozen=True)
-class Document:
-    """A job file's content, and where each value was written.
-
-    Attributes:
-        name: the file, as the person named it.
-        data: mappings, lists, text, numbers, booleans and None.
-        lines: line of each place that the file has, counted from 1.
-        overrides: places that the command line replaced, and the option that did.
-    """
-
-    name: str
-    data: Any
-    lines: dict[Where, int]
-    overrides: dict[Where, str] = field(default_factory=dict)
-
-    def line(self, where: Where) -> int:
-        """Return the line of a place, or of the closest one around it that the file has."""
-        while where and where not in self.lines:
-            where = where[:-1]
-        return self.lines.get(where, 1)
-
-    def describe(self, where: Where) -> str:
-        """Return ``file:line: field`` of a place, or the option that set it."""
-        for depth in range(len(where), 0, -1):
-            option = self.overrides.get(where[:depth])
-            if option is not None:
-                return option if depth == len(where) else f"{option}: {dotted(where)}"
-        place = f"{self.name}:{self.line(where)}"
-        return f"{place}: {dotted(where)}" if where else place
 
 
 def read(path: Path) -> Document:

@@ -18,9 +18,10 @@ from gauntlet.jobs.cli import commands
 from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec import yaml_source
 from gauntlet.jobs.spec.checks import models as checks
+from gauntlet.jobs.spec.document import Document
 from gauntlet.jobs.spec.loading import load
 from gauntlet.jobs.spec.problems import MOST, Problems
-from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, Document, parse, read
+from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, parse, read
 from gauntlet.pipeline.problems import BadInput, suggest
 from tests.jobs import tiny
 

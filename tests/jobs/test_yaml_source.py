@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.jobs.spec.yaml_source import LARGEST_JOB, Document, dotted, parse, read
+from gauntlet.jobs.spec.document import Document, dotted
+from gauntlet.jobs.spec.yaml_source import LARGEST_JOB, parse, read
 from gauntlet.pipeline.problems import BadInput
 
 

@@ -11,7 +11,7 @@ from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.batch import Task
 
 MOST_NETWORKS = 200
-"""Different networks of a job; each is made once to be checked."""
+"""Different networks of a job; each is looked at once."""
 _TARGETS_ONLY = ("group", "repeats", "white_box")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft
-from gauntlet.jobs.spec.yaml_source import Where
 from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal
