@@ -14,7 +14,7 @@ from gauntlet.jobs.reports.tables import figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.part import Place, find
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
-from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.build import build, weightless
 from gauntlet.pipeline.models.graph import default_layer, layers, residuals, trace
 from gauntlet.pipeline.models.graph.stack import modules_around
 from gauntlet.pipeline.models.preprocessing import Preprocessing
@@ -103,7 +103,7 @@ def bare_network(
         choices = " or ".join(map(repr, near))
         raise BadInput(Problem("source", f"{source!r} has no source; did you mean {choices}?"))
     spec = ModelSpec(name="inspected", source=source, architecture=architecture, key=key)
-    model = build(spec, root=root, permission=permission, weights=False)
+    model = build(weightless(spec), root=root, permission=permission)
     return model.network, model.preprocessing
 
 

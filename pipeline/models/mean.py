@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
+
+FORM = "mean:logits"
+"""What a job writes as the source of a mean, whose models are its `members`."""
 
 
 class MeanLogits(nn.Module):
@@ -37,56 +36,52 @@ class MeanLogits(nn.Module):
         return torch.stack(outputs).mean(0)
 
 
-@dataclass(frozen=True)
-class MeanSource:
-    """Fusion of classifiers by their mean logits, as a model of its own."""
+def is_mean(spec: ModelSpec) -> bool:
+    """Return whether a spec asks for a mean of models, rather than for a source's network."""
+    return spec.source.startswith("mean:")
 
-    permission: Permission = NOTHING
 
-    def under(self, permission: Permission) -> MeanSource:
-        """Return this source with another permission, which the members' sources are asked."""
-        return replace(self, permission=permission)
+def problems(spec: ModelSpec, check: Callable[[ModelSpec], list[Problem]]) -> list[Problem]:
+    """Return what is wrong with the form of a mean, or with any member.
 
-    def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
-        """Return what is wrong with the form or with any member."""
-        from gauntlet.pipeline.models.build import check
+    Args:
+        spec: of the mean.
+        check: returns what is wrong with one model.
+    """
+    if spec.source != FORM:
+        return [Problem("source", f"expected {FORM}, got {spec.source!r}")]
+    if len(spec.members) < 2:
+        return [Problem("members", "a mean needs at least two models")]
+    found = []
+    for position, member in enumerate(spec.members):
+        where = f"members[{position}]"
+        if member.defence is not None:
+            found.append(Problem(f"{where}.defence", "a member of a mean takes no defence"))
+        found += [Problem(f"{where}.{problem.where}", problem.what) for problem in check(member)]
+    return found
 
-        if rest != "logits":
-            return [Problem("source", f"expected mean:logits, got 'mean:{rest}'")]
-        if len(spec.members) < 2:
-            return [Problem("members", "a mean needs at least two models")]
-        found, known = [], dict[str, list[Problem]]()
-        for position, member in enumerate(spec.members):
-            where = f"members[{position}]"
-            if member.defence is not None:
-                found.append(Problem(f"{where}.defence", "a member of a mean takes no defence"))
-            found += [
-                Problem(f"{where}.{problem.where}", problem.what)
-                for problem in check(member, root, Task.CLASSIFICATION, self.permission, known)
-            ]
-        return found
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
-        """Return that nothing is added: the members have their own adapters."""
-        from gauntlet.pipeline.models.build import describe
+def description(members: Sequence[Description]) -> Description:
+    """Return what is known of a mean: its members have adapters and ways to the input of their own.
 
-        members = [describe(member, root, self.permission) for member in spec.members]
-        ran = tuple(dict.fromkeys(file for member in members for file in member.ran))
-        form = Preprocessing()
-        return Convention(Task.CLASSIFICATION, form, classes=members[0].classes, ran=ran)
+    Args:
+        members: what is known of each.
+    """
+    ran = tuple(dict.fromkeys(file for member in members for file in member.ran))
+    return Description(Task.CLASSIFICATION, classes=members[0].classes, ran=ran)
 
-    def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
-        """Return the mean of the members."""
-        from gauntlet.pipeline.models.build import build
 
-        names = [member.name for member in spec.members]
-        if len(set(names)) != len(names):
-            raise BadInput(Problem("members", f"names must differ, got {', '.join(names)}"))
-        made = functools.partial(
-            build, root=root, task=Task.CLASSIFICATION, permission=self.permission
-        )
-        return MeanLogits([made(member) for member in spec.members])
+def network(spec: ModelSpec, build: Callable[[ModelSpec], nn.Module]) -> MeanLogits:
+    """Return the mean of the members.
 
-    def offers(self) -> list[Offer]:
-        """Return the form."""
-        return [Offer("mean:logits", "the mean of the logits of the models in `members`")]
+    Args:
+        spec: of the mean.
+        build: returns one model.
+
+    Raises:
+        BadInput: when two members have one name.
+    """
+    names = [member.name for member in spec.members]
+    if len(set(names)) != len(names):
+        raise BadInput(Problem("members", f"names must differ, got {', '.join(names)}"))
+    return MeanLogits([build(member) for member in spec.members])

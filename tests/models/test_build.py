@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import adapt
-from gauntlet.pipeline.models.build import build, catalogue, check, describe
+from gauntlet.pipeline.models.build import build, check, describe, offers
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
@@ -313,11 +313,11 @@ def test_check_wants_models_that_fit_the_task(data_root: Path) -> None:
 
 
 def test_catalogue_lists_every_source() -> None:
-    offers = catalogue()
+    found = offers()
     forms = {"timm/NAME", "torchvision/NAME", "facenet/NAME", "zoo/NAME", "file:PATH"}
     forms |= {"quickstart/NAME", "trained:FILE", "import:MODULE:FACTORY", "mean:logits"}
-    assert {offer.form for offer in offers} == forms
-    names = {name for offer in offers for name in offer.names}
+    assert {offer.form for offer in found} == forms
+    names = {name for offer in found for name in offer.names}
     assert {"resnet50", "squeezenet1_1", "vggface2", "cifar-resnet-56"} <= names
 
 
@@ -344,7 +344,7 @@ def test_a_spec_states_adversarial_training_where_the_source_cannot_know() -> No
     assert describe(spec("timm/inception_v3.tf_adv_in1k", **random), HERE).adversarial is None
     own = spec("timm/resnet18", adversarial=True, **random)
     assert describe(own, HERE).adversarial == "as the job states"
-    assert build(own).adversarial == "as the job states"
+    assert build(own).description.adversarial == "as the job states"
     wrong = check(spec("zoo/n1", adversarial=True), HERE)
     assert [(p.where, p.what) for p in wrong] == [
         ("adversarial", "zoo/n1 was not trained adversarially")

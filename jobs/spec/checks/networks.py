@@ -134,11 +134,10 @@ def _network(spec: ModelSpec, job: JobDraft) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = build.assemble(
-            spec,
+            build.weightless(spec),
             root=job.root,
             fold=job.resources.fold,
             task=job.task.kind,
             permission=job.permission,
-            weights=False,
         )
     return made.network
