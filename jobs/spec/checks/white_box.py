@@ -59,6 +59,8 @@ def _weights(spec: ModelSpec, root: Path, digests: dict[Path, str]) -> str:
         root: folder that its path starts from.
         digests: of files read before; a file's own is put there.
     """
+    if spec.members:
+        return json.dumps([_weights(member, root, digests) for member in spec.members])
     path = build.weights_file(spec, root)
     if path is not None and obstacle(path) is None:
         try:
