@@ -191,7 +191,7 @@ def _named_apart(models: Sequence[Model]) -> list[Model]:
             name = next(n for i in count(2) if (n := f"{model.name}-{i}") not in taken)
             taken.add(name)
             model = copy(model)  # shares everything but the name with the caller's
-            model.name = name
+            model.description = replace(model.description, name=name)
         apart.append(model)
     return apart
 

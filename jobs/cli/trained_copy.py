@@ -12,6 +12,7 @@ from gauntlet.jobs.spec.loading import LoadedJob
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.sources.source import find_source
 from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -20,8 +21,6 @@ from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
 from gauntlet.pipeline.training.trained_file import write_trained
 
 _TRAINED = "trained:"
-_ONCE = "import:pipeline.surrogates.restored:network"
-"""How jobs once wrote a `trained:` file, which was then the option `file`."""
 _TOLERANCE = 1e-5
 
 
@@ -65,8 +64,8 @@ def trained_copy(
 def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
     """Return how a job uses a trained copy of a model.
 
-    A `file:` source keeps its architecture. Every other network is made by its own source, and the
-    file's weights are put into it; its input convention is then the job's to say.
+    A source that reads a file keeps all but the file. Every other network is made by its own
+    source, and the file's weights are put into it; its input convention is then the job's to say.
 
     Args:
         spec: the original.
@@ -79,12 +78,9 @@ def usage(spec: ModelSpec, model: Model, out: Path, suffix: str) -> ModelSpec:
     """
     name = f"{spec.name}-{suffix}"
     path = str(out.resolve())
-    if spec.source.startswith("file:"):
-        return spec.model_copy(update={"name": name, "source": f"file:{path}"})
-    if spec.source == _ONCE or spec.source.startswith(_TRAINED):  # was trained before
-        options = {key: value for key, value in spec.options.items() if key != "file"}
-        fields = {"name": name, "source": f"{_TRAINED}{path}", "options": options}
-        return spec.model_copy(update=fields)
+    source, rest, now = find_source(spec)
+    if source.weights_file(rest, Path()) is not None:  # another file of the same kind
+        return now.model_copy(update={"name": name, "source": f"{source.scheme}{path}"})
     if ORIGINAL in spec.options:
         what = f"{spec.name!r} has the option {ORIGINAL!r}, which its trained copy needs: rename"
         raise BadInput(Problem("--surrogate", f"{what} it in your factory"))

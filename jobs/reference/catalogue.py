@@ -144,7 +144,7 @@ def _option_rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str
 def print_models(console: Terminal) -> None:
     """Print the sources of models, and the names that each knows."""
     found = []
-    for offer in build.catalogue():
+    for offer in build.offers():
         known = ", ".join(offer.names[:MOST_NAMES])
         if len(offer.names) > MOST_NAMES:
             known += f", ... ({len(offer.names):,} in all)"

@@ -14,11 +14,12 @@ from gauntlet.jobs.reports.tables import figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.part import Place, find
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
+from gauntlet.pipeline.models.build import build, weightless
 from gauntlet.pipeline.models.graph import default_layer, layers, residuals, trace
 from gauntlet.pipeline.models.graph.stack import modules_around
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources import SOURCES, find_source
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
+from gauntlet.pipeline.models.sources.source import catalogue
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -101,26 +102,21 @@ def bare_network(
     if near := _of_libraries(source):
         choices = " or ".join(map(repr, near))
         raise BadInput(Problem("source", f"{source!r} has no source; did you mean {choices}?"))
-    kind, rest = find_source(source, permission)
-    loaded = ModelSpec(name="inspected", source=source, architecture=architecture, key=key)
-    random = loaded.model_copy(update={"options": {"pretrained": False}})
-    spec = loaded if kind.problems(rest, random, root) else random
-    if found := kind.problems(rest, spec, root):
-        raise BadInput(found)
-    network = kind.network(rest, spec, root).eval().requires_grad_(False)
-    return network, kind.convention(rest, spec, root).preprocessing
+    spec = ModelSpec(name="inspected", source=source, architecture=architecture, key=key)
+    model = build(weightless(spec), root=root, permission=permission)
+    return model.network, model.preprocessing
 
 
 def _of_libraries(name: str) -> list[str]:
-    """Return the sources of the libraries that know a bare name, such as ``resnet18``."""
+    """Return the sources that know a bare name, such as ``resnet18``, with that name."""
     if not name or "/" in name or ":" in name:
         return []
-    known = {"torchvision/": name, "timm/": name.partition(".")[0]}  # timm offers no tags
-    return [
-        f"{scheme}{name}"
-        for scheme, wanted in known.items()
-        if any(wanted in offer.names for offer in SOURCES[scheme].offers())
-    ]
+    found = []
+    for kind in catalogue():
+        spec = kind.weightless(ModelSpec(name="inspected", source=f"{kind.scheme}{name}"))
+        if kind.scheme.endswith("/") and not kind.problems(name, spec, Path()):
+            found.append(spec.source)
+    return found
 
 
 def surgeries(text: str) -> list[Surgery]:

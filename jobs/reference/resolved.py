@@ -13,9 +13,6 @@ from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.classes import class_problems
 
-_DOWNLOADED = ("timm/", "torchvision/", "facenet/")
-"""Sources whose weights come from the network."""
-
 _COLUMNS = (
     Column("attack", 14),
     *texts("surrogates", "objective", "normalise"),
@@ -88,7 +85,7 @@ def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:
         console: where to.
     """
     unknown = []
-    if any(spec.source.startswith(_DOWNLOADED) for spec in (*plan.surrogates, *plan.targets)):
+    if any(build.downloads(spec) for spec in (*plan.surrogates, *plan.targets)):
         unknown.append("whether weights that are not here yet can be downloaded")
     if plan.select.correct is not None:
         unknown.append("how many examples are left to attack")

@@ -11,6 +11,8 @@ from gauntlet.jobs.reference.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.models import mean
+from gauntlet.pipeline.models.sources.source import catalogue
 from gauntlet.pipeline.models.spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 from gauntlet.pipeline.spec import Several, Spec
@@ -51,10 +53,11 @@ class ListedModel(ModelSpec):
     name: str = Field("", min_length=1)
     """Unique within the job; the `target` column of the results. Made from the source by default
     (its last part), or from the model in `like` and what differs."""
-    source: str = ""
-    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
-    `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`. Needed
-    unless `like` is given."""
+    source: str = Field(
+        "",
+        description=f"{', '.join(f'`{source.form}`' for source in catalogue())}, or `{mean.FORM}` "
+        "of `members`. Needed unless `like` is given.",
+    )
     like: str | None = None
     """Name of another model of the job. Everything is taken from it but `name`, `group`, `repeats`
     and `white_box`."""

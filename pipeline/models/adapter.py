@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -13,6 +14,7 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.callables import as_module
 from gauntlet.pipeline.models.checkpoint import fingerprint, weights_fingerprint
 from gauntlet.pipeline.models.defences.defence import Defence
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.precision import through, weight_of
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
@@ -32,15 +34,9 @@ class Model(nn.Module):
 
     Attributes:
         network: the bare network, on preprocessed images.
-        defence: transform in front of everything, or None.
-        name: unique within a job.
-        task: what the output is for.
-        preprocessing: the network's input convention.
-        input_size: height and width that the network takes, or None for any.
-        randomised: whether two calls on the same image may differ; then `forward` needs draws.
+        description: what the model takes, gives and is.
         weights_fingerprint: hash of the weights alone: equal for two specs that share them.
         fingerprint: hash of the weights, the preprocessing, the defence and the network's class.
-        adversarial: how the weights were trained adversarially, in words, or None.
         spec: the spec that it was built from, or None.
     """
 
@@ -50,22 +46,13 @@ class Model(nn.Module):
     def __init__(
         self,
         network: nn.Module,
+        description: Description | None = None,
         *,
-        name: str = "model",
-        task: Task = Task.CLASSIFICATION,
-        preprocessing: Preprocessing | None = None,
-        defence: Defence | None = None,
-        adversarial: str | None = None,
         spec: ModelSpec | None = None,
     ) -> None:
         """Wrap a network and freeze it, in place (`adapt` leaves the caller's module alone)."""
         super().__init__()
         self.network = network
-        self.defence = defence
-        self.name = name
-        self.task = task
-        self.randomised = defence is not None and defence.randomised
-        self.adversarial = adversarial
         self.spec = spec
         self.weights_fingerprint = weights_fingerprint(network)
         # Members of a mean are models themselves, each with a type and an input of its own.
@@ -74,31 +61,59 @@ class Model(nn.Module):
         for field in ("mean", "std"):
             place = torch.zeros(()) if like is None else like.new_zeros(())
             self.register_buffer(field, place, persistent=False)
-        self._read(preprocessing or Preprocessing())
+        self._read(description or Description())
         self.requires_grad_(False)
         self.eval()
 
     def reread(self, preprocessing: Preprocessing) -> Model:
         """Return the same network behind another input convention; the network is shared."""
         twin = frozen_copy(self, replace={self.network: self.network})
-        twin._read(preprocessing)
+        twin._read(replace(self.description, preprocessing=preprocessing))
         return twin
 
-    def _read(self, preprocessing: Preprocessing) -> None:
-        self.preprocessing = preprocessing
-        self.input_size = preprocessing.input_size
-        spec = self.spec
+    def _read(self, description: Description) -> None:
+        self.description, spec = description, self.spec
         # Of a rule without weights, where it comes from is all that is known.
         around = [] if weight_of(self.network) is not None or spec is None else [spec.source]
         self.fingerprint = fingerprint(
             self.weights_fingerprint,
-            preprocessing,
+            self.preprocessing,
             str(self.defence),
             type(self.network).__qualname__,
             sorted(spec.options.items()) if spec else [],
             *around,
         )
         self._set_normalisation()
+
+    @property
+    def name(self) -> str:
+        """Unique within a job."""
+        return self.description.name
+
+    @property
+    def task(self) -> Task:
+        """What the output is for."""
+        return self.description.task or Task.CLASSIFICATION
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The network's input convention."""
+        return self.description.preprocessing
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width that the network takes, or None for any."""
+        return self.preprocessing.input_size
+
+    @property
+    def defence(self) -> Defence | None:
+        """Transform in front of everything, or None."""
+        return self.description.defence
+
+    @property
+    def randomised(self) -> bool:
+        """Whether two calls on the same image may differ; then `forward` needs draws."""
+        return self.defence is not None and self.defence.randomised
 
     @property
     def device(self) -> torch.device:
@@ -228,7 +243,7 @@ def adapt(
     )
     with torch.inference_mode(False):
         network = frozen_copy(as_module(module))
-        return Model(network, name=name, task=Task.named(task), preprocessing=preprocessing)
+        return Model(network, Description(Task.named(task), preprocessing, name=name))
 
 
 def _triple(field: str, values: Sequence[float] | None) -> Triple | None:

@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
-from gauntlet.pipeline.models.preprocessing import Preprocessing, in_bytes
-from gauntlet.pipeline.models.sources import SOURCES, find_source
+from gauntlet.pipeline.models.preprocessing import in_bytes
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
-from gauntlet.pipeline.models.sources.source import Convention, Offer, Permitting
+from gauntlet.pipeline.models.sources.source import (
+    Offer,
+    Permitting,
+    Source,
+    catalogue,
+    find_source,
+)
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}
 """Fields of a spec that its source makes the network from."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What `gauntlet check` prints of a model; `str` is one line.
-
-    Attributes:
-        name: the spec's.
-        source: the spec's, with the architecture if one is named.
-        task: what the output is for; None for an `import:` source that leaves it to the job.
-        preprocessing: input size, resize, channel order, mean and std, mirror.
-        defence: transform in front, or None.
-        adversarial: how the weights were trained adversarially, or None.
-        classes: number of a classifier's logits, where it is known without building it.
-        ran: files of the person's own code that make the network; they have been run.
-    """
-
-    name: str
-    source: str
-    task: Task | None
-    preprocessing: Preprocessing
-    defence: str | None
-    adversarial: str | None
-    classes: int | None
-    ran: tuple[Path, ...] = ()
-
-    def __str__(self) -> str:
-        classes = f", {self.classes:,} classes" if self.classes else ""
-        task = f"{self.task.value}{classes}; " if self.task else ""
-        defence = f"; behind {self.defence}" if self.defence else ""
-        training = f"; adversarially trained ({self.adversarial})" if self.adversarial else ""
-        ran = f"; ran {' and '.join(map(str, self.ran))}" if self.ran else ""
-        return f"{self.name}: {self.source}{ran}; {task}{self.preprocessing}{defence}{training}"
 
 
 def build(
@@ -101,17 +76,12 @@ def assemble(
     Raises:
         BadInput: when weights cannot be had.
     """
-    source, rest = find_source(spec.source, permission)
-    convention = source.convention(rest, spec, root)
+    described = _described(spec, root, permission).stated(spec)
     # In half precision, too, it is known, and folded, by its weights in float32.
     wide = torch.promote_types(dtype, torch.float32)
     model = Model(
-        source.network(rest, spec, root).to(device, wide),
-        name=spec.name,
-        task=convention.task or spec.task or task or Task.CLASSIFICATION,
-        preprocessing=_preprocessing(spec, convention),
-        defence=spec.defence,
-        adversarial=_training(spec, convention),
+        _network(spec, root, permission).to(device, wide),
+        replace(described, task=described.task or task),
         spec=spec,
     )
     # The adapter's own numbers, for a network that has none to take the type from.
@@ -145,34 +115,27 @@ def check(
     """
     found = _field_problems(spec)
     try:
-        source, rest = find_source(spec.source, permission)
+        source = None if mean.is_mean(spec) else find_source(spec, permission)[0]
     except BadInput as error:
         return [*found, *error.problems]
-    if spec.members and not spec.source.startswith("mean:"):
-        found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
-    if spec.architecture is not None and not spec.source.startswith("file:"):
-        found.append(Problem("architecture", f"only a file: source takes one, not {spec.source!r}"))
-    for field in ("key", "unfold_limit"):
-        if getattr(spec, field) is not None and not spec.source.startswith(("file:", "trained:")):
-            what = f"only a file: source takes one, not {spec.source!r}"
-            found.append(Problem(field, what))
+    found += _foreign_fields(spec, source)
     networks = {} if networks is None else networks
     network = network_key(spec)
     if network not in networks:
-        networks[network] = source.problems(rest, spec, root)
+        networks[network] = _network_problems(spec, root, permission)
     if wrong := networks[network]:
         return [*found, *wrong]
-    convention = source.convention(rest, spec, root)
-    native = convention.task
+    described = _described(spec, root, permission)
+    native = described.task
     if native is not None and spec.task not in (None, native):
         found.append(Problem("task", f"{spec.source} is a {native.value} model"))
     does = native or spec.task or task
     if task is not None and does is not None and does is not task:
         what = f"{spec.source} is a {does.value} model, the job's task is {task.value}"
-        if spec.source.startswith("timm/") and task is Task.VERIFICATION:
-            what += "; 'options: {num_classes: 0}' makes it give embeddings"
+        if source is not None and source.embeds and task is Task.VERIFICATION:
+            what += f"; {source.embeds}"
         found.append(Problem("source", what))
-    if known := _contradiction(spec, convention):
+    if known := described.contradiction(spec):
         found.append(Problem("adversarial", known))
     if spec.mirror and does is Task.CLASSIFICATION:
         found.append(Problem("mirror", "only embeddings of a verification model can be added"))
@@ -190,20 +153,9 @@ def describe(spec: ModelSpec, root: Path, permission: Permission = NOTHING) -> D
     Raises:
         BadInput: when the spec names nothing known; `check` tells more.
     """
-    source, rest = find_source(spec.source, permission)
-    if found := source.problems(rest, spec, root):
+    if found := _network_problems(spec, root, permission):
         raise BadInput(found)
-    convention = source.convention(rest, spec, root)
-    return Description(
-        name=spec.name,
-        source=spec.source + (f" ({spec.architecture})" if spec.architecture else ""),
-        task=convention.task or spec.task,
-        preprocessing=_preprocessing(spec, convention),
-        defence=None if spec.defence is None else str(spec.defence),
-        adversarial=_training(spec, convention),
-        classes=convention.classes,
-        ran=convention.ran,
-    )
+    return _described(spec, root, permission).stated(spec)
 
 
 def own_code(
@@ -217,49 +169,99 @@ def own_code(
     ran: list[Path] = []
     problems: list[Problem] = []
     for spec in specs:
-        source, rest = find_source(spec.source, permission)
-        if not isinstance(source, Permitting):
+        if not any(isinstance(source, Permitting) for source in _sources(spec)):
             continue
         if found := check(spec, root, task, permission=permission):
             problems += [Problem(f"model {spec.name!r}: {p.where}", p.what) for p in found]
         else:
-            ran += source.convention(rest, spec, root).ran
+            ran += _described(spec, root, permission).ran
     if problems:
         raise BadInput(problems)
     return tuple(dict.fromkeys(ran))
 
 
-def catalogue() -> list[Offer]:
+def offers() -> list[Offer]:
     """Return everything that can be named in a `source` or an `architecture`."""
-    return [offer for source in SOURCES.values() for offer in source.offers()]
+    every = [offer for source in catalogue() for offer in source.offers()]
+    return [*every, Offer(mean.FORM, "the mean of the logits of the models in `members`")]
 
 
-def _preprocessing(spec: ModelSpec, convention: Convention) -> Preprocessing:
-    """Return the source's convention with the spec's own fields in place of it."""
-    own = convention.preprocessing
-    mean, std = spec.mean or own.mean, spec.std or own.std
-    return Preprocessing(
-        input_size=spec.input_size or own.input_size,
-        mean=mean,
-        std=std,
-        channels=spec.channels or own.channels,
-        resize=spec.resize or own.resize,
-        mirror=spec.mirror,
-    )
+def weights_file(spec: ModelSpec, root: Path) -> Path | None:
+    """Return the file whose content says which weights a spec's are, if there is one."""
+    try:
+        source, rest, _ = find_source(spec)
+    except BadInput:  # said when the spec is checked
+        return None
+    return source.weights_file(rest, root)
 
 
-def _training(spec: ModelSpec, convention: Convention) -> str | None:
-    """Return how the weights were trained adversarially, or None."""
-    return convention.adversarial or ("as the job states" if spec.adversarial else None)
+def downloads(spec: ModelSpec) -> bool:
+    """Return whether any of a spec's weights come from the network."""
+    return any(source.downloads for source in _sources(spec))
 
 
-def _contradiction(spec: ModelSpec, convention: Convention) -> str | None:
-    """Return what the source knows of the weights' training and the spec denies, or None."""
-    if spec.adversarial is False and convention.adversarial:
-        return f"{spec.source} was trained adversarially ({convention.adversarial})"
-    if spec.adversarial and convention.adversarial is False:
-        return f"{spec.source} was not trained adversarially"
-    return None
+def _sources(spec: ModelSpec) -> list[Source]:
+    """Return the sources of a spec's networks, its members' in its place.
+
+    Raises:
+        BadInput: when one is unknown.
+    """
+    if mean.is_mean(spec):
+        return [source for member in spec.members for source in _sources(member)]
+    return [find_source(spec)[0]]
+
+
+def weightless(spec: ModelSpec) -> ModelSpec:
+    """Return a spec of the same networks that needs no download, with random weights instead.
+
+    Raises:
+        BadInput: when its source is unknown.
+    """
+    if mean.is_mean(spec):
+        members = tuple(map(weightless, spec.members))
+        return spec.model_copy(update={"members": members})
+    return find_source(spec)[0].weightless(spec)
+
+
+def _network_problems(spec: ModelSpec, root: Path, permission: Permission) -> list[Problem]:
+    """Return what is wrong with what a spec says of its network."""
+    if mean.is_mean(spec):
+        known: dict[str, list[Problem]] = {}
+        does = Task.CLASSIFICATION
+        return mean.problems(spec, lambda one: check(one, root, does, permission, known))
+    source, rest, now = find_source(spec, permission)
+    return source.problems(rest, now, root)
+
+
+def _described(spec: ModelSpec, root: Path, permission: Permission) -> Description:
+    """Return what is known of a spec's network, before the job's own words."""
+    if mean.is_mean(spec):
+        return mean.description([_described(one, root, permission) for one in spec.members])
+    source, rest, now = find_source(spec, permission)
+    return source.description(rest, now, root)
+
+
+def _network(spec: ModelSpec, root: Path, permission: Permission) -> nn.Module:
+    if mean.is_mean(spec):
+        does = Task.CLASSIFICATION
+        return mean.network(
+            spec, lambda one: build(one, root=root, task=does, permission=permission)
+        )
+    source, rest, now = find_source(spec, permission)
+    return source.network(rest, now, root)
+
+
+def _foreign_fields(spec: ModelSpec, source: Source | None) -> list[Problem]:
+    """Return a problem for each field that a spec's source, or its mean, does not read."""
+    found = []
+    if spec.members and source is not None:
+        found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
+    reads = source.fields if source is not None else ()
+    for field in ("architecture", "key", "unfold_limit"):
+        if getattr(spec, field) is not None and field not in reads:
+            what = f"only a file: source takes one, not {spec.source!r}"
+            found.append(Problem(field, what))
+    return found
 
 
 def _field_problems(spec: ModelSpec) -> list[Problem]:

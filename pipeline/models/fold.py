@@ -14,8 +14,8 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.callables import Called
 from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.precision import weight_of
-from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 
 M = TypeVar("M", bound=nn.Module)
 

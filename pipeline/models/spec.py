@@ -28,8 +28,8 @@ class ModelSpec(Spec):
     name: str
     """Unique within a job; the `target` column of the results."""
     source: str
-    """`timm/NAME`, `torchvision/NAME`, `facenet/WEIGHTS`, `zoo/NAME`, `quickstart/NAME`,
-    `file:PATH`, `trained:FILE`, `import:MODULE:FACTORY`, or `mean:logits` of `members`."""
+    """Where its network comes from, such as `timm/NAME` (`gauntlet models` lists all sources), or
+    `mean:logits` of `members`."""
     members: Several[ModelSpec] = ()
     """`mean:logits` sources: the models whose logits are averaged; each needs a name."""
     task: Task | None = None

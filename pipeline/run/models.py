@@ -81,7 +81,7 @@ def _built(
         randomised=model.randomised,
         folded=folded,
         device=str(device()),
-        adversarial=model.adversarial,
+        adversarial=model.description.adversarial or None,
     )
 
 

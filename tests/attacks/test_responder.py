@@ -10,6 +10,7 @@ from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.defences.resize_pad import ResizePad
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.oracle import InProcessOracle
 from tests.attacks.toys import SmallNet, class_batch, images, names, oracle
 
@@ -55,9 +56,11 @@ def test_a_randomised_surrogate_forgets_another_attack_and_another_seed(objectiv
             [
                 Model(
                     Embedder().double(),
-                    name="m",
-                    task=Task.VERIFICATION,
-                    defence=ResizePad(kind="resize-pad", low=0.7),
+                    Description(
+                        Task.VERIFICATION,
+                        name="m",
+                        defence=ResizePad(kind="resize-pad", low=0.7),
+                    ),
                 )
             ]
         )

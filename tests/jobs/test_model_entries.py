@@ -78,3 +78,15 @@ def test_a_surrogate_behind_a_defence_is_another_target(tmp_path: Path) -> None:
     found = plan(tmp_path, (TARGET, "{like: s0, defence: resize-pad}"))
     assert not found.targets[0].white_box
     assert found.targets[0].name == "s0-resize-pad"
+
+
+def test_means_of_other_models_are_other_models(tmp_path: Path) -> None:
+    def mean(*names: str) -> str:
+        members = ", ".join(f"{{name: {name}, source: quickstart/{name}}}" for name in names)
+        return f"{{source: 'mean:logits', members: [{members}]}}"
+
+    surrogate = '{name: s0, source: "import:tests.jobs.tiny:network", options: {seed: 0}}'
+    first = (surrogate, mean("plain", "wide").replace("{source", "{name: s0, source"))
+    (message,) = problems(tmp_path, first, (TARGET, mean("plain", "wide")))
+    assert "is the same model as the surrogate 's0'" in message
+    assert plan(tmp_path, first, (TARGET, mean("plain", "patches"))).targets[0].members

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -123,20 +124,20 @@ def test_gradient_reaches_the_canonical_image_through_every_step() -> None:
     preprocessing = Preprocessing(
         input_size=(5, 4), mean=MEAN, std=STD, channels="bgr", resize="bicubic", mirror=True
     )
-    model = Model(Echo(), task=Task.VERIFICATION, preprocessing=preprocessing).double()
+    model = Model(Echo(), Description(Task.VERIFICATION, preprocessing)).double()
     leaf = images(1, 6, 7, torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: model(x), (leaf,))
 
 
 def test_mirror_adds_the_mirrored_image() -> None:
     batch = images()
-    model = Model(Echo(), task=Task.VERIFICATION, preprocessing=Preprocessing(mirror=True))
+    model = Model(Echo(), Description(Task.VERIFICATION, Preprocessing(mirror=True)))
     assert torch.equal(model(batch), (batch + batch.flip(3)).flatten(1))
 
 
 def test_crop_takes_the_centre_or_refuses() -> None:
     batch = images(2, 112, 112)
-    model = Model(Echo(), preprocessing=Preprocessing((112, 96), resize="crop"))
+    model = Model(Echo(), Description(preprocessing=Preprocessing((112, 96), resize="crop")))
     assert torch.equal(model(batch), batch[:, :, :, 8:104].flatten(1))
     with pytest.raises(ValueError, match="cannot crop 112x96 from an image of 64x64"):
         model(images(2, 64, 64))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import adapt
-from gauntlet.pipeline.models.build import build, catalogue, check, describe
+from gauntlet.pipeline.models.build import build, check, describe
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
@@ -29,16 +29,6 @@ HERE = Path(".")
 
 def spec(source: str, **fields: Any) -> ModelSpec:
     return ModelSpec(name="m", source=source, **fields)
-
-
-@pytest.fixture
-def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Point torch's and Hugging Face's caches to an empty folder, with downloads switched off."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("torch.hub._hub_dir", None)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return tmp_path
 
 
 def noise(rows: int, height: int, width: int) -> Tensor:
@@ -312,15 +302,6 @@ def test_check_wants_models_that_fit_the_task(data_root: Path) -> None:
     assert check(embeds, data_root, Task.VERIFICATION) == []
 
 
-def test_catalogue_lists_every_source() -> None:
-    offers = catalogue()
-    forms = {"timm/NAME", "torchvision/NAME", "facenet/NAME", "zoo/NAME", "file:PATH"}
-    forms |= {"quickstart/NAME", "trained:FILE", "import:MODULE:FACTORY", "mean:logits"}
-    assert {offer.form for offer in offers} == forms
-    names = {name for offer in offers for name in offer.names}
-    assert {"resnet50", "squeezenet1_1", "vggface2", "cifar-resnet-56"} <= names
-
-
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -344,7 +325,7 @@ def test_a_spec_states_adversarial_training_where_the_source_cannot_know() -> No
     assert describe(spec("timm/inception_v3.tf_adv_in1k", **random), HERE).adversarial is None
     own = spec("timm/resnet18", adversarial=True, **random)
     assert describe(own, HERE).adversarial == "as the job states"
-    assert build(own).adversarial == "as the job states"
+    assert build(own).description.adversarial == "as the job states"
     wrong = check(spec("zoo/n1", adversarial=True), HERE)
     assert [(p.where, p.what) for p in wrong] == [
         ("adversarial", "zoo/n1 was not trained adversarially")
@@ -381,21 +362,3 @@ def test_mean_and_std_in_0_255_are_refused_with_what_to_write(fields, field, wha
 @pytest.mark.parametrize("std", [(2, 2, 2), (1, 1, 1), ("1/255",) * 3])
 def test_other_means_and_stds_are_taken(std):
     assert not check(spec("facenet/vggface2", mean=(1, 0, -1), std=std), Path("."))
-
-
-@pytest.mark.parametrize(
-    ("source", "options", "classes"),
-    [
-        ("timm/resnet18.a1_in1k", {}, 1000),
-        ("timm/resnet18.a1_in1k", {"num_classes": 7}, 7),
-        ("timm/resnet18.a1_in1k", {"num_classes": 0}, None),
-        ("torchvision/resnet18", {}, 1000),
-        ("torchvision/resnet18", {"num_classes": 12, "pretrained": False}, 12),
-        ("facenet/vggface2", {}, None),
-        ("zoo/s1", {}, None),
-    ],
-)
-def test_the_number_of_classes_is_known_before_a_network_is_built(source, options, classes):
-    found = describe(spec(source, options=options), Path("."))
-    assert found.classes == classes
-    assert (" classes; " in str(found)) == (classes is not None)

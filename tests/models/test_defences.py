@@ -16,6 +16,7 @@ from gauntlet.pipeline.models.defences.bit_reduction import BitReduction
 from gauntlet.pipeline.models.defences.defence import Defence, catalogue
 from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.models.defences.resize_pad import ResizePad
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.spec import ModelSpec
 
 NAMES = [f"example-{row}" for row in range(6)]
@@ -140,7 +141,7 @@ def test_model_applies_its_defence_first(defence: Defence) -> None:
         def forward(self, inputs: Tensor) -> Tensor:
             return inputs.flatten(1)
 
-    model = Model(Echo(), defence=defence)
+    model = Model(Echo(), Description(defence=defence))
     draws = Draws.keyed(0, NAMES)
     assert torch.equal(model(images(), draws), defence(images(), draws).flatten(1))
     assert model.randomised == isinstance(defence, ResizePad)

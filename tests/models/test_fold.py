@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 
@@ -43,8 +44,12 @@ def model_of(name: str) -> Model:
     if name in ARCHITECTURES:
         known = ARCHITECTURES[name]
         size, network = known.input_size, known.constructor()
-        return Model(stirred(network), preprocessing=Preprocessing(size, known.mean, known.std))
-    return Model(stirred(timm.create_model(name)), preprocessing=Preprocessing((64, 64)))
+        return Model(
+            stirred(network), Description(preprocessing=Preprocessing(size, known.mean, known.std))
+        )
+    return Model(
+        stirred(timm.create_model(name)), Description(preprocessing=Preprocessing((64, 64)))
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from gauntlet import Attack, adapt, attack, gradient_cosines
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.mean_source import MeanLogits
 from tests.attacks.toys import SmallNet, images
 
 LABELS = torch.arange(6) % 4
@@ -102,10 +103,12 @@ def test_images_are_normalised_before_they_are_rounded():
             return (inputs * self.weight).flatten(1)
 
     preprocessing = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    model = Model(Keep(), preprocessing=preprocessing).half()
+    model = Model(Keep(), Description(preprocessing=preprocessing)).half()
     assert (model.dtype, model.mean.dtype) == (torch.float32, torch.float32)
     assert model.network.weight.dtype == torch.float16
-    expected = Model(Keep().float(), preprocessing=preprocessing).inputs(CLEAN).half().float()
+    expected = (
+        Model(Keep().float(), Description(preprocessing=preprocessing)).inputs(CLEAN).half().float()
+    )
     assert torch.equal(model(CLEAN), expected.flatten(1))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.interactions import interactions
@@ -71,7 +72,7 @@ def test_what_float16_cannot_do_is_found_by_check(tmp_path):
 
 
 def test_a_model_without_weights_judges_is_attacked_and_is_measured(tmp_path):
-    model = Model(Rule(), name="rule")
+    model = Model(Rule(), Description(name="rule"))
     batch = class_batch(images(4).float())
     shown = show(model, Look(batch.images, batch.ids, "clean", 0, {}, quantized=True))
     assert shown.dtype == np.float32

@@ -51,7 +51,7 @@ def test_a_network_without_branches_says_so() -> None:
     [
         ("torchvision/resnet99", "", "unknown torchvision model"),
         ("torchvision/resnet18", "sgn", "did you mean 'sgm'"),
-        ("resnet18", "", "did you mean 'torchvision/resnet18' or 'timm/resnet18'"),
+        ("resnet18", "", "did you mean 'timm/resnet18' or 'torchvision/resnet18'"),
         ("resnet50.a1_in1k", "", r"did you mean 'timm/resnet50\.a1_in1k'\?"),
         ("torchvision/vgg11", "sgm", "no residual sums"),
         ("file:nowhere.pth", "", "nowhere.pth"),

@@ -18,8 +18,9 @@ from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.build import build, check
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.defences.jpeg import Jpeg
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.heads import image_hashes
-from gauntlet.pipeline.models.sources.mean_source import MeanLogits
+from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
@@ -164,7 +165,7 @@ def test_the_file_is_loaded_strictly_by_a_file_source(
     batch, _ = colours()
     with torch.no_grad():
         torch.testing.assert_close(again(batch), done.network(batch), rtol=0, atol=0)
-    assert again.adversarial == "PGD-AT, l_inf 6/255"
+    assert again.description.adversarial == "PGD-AT, l_inf 6/255"
     wrong = check(spec.model_copy(update={"adversarial": False}), tmp_path)
     assert [problem.where for problem in wrong] == ["adversarial"]
     about = about_trained(path)
@@ -195,8 +196,8 @@ def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
 
 def test_models_that_cannot_be_trained_are_refused(tmp_path: Path) -> None:
     data = images(tmp_path)
-    mean = Model(MeanLogits([model(), model()]), name="mean")
-    shown = Model(network(), name="hidden", defence=Jpeg(kind="jpeg"))
+    mean = Model(MeanLogits([model(), model()]), Description(name="mean"))
+    shown = Model(network(), Description(name="hidden", defence=Jpeg(kind="jpeg")))
     for wrong, message in (
         (adapt(network(), task=Task.VERIFICATION), "gives embeddings"),
         (mean, "is the mean of several networks"),

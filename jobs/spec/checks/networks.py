@@ -21,8 +21,6 @@ from gauntlet.pipeline.models.graph import default_layer, truncate
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
-_DOWNLOADED = ("timm/", "torchvision/", "facenet/")
-
 
 @dataclass(frozen=True)
 class Demand:
@@ -135,19 +133,10 @@ def _network(spec: ModelSpec, job: JobDraft) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = build.assemble(
-            _undownloaded(spec),
+            build.weightless(spec),
             root=job.root,
             fold=job.resources.fold,
             task=job.task.kind,
             permission=job.permission,
         )
     return made.network
-
-
-def _undownloaded(spec: ModelSpec) -> ModelSpec:
-    """Return the spec with random weights wherever the weights would be downloaded."""
-    members = tuple(_undownloaded(member) for member in spec.members)
-    options = dict(spec.options)
-    if spec.source.startswith(_DOWNLOADED):
-        options["pretrained"] = False
-    return spec.model_copy(update={"members": members, "options": options})

@@ -10,7 +10,8 @@ from pathlib import Path
 from gauntlet.jobs.spec.checks.check import check
 from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.wording import Complaint
-from gauntlet.pipeline.files import expanded, obstacle
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.spec import ModelSpec
 
 
@@ -19,8 +20,8 @@ def white_boxes(job: JobDraft) -> Iterator[Complaint]:
     """Targets that are surrogates without saying so, and those that wrongly say so.
 
     Two models are the same when their weights are and they stand behind the same defence. Weights
-    of ``file:`` and ``trained:`` sources are compared by content, others by source, architecture
-    and options.
+    that a file of one's own holds are compared by content, others by source, architecture and
+    options.
     """
     digests: dict[Path, str] = {}
     sound = [
@@ -58,9 +59,10 @@ def _weights(spec: ModelSpec, root: Path, digests: dict[Path, str]) -> str:
         root: folder that its path starts from.
         digests: of files read before; a file's own is put there.
     """
-    scheme, _, rest = spec.source.partition(":")
-    path = root / expanded(rest)
-    if scheme in ("file", "trained") and obstacle(path) is None:
+    if spec.members:
+        return json.dumps([_weights(member, root, digests) for member in spec.members])
+    path = build.weights_file(spec, root)
+    if path is not None and obstacle(path) is None:
         try:
             if path not in digests:
                 with path.open("rb") as stream:

@@ -9,10 +9,11 @@ from torch import nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.checkpoint import load_checkpoint
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.constructors import constructor_options
 from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import Problem, suggest
 
@@ -23,8 +24,12 @@ _URLS = {
 }
 
 
-class FacenetSource:
+@register
+class FacenetSource(Source):
     """The two published networks; 160 x 160, embeddings of 512 numbers of length 1."""
+
+    form = "facenet/NAME"
+    downloads = True
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the name, the options or a cached file."""
@@ -37,10 +42,10 @@ class FacenetSource:
             found.append(Problem("options", f"facenet takes only 'pretrained', got {names}"))
         return found
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return (pixel - 127.5) / 128, in [0, 1] units."""
         mean, std = (127.5 / 255,) * 3, (128 / 255,) * 3
-        return Convention(Task.VERIFICATION, Preprocessing((160, 160), mean, std))
+        return Description(Task.VERIFICATION, Preprocessing((160, 160), mean, std))
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the embedding network."""
@@ -57,4 +62,4 @@ class FacenetSource:
 
     def offers(self) -> list[Offer]:
         """Return the two names."""
-        return [Offer("facenet/NAME", "InceptionResnetV1, faces of 160 x 160", tuple(_URLS))]
+        return [Offer(self.form, "InceptionResnetV1, faces of 160 x 160", tuple(_URLS))]

@@ -12,10 +12,11 @@ from torch import nn
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.models.checkpoint import check_checkpoint, load_checkpoint, open_checkpoint
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.file_format import Entries, provenance
 from gauntlet.pipeline.models.matching import better_architecture, on_meta
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
@@ -23,8 +24,12 @@ _HARDENED = "harden"
 """What `gauntlet.pipeline.training.harden` writes as the method of its files."""
 
 
-class FileSource:
+@register
+class FileSource(Source):
     """Checkpoints on disk."""
+
+    form = "file:PATH"
+    fields = frozenset({"architecture", "key", "unfold_limit"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, the architecture, or the two together."""
@@ -41,10 +46,10 @@ class FileSource:
             return [Problem("options", what), *_wrong_with(lambda: _open(path, spec))]
         return _wrong_with(lambda: check_checkpoint(path, network, name, **reading(spec)))
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return the architecture's convention."""
         architecture = ARCHITECTURES[spec.architecture or ""]
-        return Convention(
+        return Description(
             architecture.task,
             Preprocessing(
                 input_size=architecture.input_size,
@@ -64,10 +69,14 @@ class FileSource:
         load_checkpoint(root / expanded(rest), network, name, **reading(spec))
         return network
 
+    def weights_file(self, rest: str, root: Path) -> Path:
+        """Return the checkpoint."""
+        return root / expanded(rest)
+
     def offers(self) -> list[Offer]:
         """Return the architectures."""
         return [
-            Offer("file:PATH", f"architecture {name}: {architecture.summary}", (name,))
+            Offer(self.form, f"architecture {name}: {architecture.summary}", (name,))
             for name, architecture in ARCHITECTURES.items()
         ]
 

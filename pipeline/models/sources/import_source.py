@@ -7,18 +7,18 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MethodType, ModuleType
 
 from torch import nn
 
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.own_modules import find_module, run_module, told
-from gauntlet.pipeline.models.sources.permission import NOTHING, OPTION, Permission
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.permission import OPTION
+from gauntlet.pipeline.models.sources.source import Offer, Permitting, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -26,8 +26,8 @@ _DEEPEST = 32
 """Decorators around one factory, and so on; some objects wrap themselves."""
 
 
-@dataclass(frozen=True)
-class ImportSource:
+@register
+class ImportSource(Permitting):
     """Factories in modules that may be run (`gauntlet.pipeline.models.sources.permission`).
 
     The factory is called with the spec's options as keyword arguments and returns an nn.Module
@@ -35,11 +35,7 @@ class ImportSource:
     code itself: what a module has imported from elsewhere is not the person's to run by a job.
     """
 
-    permission: Permission = NOTHING
-
-    def under(self, permission: Permission) -> ImportSource:
-        """Return this source with another permission."""
-        return replace(self, permission=permission)
+    form = "import:MODULE:FACTORY"
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return why there is no such factory, or why it does not take the options."""
@@ -55,10 +51,10 @@ class ImportSource:
             pass  # some builtins have no signature
         return []
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return that nothing is added to the network, and the file that makes it."""
         file = find_module(rest.partition(":")[0], self.permission, root)
-        return Convention(None, Preprocessing(), ran=() if file is None else (file,))
+        return Description(None, Preprocessing(), ran=() if file is None else (file,))
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return what the factory makes, as a frozen copy: the module may be in use elsewhere.
@@ -85,7 +81,7 @@ class ImportSource:
     def offers(self) -> list[Offer]:
         """Return the form."""
         what = "your own factory, called with the model's options; returns an nn.Module"
-        return [Offer("import:MODULE:FACTORY", what)]
+        return [Offer(self.form, what)]
 
     def _factory(self, rest: str, root: Path) -> tuple[Callable[..., object], str]:
         """Return the factory, and the file or package that it is looked for in."""

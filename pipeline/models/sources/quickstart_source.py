@@ -7,15 +7,19 @@ from pathlib import Path
 from torch import nn
 
 from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.quickstart.networks import CLASSES, NETWORKS, SIZE, load
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 
-class QuickstartSource:
+@register
+class QuickstartSource(Source):
     """Five trained classifiers of eight drawn shapes; their weights come with the package."""
+
+    form = "quickstart/NAME"
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the name or the options."""
@@ -26,10 +30,10 @@ class QuickstartSource:
             return [Problem("options", f"quickstart/{rest} takes none, got {names}")]
         return []
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return 32 x 32 without normalisation: a network's first layer is its own."""
         form = Preprocessing(input_size=(SIZE, SIZE))
-        return Convention(Task.CLASSIFICATION, form, classes=CLASSES)
+        return Description(Task.CLASSIFICATION, form, classes=CLASSES)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the network."""
@@ -41,4 +45,4 @@ class QuickstartSource:
     def offers(self) -> list[Offer]:
         """Return the five names."""
         what = "tiny bundled classifiers of drawn shapes, 32 x 32"
-        return [Offer("quickstart/NAME", what, tuple(NETWORKS))]
+        return [Offer(self.form, what, tuple(NETWORKS))]

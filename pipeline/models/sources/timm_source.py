@@ -10,6 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.file_format import identify
 from gauntlet.pipeline.models.matching import on_meta
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
@@ -28,15 +29,20 @@ from gauntlet.pipeline.models.sources.download import (
     hub_problems,
     url_problems,
 )
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
 
 
-class TimmSource:
+@register
+class TimmSource(Source):
     """Networks with timm's pretrained weights and input convention."""
+
+    form = "timm/NAME"
+    downloads = True
+    embeds = "'options: {num_classes: 0}' makes it give embeddings"
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the name, the options or a cached file."""
@@ -66,13 +72,13 @@ class TimmSource:
             found += constructor_error(source, error).problems
         return found
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return timm's data configuration of these weights."""
         config = _config(rest)
         pretrained, others = constructor_options(spec)
         size = int(others["img_size"]) if "img_size" in others else None
         height, width = (size, size) if size else config.input_size[1:]
-        return Convention(
+        return Description(
             Task.VERIFICATION if others.get("num_classes") == 0 else Task.CLASSIFICATION,
             Preprocessing(
                 input_size=(int(height), int(width)),
@@ -113,7 +119,7 @@ class TimmSource:
         """Return the names of timm's networks, without tags."""
         import timm
 
-        return [Offer("timm/NAME", "networks of timm", tuple(timm.list_models()))]
+        return [Offer(self.form, "networks of timm", tuple(timm.list_models()))]
 
 
 def _config(name: str) -> Any:

@@ -11,6 +11,7 @@ from torch import nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.checkpoint import open_checkpoint
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.matching import on_meta
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
 from gauntlet.pipeline.models.sources.constructors import (
@@ -21,15 +22,19 @@ from gauntlet.pipeline.models.sources.constructors import (
     weights_only,
 )
 from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _OWN_INITIALISATION = ("googlenet", "inception_v3")
 
 
-class TorchvisionSource:
+@register
+class TorchvisionSource(Source):
     """Networks with torchvision's DEFAULT weights, or those that the option `weights` names."""
+
+    form = "torchvision/NAME"
+    downloads = True
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the name, the weights' name, the options or a cached file."""
@@ -57,13 +62,13 @@ class TorchvisionSource:
             found += constructor_error(source, error).problems
         return found
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return what the weights' own transforms say."""
         weights = _weights(rest, spec)
         transforms = weights.transforms()
         size = int(transforms.crop_size[0])
         bicubic = transforms.interpolation.value == "bicubic"
-        return Convention(
+        return Description(
             Task.CLASSIFICATION,
             Preprocessing(
                 input_size=(size, size),
@@ -93,7 +98,7 @@ class TorchvisionSource:
 
     def offers(self) -> list[Offer]:
         """Return torchvision's classifiers."""
-        return [Offer("torchvision/NAME", "torchvision's ImageNet classifiers", tuple(_names()))]
+        return [Offer(self.form, "torchvision's ImageNet classifiers", tuple(_names()))]
 
 
 def _names() -> list[str]:

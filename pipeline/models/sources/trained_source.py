@@ -6,37 +6,39 @@ networks the option `source` says what makes the network, and the other options 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.checkpoint import load_checkpoint, open_checkpoint
+from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.mean import is_mean
 from gauntlet.pipeline.models.sources.file_source import reading
-from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
-from gauntlet.pipeline.models.sources.source import Convention, Offer, Source
+from gauntlet.pipeline.models.sources.source import (
+    Offer,
+    Permitting,
+    Source,
+    find_source,
+    register,
+)
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 ORIGINAL = "source"
 """The option that names the source whose network takes the weights."""
 
-_RANDOM = ("timm/", "torchvision/", "facenet/")
 
-
-@dataclass(frozen=True)
-class TrainedSource:
+@register
+class TrainedSource(Permitting):
     """Files of `gauntlet surrogates`, or any other checkpoint, in the network of another source.
 
     Nothing is downloaded, and the input convention is the other source's.
     """
 
-    permission: Permission = NOTHING
-
-    def under(self, permission: Permission) -> TrainedSource:
-        """Return this source with another permission, which the network's own source is asked."""
-        return replace(self, permission=permission)
+    form = "trained:FILE"
+    fields = frozenset({"key", "unfold_limit"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, or with the source of its network."""
@@ -52,10 +54,10 @@ class TrainedSource:
         wrong = source.problems(name, original, root)
         return [*found, *(Problem("options", f"{original.source}: {p.what}") for p in wrong)]
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return that of the network's source; how the weights were trained is unknown."""
         source, name, original = self._original(spec)
-        return replace(source.convention(name, original, root), adversarial=None)
+        return replace(source.description(name, original, root), adversarial=None)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the source's network with the weights of the file, strictly loaded."""
@@ -64,10 +66,14 @@ class TrainedSource:
         load_checkpoint(root / expanded(rest), made, original.source, **reading(spec))
         return made
 
+    def weights_file(self, rest: str, root: Path) -> Path:
+        """Return the file."""
+        return root / expanded(rest)
+
     def offers(self) -> list[Offer]:
         """Return the form."""
         what = "weights for the network of another source, named by the option `source`"
-        return [Offer("trained:FILE", what)]
+        return [Offer(self.form, what)]
 
     def _original(self, spec: ModelSpec) -> tuple[Source, str, ModelSpec]:
         """Return the source of the network, the text after its scheme, and its spec.
@@ -75,17 +81,19 @@ class TrainedSource:
         Raises:
             BadInput: when the options name none, or one that is itself made of others.
         """
-        from gauntlet.pipeline.models.sources import find_source
-
         options = dict(spec.options)
         text = options.pop(ORIGINAL, None)
-        if not isinstance(text, str) or text.startswith(("file:", "mean:", "trained:")):
-            what = "expected the source of the network, such as {source: torchvision/resnet18}"
+        what = "expected the source of the network, such as {source: torchvision/resnet18}"
+        if not isinstance(text, str):
             raise BadInput(Problem("options", f"{what}, got {text!r}" if text else what))
-        if text.startswith(_RANDOM):
-            options["pretrained"] = False
+        original = ModelSpec(name=spec.name, source=text, options=options)
+        unsuitable = BadInput(Problem("options", f"{what}, got {text!r}"))
+        if is_mean(original):
+            raise unsuitable
         try:
-            source, name = find_source(text, self.permission)
+            source, name, original = find_source(original, self.permission)
         except BadInput as error:
             raise BadInput(Problem("options", problem.what) for problem in error.problems) from None
-        return source, name, ModelSpec(name=spec.name, source=text, options=options)
+        if source.weights_file(name, Path()) is not None:
+            raise unsuitable
+        return source, name, source.weightless(original)

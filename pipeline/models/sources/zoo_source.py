@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.source import Convention, Offer
+from gauntlet.pipeline.models.sources.source import Offer, Source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.models.zoo.weights import load, problem_with
@@ -21,8 +22,11 @@ _ROLES = {
 }
 
 
-class ZooSource:
+@register
+class ZooSource(Source):
     """Networks whose weights come with the package; stored in float16, computed in float32."""
+
+    form = "zoo/NAME"
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the name, the options or the weights' file."""
@@ -36,11 +40,11 @@ class ZooSource:
             found.append(Problem("source", wrong))
         return found
 
-    def convention(self, rest: str, spec: ModelSpec, root: Path) -> Convention:
+    def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return 48 x 48, (x - 0.5) / 0.5, as all of the zoo is trained."""
         recipe = RECIPES[rest]
         architecture = ARCHITECTURES[recipe.architecture]
-        return Convention(
+        return Description(
             architecture.task,
             Preprocessing(
                 input_size=architecture.input_size, mean=architecture.mean, std=architecture.std
@@ -59,7 +63,7 @@ class ZooSource:
         """Return the zoo's networks by role."""
         return [
             Offer(
-                "zoo/NAME",
+                self.form,
                 f"bundled: {what}",
                 tuple(name for name, recipe in RECIPES.items() if recipe.role == role),
             )

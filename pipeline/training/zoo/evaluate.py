@@ -16,6 +16,7 @@ from gauntlet.pipeline.evaluation.verdict import cosine, judge
 from gauntlet.pipeline.evaluation.verification import Threshold, protocol
 from gauntlet.pipeline.library import attack
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.training.zoo.pool import Pool
 
@@ -94,9 +95,9 @@ def evaluate(
     size = (pool.faces.shape[-2], pool.faces.shape[-1])
     model = Model(
         network.eval(),
-        name="zoo",
-        task=Task.VERIFICATION,
-        preprocessing=Preprocessing(input_size=size, mean=half, std=half),
+        Description(
+            Task.VERIFICATION, Preprocessing(input_size=size, mean=half, std=half), name="zoo"
+        ),
     )
     found = verify(model, pool, draw_pairs(pool, folds, same))
     clean, white_box = impersonated(model, pool, attacked, found.threshold)

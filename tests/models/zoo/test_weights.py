@@ -114,9 +114,7 @@ def test_names_and_options_that_do_not_exist(copied: Path) -> None:
 
 
 def test_gauntlet_models_lists_every_network() -> None:
-    names = [
-        name for offer in build.catalogue() if offer.form == "zoo/NAME" for name in offer.names
-    ]
+    names = [name for offer in build.offers() if offer.form == "zoo/NAME" for name in offer.names]
     assert names == list(RECIPES)
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS, read_as, written
@@ -60,7 +61,7 @@ class Means(nn.Module):
 
 
 def test_a_model_is_read_anew_behind_its_own_size_and_nothing_of_it_changes():
-    model = Model(Means(), name="m", preprocessing=Preprocessing((4, 4), MEAN, STD))
+    model = Model(Means(), Description(name="m", preprocessing=Preprocessing((4, 4), MEAN, STD)))
     before, fingerprint = model.mean.clone(), model.fingerprint
     images = torch.rand(3, 3, 4, 4)
     seen = see([model], Look(images, ("a", "b", "c"), "clean", 0), (AS_GIVEN, *INPUTS))["m"]
@@ -86,7 +87,11 @@ class Narrow(nn.Module):
 
 def test_a_model_that_cannot_look_keeps_no_other_from_it():
     look = Look(torch.rand(2, 3, 4, 4), ("a", "b"), "clean", 0)
-    seen = see([Model(Narrow(), name="bad"), Model(Means(), name="good")], look, (AS_GIVEN,))
+    seen = see(
+        [Model(Narrow(), Description(name="bad")), Model(Means(), Description(name="good"))],
+        look,
+        (AS_GIVEN,),
+    )
     assert seen["bad"].error == "RuntimeError: sizes do not match"
     assert seen["good"].outputs[AS_GIVEN].shape == (2, 3)
 
