@@ -1,8 +1,8 @@
-"""What targets say of clean and adversarial images, as rows of the verdicts table."""
+"""What targets say of clean and adversarial images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +15,11 @@ from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.spec import ModelSpec
-from gauntlet.pipeline.run.columns import Columns
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.failed import Failed
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.panel import Panel
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import StepAnswers
 
 
@@ -54,15 +52,21 @@ class Judges:
     def __init__(self, plan: Plan, engine: Engine, thresholds: Mapping[str, Any]) -> None:
         self._plan, self._engine = plan, engine
         self._thresholds = {name: entry["threshold"] for name, entry in thresholds.items()}
-        self._targets = {spec.name: spec for spec in plan.targets}
-        self._repeats = {
-            name: self._repeats_of(spec, engine.cards[f"target/{name}"].randomised)
-            for name, spec in self._targets.items()
-        }
+        self._specs = {spec.name: spec for spec in plan.targets}
+        self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
 
-    @staticmethod
-    def _repeats_of(spec: ModelSpec, randomised: bool) -> int:
+    def _repeats_of(self, spec: ModelSpec) -> int:
+        randomised = self._engine.cards[f"target/{spec.name}"].randomised
         return spec.repeats or (RANDOMISED_REPEATS if randomised else 1)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return tuple(self._specs)
+
+    def repeats(self, name: str) -> int:
+        """Return how often a target evaluates an image; 1 for a model that is none."""
+        return self._repeats.get(name, 1)
 
     def threshold(self, name: str) -> float:
         """Return a model's cosine threshold; 0 for classifiers."""
@@ -70,19 +74,21 @@ class Judges:
 
     def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanAnswers:
         """Return what the targets (or the models named) say of the clean images."""
-        names = models or tuple(self._targets)
+        names = models or self.targets
         references: dict[str, np.ndarray] = {}
         unsound: dict[str, np.ndarray] = {}
         if batch.goal.task is Task.VERIFICATION:
             assert batch.references is not None
-            references = self._outputs(names, batch.references, batch.ids, "reference")
+            seed, repeats = self._plan.seed, self._repeats
+            showing = Showing(batch.references, batch.ids, "reference", seed, repeats)
+            references = self._engine.ask(names, showing)
             for name, embedded in references.items():
                 bad = ~np.isfinite(embedded).all(axis=(0, 2))
                 if bad.any():
                     unsound[name] = bad
                     references[name] = np.where(bad[None, :, None], 0.0, embedded)
         panel = self.panel(batch, "clean", references, names)
-        judgements = panel.judge(self._engine.outputs(names, panel.look(batch.images)))
+        judgements = panel.judge(self._engine.ask(names, panel.showing(batch.images)))
         correct, accepts = {}, {}
         for name, bad in unsound.items():
             found = judgements[name]
@@ -113,13 +119,13 @@ class Judges:
             references: verification: embeddings of the references by name, (repeats, B, D).
             names: models to ask.
         """
-        names = names or tuple(self._targets)
+        names = names or self.targets
         return Panel(
             goal=batch.goal,
             ids=batch.ids,
             attack=attack,
             seed=self._plan.seed,
-            repeats={name: self._repeats.get(name, 1) for name in names},
+            repeats={name: self.repeats(name) for name in names},
             thresholds={name: self.threshold(name) for name in names},
             labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
             references=references,
@@ -142,119 +148,31 @@ class Judges:
         """
         rows = torch.from_numpy(kept)
         panel = self.panel(batch, attack.label, clean.references).rows(kept)
-        look = panel.look(images[rows], self._plan.evaluate.quantize)
+        showing = panel.showing(images[rows], self._plan.evaluate.quantize)
         return StepAnswers(
             step=attack.steps,
             linf=linf_distance(images[rows], batch.images[rows]),
             l2=l2_distance(images[rows], batch.images[rows]),
-            judgements=panel.judge(self._engine.outputs(panel.targets, look)),
+            judgements=panel.judge(self._engine.ask(panel.targets, showing)),
         )
 
-    def verdicts(
-        self,
-        attack: Attack,
-        identity: Mapping[str, Any],
-        answers: Sequence[StepAnswers],
-        clean: CleanAnswers,
-        kept: np.ndarray,
-        failed: Failed,
-    ) -> dict[str, Any]:
-        """Return the columns of the verdicts table: step by step, target by target, K rows each.
-
-        Where a target's output is not finite, at one step or before the attack, the example has no
-        row of that target at any step (so that all points of a curve are about the same examples)
-        and goes to the failures.
-
-        Args:
-            attack: what was judged.
-            identity: columns that say which attack on which K examples the rows are about.
-            answers: of each judged step, on those K examples.
-            clean: answers of `clean` on the whole batch.
-            kept: the K rows of the batch.
-            failed: collects the failures.
-
-        Returns:
-            The columns; none when no target has finite outputs.
-        """
-        good = {
-            name: _sound(name, identity["example"], answers, clean, kept, failed)
-            for name in self._targets
-        }
-        columns = Columns()
-        for step in answers:
-            for name, said in step.judgements.items():
-                rows = good[name]
-                if not len(rows):
-                    continue
-                judgement, before = said.rows(rows), clean.judgements[name].rows(kept[rows])
-                spec = self._targets[name]
-                correct, accepts = clean.correct[name], clean.accepted[name]
-                columns.add(
-                    len(rows),
-                    **{**identity, "example": [identity["example"][row] for row in rows]},
-                    target=name,
-                    group=self.group(attack, spec),
-                    white_box=self.white_box(attack, spec),
-                    step=step.step,
-                    success=judgement.success,
-                    success_std=judgement.success_std,
-                    score=judgement.score,
-                    score_std=judgement.score_std,
-                    threshold=self.threshold(name),
-                    clean_score=before.score,
-                    clean_success=before.success,
-                    clean_correct=None if correct is None else correct[kept[rows]],
-                    clean_accepted=None if accepts is None else accepts[kept[rows]],
-                    prediction=judgement.prediction,
-                    repeats=self._repeats[name],
-                    linf=step.linf[rows],
-                    l2=step.l2[rows],
-                )
-        return columns.joined()
-
-    def white_box(self, attack: Attack, target: ModelSpec) -> bool:
+    def white_box(self, attack: Attack, target: str) -> bool:
         """Return whether a target is one of the attack's surrogates, weights and adapter alike."""
         cards = self._engine.cards
-        names = attack.surrogates or tuple(spec.name for spec in self._plan.surrogates)
-        own = cards[f"target/{target.name}"].fingerprint
+        own = cards[f"target/{target}"].fingerprint
+        names = self._plan.surrogates_of(attack)
         return any(cards[f"surrogate/{name}"].fingerprint == own for name in names)
 
-    def group(self, attack: Attack, target: ModelSpec) -> str:
+    def group(self, attack: Attack, target: str) -> str:
         """Return the group that a target is reported in, for one attack."""
-        if target.group is not None:
-            return target.group
+        spec = self._specs[target]
+        if spec.group is not None:
+            return spec.group
         if self.white_box(attack, target):
             return "white-box"
-        if target.defence is not None:
+        if spec.defence is not None:
             return "transform"
-        card = self._engine.cards[f"target/{target.name}"]
-        return "adversarial" if card.adversarial else "normal"
-
-    def _outputs(
-        self, names: tuple[str, ...], images: Tensor, ids: tuple[str, ...], attack: str
-    ) -> dict[str, np.ndarray]:
-        look = Look(images, ids, attack, self._plan.seed, self._repeats)
-        return self._engine.outputs(names, look)
-
-
-def _sound(
-    name: str,
-    ids: Sequence[str],
-    answers: Sequence[StepAnswers],
-    clean: CleanAnswers,
-    kept: np.ndarray,
-    failed: Failed,
-) -> np.ndarray:
-    """Return which of K examples a target has finite outputs on throughout, int (R,)."""
-    looks = [("the clean image", clean.judgements[name].rows(kept))]
-    looks += [(f"the image after update {step.step}", step.judgements[name]) for step in answers]
-    sound = np.ones(len(ids), bool)
-    for what, judgement in looks:
-        finite = np.isfinite(judgement.score)
-        for row in np.flatnonzero(sound & ~finite).tolist():
-            failed.add(ids[row], "evaluate", not_finite("target", name, what))
-        sound &= finite
-    return np.flatnonzero(sound)
+        return "adversarial" if self._engine.cards[f"target/{target}"].adversarial else "normal"
 
 
 def not_finite(role: str, name: str, what: str) -> str:

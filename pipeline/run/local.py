@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Oracle
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
 from gauntlet.pipeline.run.engine import ModelCard, Observed
-from gauntlet.pipeline.run.interactions import Interactions, interactions
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
-    show,
 )
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled, sampled
-from gauntlet.pipeline.run.probe.seeing import see
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import Show, Watch, Watcher
+
+T = TypeVar("T")
 
 
 class LocalSurrogates:
@@ -62,15 +59,6 @@ class LocalSurrogates:
         plan = self._plan
         moved = batch.to(device(), image_dtype(plan.resources))
         return observed(plan, attack, moved, self._oracle, watch, show)
-
-    def interactions(
-        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
-    ) -> dict[str, Interactions]:
-        """Measure interactions on the attack's surrogates, one after the other."""
-        names = attack.surrogates or tuple(self.models)
-        return {
-            name: interactions(self.models[name], batch, images, spec, self._plan) for name in names
-        }
 
 
 def observed(
@@ -121,7 +109,8 @@ class LocalEngine:
         configure(plan.resources, None if threads == "auto" else threads)
         self._surrogates = LocalSurrogates(plan, permission)
         targets = [build_target(spec, plan, permission) for spec in plan.targets]
-        self._targets = {model.name: model for model, _ in targets}
+        self._targets = [model.name for model, _ in targets]
+        self._models = self._surrogates.models | {model.name: model for model, _ in targets}
         self._cards = {
             **self._surrogates.cards,
             **{f"target/{card.name}": card for _, card in targets},
@@ -142,32 +131,15 @@ class LocalEngine:
         """Attack a batch; iterates are judged as they come."""
         return self._surrogates.attack(attack, batch, watch, self._show)
 
-    def interactions(
-        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
-    ) -> dict[str, Interactions]:
-        """Measure interactions on the attack's surrogates."""
-        return self._surrogates.interactions(attack, batch, images, spec)
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer a request, one after the other."""
+        ready = request.prepared()
+        return {name: ready.of(self._models[name]) for name in models}
 
-    def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
-        """Show images to models by name, targets first."""
-        return {name: show(self._model(name), look) for name in models}
-
-    def sampled(
-        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
-    ) -> Sampled:
-        """Decode a sample and show it to models."""
-        decoded = sample.decode()
-        asked = [self._model(name) for name in models]
-        seen = {} if decoded.look is None else see(asked, decoded.look, readings)
-        return sampled(decoded, seen)
-
-    def _model(self, name: str) -> Model:
-        return self._targets.get(name) or self._surrogates.models[name]
-
-    def _show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:
-        outputs = self.outputs(tuple(self._targets), look)
+    def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
+        outputs = self.ask(self._targets, showing)
         return lambda: outputs
 
     def close(self) -> None:
         """Drop the models."""
-        self._targets.clear()
+        self._models.clear()

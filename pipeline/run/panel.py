@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.evaluation.verdict import Judgement, judge
-from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.showing import Showing, levels
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Panel:
         """Names of the targets."""
         return tuple(self.repeats)
 
-    def look(self, images: Tensor, quantized: bool = False) -> Look:
+    def showing(self, images: Tensor, quantized: bool = False) -> Showing:
         """Return what the targets are shown.
 
         A randomised target draws the same numbers at every step of an attack, so that a curve over
@@ -54,7 +54,8 @@ class Panel:
             images: (B, 3, H, W) in [0, 1].
             quantized: whether they lie on the 8-bit grid.
         """
-        return Look(images, self.ids, self.attack, self.seed, self.repeats, quantized)
+        shown = levels(images) if quantized else images
+        return Showing(shown, self.ids, self.attack, self.seed, self.repeats)
 
     def judge(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Judgement]:
         """Judge every target's outputs, (repeats, B, C) by name.

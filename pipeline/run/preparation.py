@@ -17,8 +17,8 @@ from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.judging import Judges, not_finite
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.showing import Showing
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     for first in range(0, len(images), size):
         chunk = images[first : first + size]
         ids = tuple(f"image/{image}" for image in chunk)
-        look = Look(examples.images(chunk), ids, "threshold", plan.seed)
-        for name, outputs in engine.outputs(tuple(missing), look).items():
+        showing = Showing(examples.images(chunk), ids, "threshold", plan.seed)
+        for name, outputs in engine.ask(missing, showing).items():
             parts[name].append(_unit(outputs[0]))
         progress.advance("thresholds", len(chunk))
     for name, embedded in parts.items():

@@ -13,14 +13,14 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.panel import Panel
+from gauntlet.pipeline.run.showing import Showing
 
 IN_FLIGHT = 2
 """Steps of one attack that the targets may be behind: bounds the images that wait for them."""
 
 Outputs = Mapping[str, np.ndarray]
-Show = Callable[[Look], Callable[[], Outputs]]
+Show = Callable[[Showing], Callable[[], Outputs]]
 """Starts to show images to all targets; what it returns waits for their outputs, by name."""
 
 
@@ -88,7 +88,8 @@ class Watcher:
             self._settle()
         images = self._ball.quantize(points, self._clean) if watch.quantize else points
         linf, l2 = linf_distance(images, self._clean), l2_distance(images, self._clean)
-        self._waiting.append((step, linf, l2, self._show(watch.panel.look(images, watch.quantize))))
+        showing = watch.panel.showing(images, watch.quantize)
+        self._waiting.append((step, linf, l2, self._show(showing)))
 
     def answers(self) -> tuple[StepAnswers, ...]:
         """Wait for the last outputs; return all answers by step."""

@@ -26,6 +26,7 @@ from gauntlet.pipeline.run.probe.classes import class_problems
 from gauntlet.pipeline.run.probe.findings import Fit, ModelFinding, Probe, Refused
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS
 from gauntlet.pipeline.run.probe.questions import LabelledQuestion, PairQuestion, Question, cause_of
+from gauntlet.pipeline.run.probe.seeing import SampleRequest
 
 SAMPLE = 64
 """Examples that every model is shown."""
@@ -193,11 +194,12 @@ class _Look:
         self, names: Sequence[str], readings: tuple[str, ...], question: Question
     ) -> dict[str, _Reads]:
         """Return who is right under the readings of the input, each with all of the data."""
-        found = self._engine.sampled(names, question.sample, readings)
-        self.unreadable = found.reasons
+        found = self._engine.ask(names, SampleRequest(question.sample, readings))
         specs = {spec.name: spec for spec in (*self._plan.surrogates, *self._plan.targets)}
         answers: dict[str, _Reads] = {}
-        for name, seen in found.seen.items():
+        for name, seen in found.items():
+            self.unreadable = seen.reasons
+            rows = np.asarray(seen.rows, np.int64)
             if seen.error is not None:
                 self._errors[name] = seen.error
             reads: _Reads = {}
@@ -207,7 +209,7 @@ class _Look:
                     if reading == AS_GIVEN:
                         kinds = len(np.unique(outputs.argmax(1)))
                         self.seen_classes = max(self.seen_classes, kinds)
-                right = question.right(outputs, found.rows, specs[name].threshold)
+                right = question.right(outputs, rows, specs[name].threshold)
                 for data, flags in right.items():
                     written = seen.written[reading]
                     reads[reading, data] = _Read(reading, data, written, flags)
