@@ -17,10 +17,10 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.run.engine import AttackResult, ModelCard
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
-from gauntlet.pipeline.run.steps import Watch
+from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
 
@@ -84,9 +84,11 @@ class RayEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
         """Attack a batch."""
-        return self._surrogates.attack(attack, batch, watch)
+        return self._surrogates.attack(attack, batch, judged)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have the processes answer, all at the same time; a target worker decodes images."""

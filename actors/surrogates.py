@@ -17,11 +17,11 @@ from gauntlet.actors.turns import Turns
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.run.engine import ModelCard, Observed
-from gauntlet.pipeline.run.local import observed
+from gauntlet.pipeline.run.engine import AttackResult, ModelCard
+from gauntlet.pipeline.run.local import run_judged
 from gauntlet.pipeline.run.models import image_dtype
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.steps import Watch
+from gauntlet.pipeline.run.steps import JudgedSteps
 
 
 class PackedSurrogates:
@@ -40,13 +40,13 @@ class PackedSurrogates:
         """Return the surrogates' cards; waits until all workers are ready."""
         return gathered([worker.cards.remote() for worker in self._workers])
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None) -> Observed:
-        """Attack a batch on the next idle worker, which shows watched iterates to the targets."""
+    def attack(self, attack: Attack, batch: Batch, judged: JudgedSteps | None) -> AttackResult:
+        """Attack a batch on the next idle worker, which shows judged iterates to the targets."""
         (reference,) = self._batches.publish(batch).reference
-        targets = None if watch is None else self._targets
+        targets = None if judged is None else self._targets
         with self._next_idle() as (worker,):
-            call = worker.attack.remote(attack, reference, watch, targets)
-            result: Packed[Observed] = ray.get(call)
+            call = worker.attack.remote(attack, reference, judged, targets)
+            result: Packed[AttackResult] = ray.get(call)
         return result.unpack()
 
     def ask(self, names: Sequence[str], request: Any) -> dict[str, Any]:
@@ -91,11 +91,11 @@ class PinnedSurrogates:
         """Return the surrogates' cards; waits until all are loaded."""
         return gathered([actor.cards.remote() for actor in self._workers])
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None) -> Observed:
+    def attack(self, attack: Attack, batch: Batch, judged: JudgedSteps | None) -> AttackResult:
         """Run the loop here, asking the actors at every step."""
         moved = batch.to("cpu", image_dtype(self._plan.resources))
         with self._next_free() as (oracle, _):
-            return observed(self._plan, attack, moved, oracle, watch, self._targets.show)
+            return run_judged(self._plan, attack, moved, oracle, judged, self._targets.show)
 
     def ask(self, names: Sequence[str], request: Any) -> dict[str, Any]:
         """Return surrogates' answers to a packed request; they work at the same time."""

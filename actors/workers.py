@@ -27,7 +27,7 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.oracle.responder import Responder
-from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.run.engine import AttackResult, ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import (
     build_surrogate,
@@ -38,7 +38,7 @@ from gauntlet.pipeline.run.models import (
 )
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
-from gauntlet.pipeline.run.steps import Watch
+from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
 
@@ -144,12 +144,12 @@ class PackedWorker(ModelWorker):
         self,
         attack: Attack,
         batch: Packed[Batch],
-        watch: Watch | None = None,
+        judged: JudgedSteps | None = None,
         targets: TargetHandles | None = None,
-    ) -> Packed[Observed]:
-        """Attack a batch; watched iterates go to the targets from here, past the driver."""
+    ) -> Packed[AttackResult]:
+        """Attack a batch; judged iterates go to the targets from here, past the driver."""
         show = None if targets is None else targets.show
-        return Packed.of(self._surrogates.attack(attack, batch.unpack(), watch, show))
+        return Packed.of(self._surrogates.attack(attack, batch.unpack(), judged, show))
 
     def measure(self, attack: Attack, batch: Packed[Batch]) -> int:
         """Return the peak memory in bytes, on this worker's device, of one update of an attack."""

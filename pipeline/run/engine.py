@@ -10,7 +10,7 @@ from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.run.request import Request
-from gauntlet.pipeline.run.steps import StepAnswers, Watch
+from gauntlet.pipeline.run.steps import JudgedSteps, StepVerdicts
 
 T = TypeVar("T")
 
@@ -41,14 +41,14 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Observed(Attacked):
+class AttackResult(Attacked):
     """The result of one attack on one batch, with what the targets said on the way.
 
     Attributes:
-        steps: verdicts on the iterates that were watched, in order; not on the result.
+        steps: verdicts on the iterates that were judged, in order; not on the result.
     """
 
-    steps: tuple[StepAnswers, ...] = ()
+    steps: tuple[StepVerdicts, ...] = ()
 
 
 class Engine(Protocol):
@@ -70,13 +70,15 @@ class Engine(Protocol):
     def losses(self) -> tuple[type[Exception], ...]:
         """Errors by which a call ends whose worker was lost, whatever it was asked."""
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
         """Attack a batch; tensors of the result are on the CPU.
 
         Args:
             attack: what to do.
             batch: the examples.
-            watch: iterates that the targets judge while the attack goes on. At most
+            judged: iterates that the targets judge while the attack goes on. At most
                 `gauntlet.pipeline.run.steps.IN_FLIGHT` of them exist at a time.
         """
 

@@ -13,7 +13,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
-from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.run.engine import AttackResult, ModelCard
 from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,
@@ -24,7 +24,7 @@ from gauntlet.pipeline.run.models import (
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
-from gauntlet.pipeline.run.steps import Show, Watch, Watcher
+from gauntlet.pipeline.run.steps import JudgedSteps, Show, StepJudge
 
 T = TypeVar("T")
 
@@ -45,55 +45,55 @@ class LocalSurrogates:
         self,
         attack: Attack,
         batch: Batch,
-        watch: Watch | None = None,
+        judged: JudgedSteps | None = None,
         show: Show | None = None,
-    ) -> Observed:
+    ) -> AttackResult:
         """Attack a batch; the result is on the CPU.
 
         Args:
             attack: what to do.
             batch: the examples.
-            watch: iterates that the targets judge on the way.
-            show: shows them to the targets; needed with ``watch``.
+            judged: iterates that the targets judge on the way.
+            show: shows them to the targets; needed with ``judged``.
         """
         plan = self._plan
         moved = batch.to(device(), image_dtype(plan.resources))
-        return observed(plan, attack, moved, self._oracle, watch, show)
+        return run_judged(plan, attack, moved, self._oracle, judged, show)
 
 
-def observed(
+def run_judged(
     plan: Plan,
     attack: Attack,
     batch: Batch,
     oracle: Oracle,
-    watch: Watch | None,
+    judged: JudgedSteps | None,
     show: Show | None,
-) -> Observed:
-    """Run the loop while the targets judge the watched iterates; the result is on the CPU.
+) -> AttackResult:
+    """Run the loop while the targets judge chosen iterates; the result is on the CPU.
 
     Args:
         plan: names the seed and whether to quantize.
         attack: what to do.
         batch: the examples, where and in the precision that the oracle works in.
         oracle: the surrogates.
-        watch: iterates to judge.
-        show: shows them to the targets; needed with ``watch``.
+        judged: iterates to judge.
+        show: shows them to the targets; needed with ``judged``.
     """
-    watcher = None
-    if watch is not None and watch.steps:
+    judge = None
+    if judged is not None and judged.steps:
         if show is None:
             raise ValueError("iterates cannot be judged without targets")
-        watcher = Watcher(watch, attack, batch, show)
+        judge = StepJudge(judged, attack, batch, show)
     result = run(
         attack,
         batch,
         oracle,
         seed=plan.seed,
         quantize=plan.evaluate.quantize,
-        on_step=watcher,
+        on_step=judge,
     )
-    steps = watcher.answers() if watcher is not None else ()
-    return Observed(result.images.cpu(), result.trace, result.lost, steps)
+    steps = judge.verdicts() if judge is not None else ()
+    return AttackResult(result.images.cpu(), result.trace, result.lost, steps)
 
 
 class LocalEngine:
@@ -127,9 +127,11 @@ class LocalEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
         """Attack a batch; iterates are judged as they come."""
-        return self._surrogates.attack(attack, batch, watch, self._show)
+        return self._surrogates.attack(attack, batch, judged, self._show)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer a request, one after the other."""

@@ -15,7 +15,7 @@ from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
@@ -62,12 +62,12 @@ class Runner:
         if "probe" not in record:
             record["probe"] = self._probe(record["thresholds"]).record()
             self._save(record)
-        self._judges = Judges(plan, self._engine, record["thresholds"])
+        self._evaluator = Evaluator(plan, self._engine, record["thresholds"])
         stream = Stream(
             plan,
             self._folder,
             self._engine,
-            self._judges,
+            self._evaluator,
             self._selection(record),
             self._finished,
             self._progress,
@@ -111,7 +111,7 @@ class Runner:
 
     def _selection(self, record: dict[str, Any]) -> Examples:
         if not self._folder.exists("selection.json"):
-            found = select(self._plan, self._examples, self._judges, self._progress)
+            found = select(self._plan, self._examples, self._evaluator, self._progress)
             record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
             self._save(record)
             if found.dropped:

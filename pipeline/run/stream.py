@@ -16,7 +16,7 @@ from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
@@ -70,7 +70,7 @@ class Stream:
         plan: the run's plan.
         folder: takes the rows.
         engine: holds the models.
-        judges: the targets.
+        evaluator: the targets.
         chosen: the examples to attack.
         finished: ids of units that an earlier attempt has finished.
         progress: who listens.
@@ -81,15 +81,15 @@ class Stream:
         plan: Plan,
         folder: RunFolder,
         engine: Engine,
-        judges: Judges,
+        evaluator: Evaluator,
         chosen: Examples,
         finished: Collection[str],
         progress: Progress,
     ) -> None:
         self._plan, self._folder, self._engine = plan, folder, engine
-        self._judges, self._chosen, self._done = judges, chosen, finished
+        self._evaluator, self._chosen, self._done = evaluator, chosen, finished
         self._progress = progress
-        self._writer = UnitWriter(plan, engine, judges, folder)
+        self._writer = UnitWriter(plan, engine, evaluator, folder)
         self._found = len(finished)
         self._failed = self._rejected = self._lost = 0
         self._lasting: list[str] = []
@@ -154,7 +154,7 @@ class Stream:
             if left:
                 begun = len(left) < len(self._plan.attacks)
                 work = BatchWork(
-                    self._plan, self._chosen, positions, self._judges, self._folder, begun
+                    self._plan, self._chosen, positions, self._evaluator, self._folder, begun
                 )
                 self._rejected += len(work.rejected)  # the lanes take units under the lock
                 if work.rejected:

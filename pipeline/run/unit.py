@@ -16,8 +16,8 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.results.folder import RunFolder
-from gauntlet.pipeline.run.engine import Engine, Observed
-from gauntlet.pipeline.run.judging import CleanAnswers, Judges
+from gauntlet.pipeline.run.engine import AttackResult, Engine
+from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.examples import example_columns
 from gauntlet.pipeline.run.rows.failures import Failures
@@ -26,7 +26,7 @@ from gauntlet.pipeline.run.rows.interactions import InteractionRequest, interact
 from gauntlet.pipeline.run.rows.traces import trace_columns
 from gauntlet.pipeline.run.rows.unmoved import no_gradient, silent
 from gauntlet.pipeline.run.rows.verdicts import verdict_columns
-from gauntlet.pipeline.run.steps import Watch
+from gauntlet.pipeline.run.steps import JudgedSteps
 
 
 class BatchWork:
@@ -37,7 +37,7 @@ class BatchWork:
         plan: Plan,
         examples: Examples,
         positions: Sequence[int],
-        judges: Judges,
+        evaluator: Evaluator,
         folder: RunFolder,
         begun: bool = False,
     ) -> None:
@@ -47,7 +47,7 @@ class BatchWork:
             plan: the run's plan.
             examples: all examples of the run.
             positions: those of the batch.
-            judges: the targets.
+            evaluator: the targets.
             folder: takes the failures.
             begun: whether an attack has finished on the batch. What it could not read stays out
                 even if it can be read by now: all attacks are compared on the same examples.
@@ -61,19 +61,19 @@ class BatchWork:
             reasons = {row["example"]: row["reason"] for row in earlier} | reasons
         self.batch: Batch | None = _without(loaded.batch, reasons.keys())
         self.rejected = tuple(reasons)
-        self._judges = judges
+        self._evaluator = evaluator
         self._lock = threading.Lock()
-        self._clean: CleanAnswers | None = None
+        self._clean: CleanVerdicts | None = None
         rows = [(example, "input", reason) for example, reason in reasons.items()]
         Failures(None, rows).write(folder, report)
 
     @property
-    def clean(self) -> CleanAnswers:
+    def clean(self) -> CleanVerdicts:
         """What every target says before the attack; asked for once."""
         with self._lock:
             if self._clean is None:
                 assert self.batch is not None
-                self._clean = self._judges.clean(self.batch)
+                self._clean = self._evaluator.clean(self.batch)
             return self._clean
 
 
@@ -112,8 +112,8 @@ def unit_id(plan: Plan, attack: Attack, ids: Sequence[str]) -> str:
 class UnitWriter:
     """Carries units through attack, targets and measurements, and writes their rows."""
 
-    def __init__(self, plan: Plan, engine: Engine, judges: Judges, folder: RunFolder) -> None:
-        self._plan, self._engine, self._judges, self._folder = plan, engine, judges, folder
+    def __init__(self, plan: Plan, engine: Engine, evaluator: Evaluator, folder: RunFolder) -> None:
+        self._plan, self._engine, self._evaluator, self._folder = plan, engine, evaluator, folder
 
     def write(self, unit: Unit) -> int:
         """Attack, judge, write, record; return the number of examples lost on the way."""
@@ -122,7 +122,7 @@ class UnitWriter:
         failures = Failures(unit.attack.label)
         rows = lost = 0
         if batch is not None:
-            result = self._engine.attack(unit.attack, batch, self._watch(unit, batch))
+            result = self._engine.attack(unit.attack, batch, self._judged(unit, batch))
             lost = len(result.lost)
             for row in result.lost.values():
                 why = f"step {row.step}, surrogate {row.model!r}: {row.reason}"
@@ -136,7 +136,7 @@ class UnitWriter:
         )
         return lost
 
-    def _watch(self, unit: Unit, batch: Batch) -> Watch | None:
+    def _judged(self, unit: Unit, batch: Batch) -> JudgedSteps | None:
         """Return which iterates to judge, without the last one: the result is judged by itself."""
         evaluate = self._plan.evaluate
         steps = evaluate.before_last(unit.attack.steps)
@@ -144,21 +144,23 @@ class UnitWriter:
             return None
         verification = batch.goal.task is Task.VERIFICATION
         references = unit.work.clean.references if verification else {}
-        panel = self._judges.panel(batch, unit.attack.label, references)
-        return Watch(steps, panel, evaluate.quantize)
+        criterion = self._evaluator.criterion(batch, unit.attack.label, references)
+        return JudgedSteps(steps, criterion, evaluate.quantize)
 
-    def _write_kept(self, unit: Unit, batch: Batch, result: Observed, failures: Failures) -> int:
+    def _write_kept(
+        self, unit: Unit, batch: Batch, result: AttackResult, failures: Failures
+    ) -> int:
         """Judge and write the examples that were not lost; return the number of verdicts."""
         plan, attack, clean = self._plan, unit.attack, unit.work.clean
         kept = np.array([row for row in range(len(batch)) if row not in result.lost], np.int64)
         rows = torch.from_numpy(kept)
         images, trace = result.images[rows], result.trace.rows(rows)
         identity = identity_columns(plan, attack, [batch.ids[row] for row in kept])
-        last = self._judges.last(attack, batch, result.images, clean, kept)
-        answers = [*(step.rows(kept) for step in result.steps), last]
+        last = self._evaluator.last(attack, batch, result.images, clean, kept)
+        steps = [*(step.rows(kept) for step in result.steps), last]
         tables = {
             "verdicts": verdict_columns(
-                self._judges, attack, identity, answers, clean, kept, failures
+                self._evaluator, attack, identity, steps, clean, kept, failures
             )
         }
         if (spec := plan.evaluate.interactions) is not None:

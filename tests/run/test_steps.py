@@ -23,12 +23,12 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target
-from gauntlet.pipeline.run.panel import Panel
 from gauntlet.pipeline.run.plan import Evaluate
 from gauntlet.pipeline.run.showing import Showing, pixels
-from gauntlet.pipeline.run.steps import IN_FLIGHT, Watch, Watcher
+from gauntlet.pipeline.run.steps import IN_FLIGHT, JudgedSteps, StepJudge
 from tests.run.small import KEYS, carry_out, job, own, plan, verdicts
 from tests.run.test_placements import assert_same, kill_when_running, wait_for_units
 
@@ -269,15 +269,15 @@ class Counting:
 def test_at_most_a_few_iterates_exist_however_many_steps_there_are():
     batch = Batch(("a", "b"), torch.full((2, 3, 4, 4), 0.5), Goal.UNTARGETED, torch.tensor([0, 1]))
     attack = Attack(base="i", epsilon=8 / 255, steps=200)
-    panel = Panel(Goal.UNTARGETED, batch.ids, "i", 0, {"t": 1}, labels=np.array([0, 1]))
+    criterion = Criterion(Goal.UNTARGETED, batch.ids, "i", 0, {"t": 1}, labels=np.array([0, 1]))
     targets = Counting()
-    watcher = Watcher(Watch(tuple(range(1, 200)), panel, True), attack, batch, targets)
+    judge = StepJudge(JudgedSteps(tuple(range(1, 200)), criterion, True), attack, batch, targets)
     gc.collect()
     for step in range(1, 201):
-        watcher(step, batch.images + step / 255 / 100)
-    answers = watcher.answers()
-    assert targets.shown == len(answers) == 199
-    assert [answer.step for answer in answers] == list(range(1, 200))
+        judge(step, batch.images + step / 255 / 100)
+    verdicts_of_steps = judge.verdicts()
+    assert targets.shown == len(verdicts_of_steps) == 199
+    assert [step.step for step in verdicts_of_steps] == list(range(1, 200))
     assert targets.most <= IN_FLIGHT
     assert not any(ref() is not None for ref in targets.alive)
 
@@ -286,8 +286,8 @@ def test_at_most_a_few_iterates_exist_however_many_steps_there_are():
 def test_images_on_the_grid_travel_as_bytes_without_a_change(dtype):
     levels = torch.arange(256).repeat(3, 1).reshape(1, 3, 16, 16)
     images = (levels.double() / 255.0).to(dtype)
-    panel = Panel(Goal.UNTARGETED, ("a",), "i", 0, {"t": 1})
-    packed = Packed.of(panel.showing(images, quantized=True))
+    criterion = Criterion(Goal.UNTARGETED, ("a",), "i", 0, {"t": 1})
+    packed = Packed.of(criterion.showing(images, quantized=True))
     assert packed.arrays["images"].dtype == np.uint8
     assert torch.equal(pixels(packed.unpack().images), images.float())
 

@@ -15,7 +15,7 @@ from gauntlet.pipeline.run.showing import Showing
 
 
 @dataclass(frozen=True)
-class Seen:
+class SampleAnswer:
     """What a model says of a sample.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class DecodedSample(Request[Seen]):
+class DecodedSample(Request[SampleAnswer]):
     """The images of a sample, to be read in several ways; one evaluation each.
 
     Attributes:
@@ -50,7 +50,7 @@ class DecodedSample(Request[Seen]):
     reasons: tuple[str, ...]
     showing: Showing | None
 
-    def of(self, model: Model) -> Seen:
+    def of(self, model: Model) -> SampleAnswer:
         """Show the images under every reading."""
         given = model.preprocessing
         outputs: dict[str, np.ndarray] = {}
@@ -66,12 +66,14 @@ class DecodedSample(Request[Seen]):
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             # A network of the person's own: whatever it says of the images, the others go on.
             reason = (str(error).strip().splitlines() or [""])[0]
-            return Seen(self.rows, self.reasons, {}, {}, f"{type(error).__name__}: {reason}")
-        return Seen(self.rows, self.reasons, outputs, wording)
+            return SampleAnswer(
+                self.rows, self.reasons, {}, {}, f"{type(error).__name__}: {reason}"
+            )
+        return SampleAnswer(self.rows, self.reasons, outputs, wording)
 
 
 @dataclass(frozen=True)
-class SampleRequest(Request[Seen]):
+class SampleRequest(Request[SampleAnswer]):
     """Look at a sample, which is decoded where the models are.
 
     Attributes:
@@ -88,6 +90,6 @@ class SampleRequest(Request[Seen]):
         """Decode the images."""
         return DecodedSample(self.readings, *self.sample.decode())
 
-    def of(self, model: Model) -> Seen:
+    def of(self, model: Model) -> SampleAnswer:
         """Decode the images, and show them."""
         return self.prepared().of(model)

@@ -12,7 +12,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.run.plan import Evaluate
 from gauntlet.pipeline.run.rows.unmoved import why_unmoved
 from gauntlet.pipeline.run.showing import levels
-from gauntlet.pipeline.run.steps import StepAnswers
+from gauntlet.pipeline.run.steps import StepVerdicts
 
 
 def example_columns(
@@ -20,7 +20,7 @@ def example_columns(
     identity: Mapping[str, Any],
     attack: Attack,
     trace: Trace,
-    last: StepAnswers,
+    last: StepVerdicts,
     images: Tensor,
 ) -> dict[str, Any]:
     """Return the columns of the examples table.

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.run.judging import CleanAnswers, Judges, not_finite
+from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator, not_finite
 from gauntlet.pipeline.run.rows.columns import Columns
 from gauntlet.pipeline.run.rows.failures import Failures
-from gauntlet.pipeline.run.steps import StepAnswers
+from gauntlet.pipeline.run.steps import StepVerdicts
 
 
 def verdict_columns(
-    judges: Judges,
+    evaluator: Evaluator,
     attack: Attack,
     identity: Mapping[str, Any],
-    answers: Sequence[StepAnswers],
-    clean: CleanAnswers,
+    steps: Sequence[StepVerdicts],
+    clean: CleanVerdicts,
     kept: np.ndarray,
     failures: Failures,
 ) -> dict[str, Any]:
@@ -30,10 +30,10 @@ def verdict_columns(
     to the failures.
 
     Args:
-        judges: the targets.
+        evaluator: the targets.
         attack: what was judged.
         identity: columns that say which attack on which K examples the rows are about.
-        answers: of each judged step, on those K examples.
+        steps: what the targets say after each judged update, on those K examples.
         clean: what the targets say of the whole batch before the attack.
         kept: the K rows of the batch.
         failures: collects the failures.
@@ -42,9 +42,9 @@ def verdict_columns(
         The columns; none when no target has finite outputs.
     """
     ids = identity["example"]
-    good = {name: _sound(name, ids, answers, clean, kept, failures) for name in judges.targets}
+    good = {name: _sound(name, ids, steps, clean, kept, failures) for name in evaluator.targets}
     columns = Columns()
-    for step in answers:
+    for step in steps:
         for name, said in step.judgements.items():
             rows = good[name]
             if not len(rows):
@@ -55,20 +55,20 @@ def verdict_columns(
                 len(rows),
                 **{**identity, "example": [ids[row] for row in rows]},
                 target=name,
-                group=judges.group(attack, name),
-                white_box=judges.white_box(attack, name),
+                group=evaluator.group(attack, name),
+                white_box=evaluator.white_box(attack, name),
                 step=step.step,
                 success=judgement.success,
                 success_std=judgement.success_std,
                 score=judgement.score,
                 score_std=judgement.score_std,
-                threshold=judges.threshold(name),
+                threshold=evaluator.threshold(name),
                 clean_score=before.score,
                 clean_success=before.success,
                 clean_correct=None if correct is None else correct[kept[rows]],
                 clean_accepted=None if accepts is None else accepts[kept[rows]],
                 prediction=judgement.prediction,
-                repeats=judges.repeats(name),
+                repeats=evaluator.repeats(name),
                 linf=step.linf[rows],
                 l2=step.l2[rows],
             )
@@ -78,14 +78,14 @@ def verdict_columns(
 def _sound(
     name: str,
     ids: Sequence[str],
-    answers: Sequence[StepAnswers],
-    clean: CleanAnswers,
+    steps: Sequence[StepVerdicts],
+    clean: CleanVerdicts,
     kept: np.ndarray,
     failures: Failures,
 ) -> np.ndarray:
     """Return which of K examples a target has finite outputs on throughout, int (R,)."""
     shown = [("the clean image", clean.judgements[name].rows(kept))]
-    shown += [(f"the image after update {step.step}", step.judgements[name]) for step in answers]
+    shown += [(f"the image after update {step.step}", step.judgements[name]) for step in steps]
     sound = np.ones(len(ids), bool)
     for what, judgement in shown:
         finite = np.isfinite(judgement.score)

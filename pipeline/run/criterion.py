@@ -1,4 +1,4 @@
-"""All targets of a run as judges of one batch, wherever their outputs come in."""
+"""What success is on one batch, for all targets, wherever their outputs come in."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gauntlet.pipeline.run.showing import Showing, levels
 
 
 @dataclass(frozen=True)
-class Panel:
+class Criterion:
     """What it takes to turn outputs on a batch's images into verdicts.
 
-    Plain values and arrays only: a panel travels to the process that runs the attack.
+    Plain values and arrays only: a criterion travels to the process that runs the attack.
 
     Attributes:
         goal: what the attacker wants.
@@ -65,8 +65,8 @@ class Panel:
         """
         return {name: self._judge(name, outputs[name]) for name in self.targets}
 
-    def rows(self, rows: np.ndarray) -> Panel:
-        """Return the panel for some of the examples, int (R,)."""
+    def rows(self, rows: np.ndarray) -> Criterion:
+        """Return the criterion for some of the examples, int (R,)."""
         return replace(
             self,
             ids=tuple(self.ids[row] for row in rows),

@@ -15,16 +15,16 @@ from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
-from gauntlet.pipeline.run.panel import Panel
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.showing import Showing
-from gauntlet.pipeline.run.steps import StepAnswers
+from gauntlet.pipeline.run.steps import StepVerdicts
 
 
 @dataclass(frozen=True)
-class CleanAnswers:
+class CleanVerdicts:
     """What each target says of a batch before any attack, by target name.
 
     Attributes:
@@ -46,7 +46,7 @@ class CleanAnswers:
         return np.flatnonzero(~np.isfinite(self.judgements[name].score))
 
 
-class Judges:
+class Evaluator:
     """The plan's targets, with their thresholds, ready to judge batches."""
 
     def __init__(self, plan: Plan, engine: Engine, thresholds: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ class Judges:
         """Return a model's cosine threshold; 0 for classifiers."""
         return float(self._thresholds.get(name, 0.0))
 
-    def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanAnswers:
+    def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanVerdicts:
         """Return what the targets (or the models named) say of the clean images."""
         names = models or self.targets
         references: dict[str, np.ndarray] = {}
@@ -87,8 +87,8 @@ class Judges:
                 if bad.any():
                     unsound[name] = bad
                     references[name] = np.where(bad[None, :, None], 0.0, embedded)
-        panel = self.panel(batch, "clean", references, names)
-        judgements = panel.judge(self._engine.ask(names, panel.showing(batch.images)))
+        criterion = self.criterion(batch, "clean", references, names)
+        judgements = criterion.judge(self._engine.ask(names, criterion.showing(batch.images)))
         correct, accepts = {}, {}
         for name, bad in unsound.items():
             found = judgements[name]
@@ -102,16 +102,16 @@ class Judges:
                 if batch.goal.task is Task.VERIFICATION
                 else None
             )
-        return CleanAnswers(judgements, correct, accepts, references)
+        return CleanVerdicts(judgements, correct, accepts, references)
 
-    def panel(
+    def criterion(
         self,
         batch: Batch,
         attack: str,
         references: Mapping[str, np.ndarray],
         names: tuple[str, ...] | None = None,
-    ) -> Panel:
-        """Return the targets (or the models named) as judges of a batch.
+    ) -> Criterion:
+        """Return what success on a batch is for the targets (or the models named).
 
         Args:
             batch: the examples.
@@ -120,7 +120,7 @@ class Judges:
             names: models to ask.
         """
         names = names or self.targets
-        return Panel(
+        return Criterion(
             goal=batch.goal,
             ids=batch.ids,
             attack=attack,
@@ -132,28 +132,28 @@ class Judges:
         )
 
     def last(
-        self, attack: Attack, batch: Batch, images: Tensor, clean: CleanAnswers, kept: np.ndarray
-    ) -> StepAnswers:
+        self, attack: Attack, batch: Batch, images: Tensor, clean: CleanVerdicts, kept: np.ndarray
+    ) -> StepVerdicts:
         """Return what the targets say of the results of an attack.
 
         Args:
             attack: what made the images.
             batch: the attacked examples.
             images: adversarial images, (B, 3, H, W).
-            clean: answers of `clean` on the same batch.
+            clean: verdicts of `clean` on the same batch.
             kept: K rows to judge.
 
         Returns:
-            Answers on those K rows.
+            Verdicts on those K rows.
         """
         rows = torch.from_numpy(kept)
-        panel = self.panel(batch, attack.label, clean.references).rows(kept)
-        showing = panel.showing(images[rows], self._plan.evaluate.quantize)
-        return StepAnswers(
+        criterion = self.criterion(batch, attack.label, clean.references).rows(kept)
+        showing = criterion.showing(images[rows], self._plan.evaluate.quantize)
+        return StepVerdicts(
             step=attack.steps,
             linf=linf_distance(images[rows], batch.images[rows]),
             l2=l2_distance(images[rows], batch.images[rows]),
-            judgements=panel.judge(self._engine.ask(panel.targets, showing)),
+            judgements=criterion.judge(self._engine.ask(criterion.targets, showing)),
         )
 
     def white_box(self, attack: Attack, target: str) -> bool:
