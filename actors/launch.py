@@ -8,11 +8,12 @@ import ray
 import torch
 
 from gauntlet.actors.devices import Devices, this_machine
-from gauntlet.actors.engine import RayEngine, spawn_packed
 from gauntlet.actors.own_modules import OwnModules, packed
 from gauntlet.actors.placement import Layout, lay_out, refuse_without_memory
+from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
-from gauntlet.actors.wire import WireBatch
+from gauntlet.actors.spawn import spawn_packed
+from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
@@ -26,7 +27,8 @@ from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 from gauntlet.pipeline.run.probe.probe import probe
-from gauntlet.pipeline.run.runner import Outcome, Runner
+from gauntlet.pipeline.run.runner import Runner
+from gauntlet.pipeline.run.stream import Outcome
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""
@@ -272,7 +274,7 @@ def _peak(plan: Plan, devices: Devices, worker: Any) -> tuple[int | None, int, s
     if loaded.batch is None:
         return 0, memory, ""
     try:
-        batch = WireBatch.pack(loaded.batch)
+        batch = Packed.of(loaded.batch)
         peak: int = ray.get(worker.measure.remote(plan.attacks[0], batch))
     except (ray.exceptions.RayError, torch.OutOfMemoryError) as error:
         return None, memory, f"the surrogates do not fit together ({type(error).__name__})"

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-import uuid
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -13,40 +9,11 @@ from typing import Any
 import ray
 from torch import Tensor
 
+from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.turns import Turns
-from gauntlet.actors.wire import WireBatch, array, tensor
-from gauntlet.actors.workers import Errand
+from gauntlet.actors.wire import Packed, array, tensor
 from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
 from gauntlet.pipeline.attacks.surrogate import Known
-from gauntlet.pipeline.batch import Batch
-
-
-class PublishedBatches:
-    """Batches put into the object store once, however many attacks and actors read them."""
-
-    def __init__(self, keep: int) -> None:
-        self._keep = keep
-        self._known: OrderedDict[tuple[str, int], tuple[Batch, str, Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def publish(self, batch: Batch) -> tuple[str, Any]:
-        """Return the batch's key and object reference.
-
-        Batches of the same examples are the same batch, unless an attack gave one a guide: then
-        it has a key of its own, which no later batch is given again.
-        """
-        text = "\x1f".join((batch.goal.value, *batch.ids)).encode()
-        name = hashlib.blake2b(text, digest_size=12).hexdigest()
-        # The entry holds the batch, so that no other guide has the same identity.
-        place = (name, 0 if batch.guide is None else id(batch.guide))
-        with self._lock:
-            if place not in self._known:
-                key = name if batch.guide is None else f"{name}-{uuid.uuid4().hex}"
-                self._known[place] = (batch, key, ray.put(WireBatch.pack(batch)))
-                while len(self._known) > self._keep:
-                    self._known.popitem(last=False)
-            _, key, reference = self._known[place]
-            return key, reference
 
 
 class PinnedOracle:
@@ -65,10 +32,10 @@ class PinnedOracle:
 
     def gradients(self, setting: Setting, questions: Sequence[Question]) -> list[Answer]:
         """Return each question's answer; the actors work at the same time."""
-        errand = self._errand(setting)
+        packed = self._packed(setting)
         sent = self._published(questions)
         calls = [
-            self._ask(question.model, "gradients", errand, points, rows)
+            self._ask(question.model, "gradients", packed, points, rows)
             for question, (points, rows) in zip(questions, sent, strict=True)
         ]
         answers = []
@@ -80,9 +47,9 @@ class PinnedOracle:
 
     def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
         """Return each model's outputs on all views of its points."""
-        errand = self._errand(setting)
+        packed = self._packed(setting)
         calls = [
-            self._ask(question.model, "outputs", errand, points, rows)
+            self._ask(question.model, "outputs", packed, points, rows)
             for question, (points, rows) in zip(questions, self._published(questions), strict=True)
         ]
         return [tensor(call.result()) for call in calls]
@@ -91,9 +58,9 @@ class PinnedOracle:
         self, setting: Setting, questions: Sequence[Question], cotangents: Sequence[Tensor]
     ) -> list[Tensor]:
         """Return each model's vector-Jacobian product."""
-        errand = self._errand(setting)
+        packed = self._packed(setting)
         calls = [
-            self._ask(question.model, "pullback", errand, points, array(cotangent), rows)
+            self._ask(question.model, "pullback", packed, points, array(cotangent), rows)
             for question, (points, rows), cotangent in zip(
                 questions, self._published(questions), cotangents, strict=True
             )
@@ -102,24 +69,15 @@ class PinnedOracle:
 
     def known(self, setting: Setting, model: int) -> Known:
         """Return what the query needs to know of the batch for one model."""
-        found = self._ask(model, "known", self._errand(setting)).result()
+        found = self._ask(model, "known", self._packed(setting)).result()
         return {name: tensor(values) for name, values in found.items()}
 
     def _ask(self, model: int, method: str, *arguments: Any) -> Future[Any]:
         actor = self._actors[model]
         return self._turns.ask(id(actor), lambda: getattr(actor, method).remote(*arguments))
 
-    def _errand(self, setting: Setting) -> Errand:
-        key, reference = self._batches.publish(setting.batch)
-        return Errand(
-            key=key,
-            batch=[reference],
-            query=setting.query,
-            seed=setting.seed,
-            attack=setting.attack,
-            step=setting.step,
-            draw=setting.draw,
-        )
+    def _packed(self, setting: Setting) -> Packed[Setting]:
+        return Packed.of(setting, batch=self._batches.publish(setting.batch))
 
     @staticmethod
     def _published(questions: Sequence[Question]) -> list[tuple[Any, Any]]:

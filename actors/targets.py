@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
 
-from gauntlet.actors.wire import WireLook
-from gauntlet.pipeline.run.look import Look
-from gauntlet.pipeline.run.probe.sample import ImageSample
+from gauntlet.actors.wire import Packed
+from gauntlet.pipeline.run.engine import ModelCard
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.showing import Showing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,43 +29,37 @@ class TargetHandles:
     workers: tuple[Any, ...]
     home: Mapping[str, int]
 
-    def ask(self, names: Sequence[str], look: Any) -> list[Any]:
-        """Ask the workers that hold the named targets; return references to their outputs.
+    def cards(self) -> dict[str, ModelCard]:
+        """Return all targets' cards; waits until they are loaded."""
+        return gathered([worker.cards.remote() for worker in self.workers])
+
+    def prepare(self, request: Request[T]) -> Any:
+        """Have a worker read what a request needs; return a reference to the packed request."""
+        return self.workers[0].prepare.remote(request)
+
+    def ask(self, names: Sequence[str], request: Any) -> list[Any]:
+        """Ask the workers that hold the named targets; return references to their answers.
 
         Args:
             names: of targets.
-            look: reference to a `WireLook`, which goes into the object store once for all workers.
+            request: reference to a packed one, which is in the object store once for all workers.
         """
         calls = []
         for index, worker in enumerate(self.workers):
             share = [name for name in names if self.home[name] == index]
             if share:
-                calls.append(worker.show.remote(look, share))
+                calls.append(worker.ask.remote(share, request))
         return calls
 
-    def decode(self, sample: ImageSample) -> tuple[Any, Any]:
-        """Have a worker decode a sample; return references to the pixels, and to what is not."""
-        pixels, facts = self.workers[0].decode.options(num_returns=2).remote(sample)
-        return pixels, facts
-
-    def see(self, names: Sequence[str], decoded: Any, readings: Sequence[str]) -> list[Any]:
-        """Return references to targets' answers to a decoded sample."""
-        calls = []
-        for index, worker in enumerate(self.workers):
-            share = [name for name in names if self.home[name] == index]
-            if share:
-                calls.append(worker.see.remote(decoded, share, readings))
-        return calls
-
-    def show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:
+    def show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
         """Start to show images to all targets; what is returned waits for their outputs."""
-        calls = self.ask(tuple(self.home), ray.put(WireLook.pack(look)))
+        calls = self.ask(tuple(self.home), ray.put(Packed.of(showing)))
         return lambda: gathered(calls)
 
 
-def gathered(calls: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Wait for workers' outputs, each (repeats, B, C), and put them together by name."""
-    found: dict[str, np.ndarray] = {}
-    for outputs in ray.get(list(calls)):
-        found |= outputs
+def gathered(calls: Sequence[Any]) -> dict[str, Any]:
+    """Wait for workers' answers, and put them together by name."""
+    found: dict[str, Any] = {}
+    for part in ray.get(list(calls)):
+        found |= part
     return found

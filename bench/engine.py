@@ -24,9 +24,9 @@ from torch import Tensor
 
 from bench.networks import images, specs
 from gauntlet import Attack, Batch, Goal
-from gauntlet.actors.engine import RayEngine
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.placement import lay_out
+from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.adapter import Model

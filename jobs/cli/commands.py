@@ -10,8 +10,8 @@ from typing import NoReturn, ParamSpec
 
 import typer
 
-from gauntlet.actors.engine import RayEngine
 from gauntlet.actors.launch import foresee, launch, look, read_plan, units_of_complete
+from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.folders import check_run, find_job, make_room, new_run_folder
 from gauntlet.jobs.cli.progress import shown_on

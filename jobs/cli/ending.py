@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from gauntlet.actors.launch import units_of_complete
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.run.runner import Outcome
+from gauntlet.pipeline.run.stream import Outcome
 
 SHOWN_REASONS = 3
 """Failed units whose reasons are printed."""

@@ -78,7 +78,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _written_as(field: FieldInfo) -> type:
     """Return the type that the command line reads; what may be an expression is text to it."""
-    for kind in (bool, int, float):
+    kinds: tuple[type, ...] = (bool, int, float)
+    for kind in kinds:
         if field.annotation is kind and not any(map(_converts, field.metadata)):
             return kind
     return str

@@ -7,7 +7,7 @@ from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
-from gauntlet.pipeline.models.build import describe
+from gauntlet.pipeline.models.build import describe, downloads
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.plan import Plan
@@ -85,7 +85,7 @@ def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:
         console: where to.
     """
     unknown = []
-    if any(build.downloads(spec) for spec in (*plan.surrogates, *plan.targets)):
+    if any(downloads(spec) for spec in (*plan.surrogates, *plan.targets)):
         unknown.append("whether weights that are not here yet can be downloaded")
     if plan.select.correct is not None:
         unknown.append("how many examples are left to attack")

@@ -17,7 +17,7 @@ from gauntlet.jobs.reports.tables import Column, all_fit, figures, names, print_
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.run.preparation import in_words
-from gauntlet.pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
+from gauntlet.pipeline.run.rows.unmoved import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "

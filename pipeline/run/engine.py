@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from torch import Tensor
+from typing import Protocol, TypeVar
 
 from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.run.interactions import Interactions
-from gauntlet.pipeline.run.look import Look
-from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled
-from gauntlet.pipeline.run.steps import StepAnswers, Watch
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.steps import JudgedSteps, StepVerdicts
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,14 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Observed(Attacked):
+class AttackResult(Attacked):
     """The result of one attack on one batch, with what the targets said on the way.
 
     Attributes:
-        steps: verdicts on the iterates that were watched, in order; not on the result.
+        steps: verdicts on the iterates that were judged, in order; not on the result.
     """
 
-    steps: tuple[StepAnswers, ...] = ()
+    steps: tuple[StepVerdicts, ...] = ()
 
 
 class Engine(Protocol):
@@ -74,40 +70,27 @@ class Engine(Protocol):
     def losses(self) -> tuple[type[Exception], ...]:
         """Errors by which a call ends whose worker was lost, whatever it was asked."""
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
         """Attack a batch; tensors of the result are on the CPU.
 
         Args:
             attack: what to do.
             batch: the examples.
-            watch: iterates that the targets judge while the attack goes on. At most
+            judged: iterates that the targets judge while the attack goes on. At most
                 `gauntlet.pipeline.run.steps.IN_FLIGHT` of them exist at a time.
         """
 
-    def interactions(
-        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
-    ) -> dict[str, Interactions]:
-        """Measure interactions on each of the attack's surrogates, by name.
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer a request where they are, as far as possible at the same time.
 
         Args:
-            attack: what made the images.
-            batch: the clean examples.
-            images: adversarial images, (B, 3, H, W).
-            spec: what to measure.
-        """
+            models: names of targets and surrogates.
+            request: what to ask; images that it has to read are read once, beside the models.
 
-    def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
-        """Return the outputs of targets (or surrogates) by name, each (repeats, B, C), float32."""
-
-    def sampled(
-        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
-    ) -> Sampled:
-        """Return what models say of some images, which are decoded by a worker that has models.
-
-        Args:
-            models: targets and surrogates by name.
-            sample: the images.
-            readings: of the models' inputs, names in `gauntlet.pipeline.run.probe.inputs.INPUTS`.
+        Returns:
+            The answers by name, in the order of ``models``.
         """
 
     def close(self) -> None:

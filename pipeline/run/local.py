@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Oracle
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
-from gauntlet.pipeline.run.engine import ModelCard, Observed
-from gauntlet.pipeline.run.interactions import Interactions, interactions
-from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.engine import AttackResult, ModelCard
 from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
-    show,
 )
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled, sampled
-from gauntlet.pipeline.run.probe.seeing import see
-from gauntlet.pipeline.run.steps import Show, Watch, Watcher
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.showing import Showing
+from gauntlet.pipeline.run.steps import JudgedSteps, Show, StepJudge
+
+T = TypeVar("T")
 
 
 class LocalSurrogates:
@@ -48,64 +45,55 @@ class LocalSurrogates:
         self,
         attack: Attack,
         batch: Batch,
-        watch: Watch | None = None,
+        judged: JudgedSteps | None = None,
         show: Show | None = None,
-    ) -> Observed:
+    ) -> AttackResult:
         """Attack a batch; the result is on the CPU.
 
         Args:
             attack: what to do.
             batch: the examples.
-            watch: iterates that the targets judge on the way.
-            show: shows them to the targets; needed with ``watch``.
+            judged: iterates that the targets judge on the way.
+            show: shows them to the targets; needed with ``judged``.
         """
         plan = self._plan
         moved = batch.to(device(), image_dtype(plan.resources))
-        return observed(plan, attack, moved, self._oracle, watch, show)
-
-    def interactions(
-        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
-    ) -> dict[str, Interactions]:
-        """Measure interactions on the attack's surrogates, one after the other."""
-        names = attack.surrogates or tuple(self.models)
-        return {
-            name: interactions(self.models[name], batch, images, spec, self._plan) for name in names
-        }
+        return run_judged(plan, attack, moved, self._oracle, judged, show)
 
 
-def observed(
+def run_judged(
     plan: Plan,
     attack: Attack,
     batch: Batch,
     oracle: Oracle,
-    watch: Watch | None,
+    judged: JudgedSteps | None,
     show: Show | None,
-) -> Observed:
-    """Run the loop while the targets judge the watched iterates; the result is on the CPU.
+) -> AttackResult:
+    """Run the loop while the targets judge chosen iterates; the result is on the CPU.
 
     Args:
         plan: names the seed and whether to quantize.
         attack: what to do.
         batch: the examples, where and in the precision that the oracle works in.
         oracle: the surrogates.
-        watch: iterates to judge.
-        show: shows them to the targets; needed with ``watch``.
+        judged: iterates to judge.
+        show: shows them to the targets; needed with ``judged``.
     """
-    watcher = None
-    if watch is not None and watch.steps:
+    judge = None
+    if judged is not None and judged.steps:
         if show is None:
             raise ValueError("iterates cannot be judged without targets")
-        watcher = Watcher(watch, attack, batch, show)
+        judge = StepJudge(judged, attack, batch, show)
     result = run(
         attack,
         batch,
         oracle,
         seed=plan.seed,
         quantize=plan.evaluate.quantize,
-        on_step=watcher,
+        on_step=judge,
     )
-    steps = watcher.answers() if watcher is not None else ()
-    return Observed(result.images.cpu(), result.trace, result.lost, steps)
+    steps = judge.verdicts() if judge is not None else ()
+    return AttackResult(result.images.cpu(), result.trace, result.lost, steps)
 
 
 class LocalEngine:
@@ -121,7 +109,8 @@ class LocalEngine:
         configure(plan.resources, None if threads == "auto" else threads)
         self._surrogates = LocalSurrogates(plan, permission)
         targets = [build_target(spec, plan, permission) for spec in plan.targets]
-        self._targets = {model.name: model for model, _ in targets}
+        self._targets = [model.name for model, _ in targets]
+        self._models = self._surrogates.models | {model.name: model for model, _ in targets}
         self._cards = {
             **self._surrogates.cards,
             **{f"target/{card.name}": card for _, card in targets},
@@ -138,36 +127,21 @@ class LocalEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(self, attack: Attack, batch: Batch, watch: Watch | None = None) -> Observed:
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
         """Attack a batch; iterates are judged as they come."""
-        return self._surrogates.attack(attack, batch, watch, self._show)
+        return self._surrogates.attack(attack, batch, judged, self._show)
 
-    def interactions(
-        self, attack: Attack, batch: Batch, images: Tensor, spec: InteractionSpec
-    ) -> dict[str, Interactions]:
-        """Measure interactions on the attack's surrogates."""
-        return self._surrogates.interactions(attack, batch, images, spec)
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer a request, one after the other."""
+        ready = request.prepared()
+        return {name: ready.of(self._models[name]) for name in models}
 
-    def outputs(self, models: Sequence[str], look: Look) -> dict[str, np.ndarray]:
-        """Show images to models by name, targets first."""
-        return {name: show(self._model(name), look) for name in models}
-
-    def sampled(
-        self, models: Sequence[str], sample: ImageSample, readings: Sequence[str]
-    ) -> Sampled:
-        """Decode a sample and show it to models."""
-        decoded = sample.decode()
-        asked = [self._model(name) for name in models]
-        seen = {} if decoded.look is None else see(asked, decoded.look, readings)
-        return sampled(decoded, seen)
-
-    def _model(self, name: str) -> Model:
-        return self._targets.get(name) or self._surrogates.models[name]
-
-    def _show(self, look: Look) -> Callable[[], dict[str, np.ndarray]]:
-        outputs = self.outputs(tuple(self._targets), look)
+    def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
+        outputs = self.ask(self._targets, showing)
         return lambda: outputs
 
     def close(self) -> None:
         """Drop the models."""
-        self._targets.clear()
+        self._models.clear()

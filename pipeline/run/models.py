@@ -1,11 +1,9 @@
-"""Building a plan's models, and showing images to them: shared by every engine."""
+"""Building a plan's models: shared by every engine."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.fold import fold_batch_norm
@@ -13,7 +11,6 @@ from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.engine import ModelCard
 from gauntlet.pipeline.run.heap import keep_freed_memory
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.plan import Plan, Resources
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
@@ -83,28 +80,3 @@ def _built(
         device=str(device()),
         adversarial=model.description.adversarial or None,
     )
-
-
-def show(model: Model, look: Look, rows: int = 256) -> np.ndarray:
-    """Return a model's outputs on images, (repeats, B, C), float32.
-
-    A randomised model sees each image ``repeats`` times, with draws keyed by (seed, example,
-    attack, model, repeat).
-    """
-    repeats = look.repeats.get(model.name, 1)
-    answers = []
-    with torch.inference_mode():
-        for repeat in range(repeats):
-            parts = []
-            for first in range(0, len(look.images), rows):
-                images = look.images[first : first + rows].to(model.device, model.dtype)
-                draws = Draws.keyed(
-                    look.seed,
-                    look.ids[first : first + rows],
-                    attack=look.attack,
-                    step=repeat,
-                    model=f"target/{model.name}",
-                )
-                parts.append(model(images, draws).float().cpu())
-            answers.append(torch.cat(parts).numpy())
-    return np.stack(answers)

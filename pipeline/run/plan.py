@@ -169,3 +169,7 @@ class Plan(Spec):
     """Where the work is done."""
     seed: int = 0
     """Keys every random draw."""
+
+    def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
+        """Return the names of the surrogates that an attack of the plan uses."""
+        return attack.surrogates or tuple(spec.name for spec in self.surrogates)

@@ -16,9 +16,9 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.judging import Judges, not_finite
-from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.evaluator import Evaluator, not_finite
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.showing import Showing
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     for first in range(0, len(images), size):
         chunk = images[first : first + size]
         ids = tuple(f"image/{image}" for image in chunk)
-        look = Look(examples.images(chunk), ids, "threshold", plan.seed)
-        for name, outputs in engine.outputs(tuple(missing), look).items():
+        showing = Showing(examples.images(chunk), ids, "threshold", plan.seed)
+        for name, outputs in engine.ask(missing, showing).items():
             parts[name].append(_unit(outputs[0]))
         progress.advance("thresholds", len(chunk))
     for name, embedded in parts.items():
@@ -160,7 +160,7 @@ class Selection:
     dropped: Mapping[str, str]
 
 
-def select(plan: Plan, examples: Examples, judges: Judges, progress: Progress) -> Selection:
+def select(plan: Plan, examples: Examples, evaluator: Evaluator, progress: Progress) -> Selection:
     """Return the examples to attack."""
     names = selecting(plan)
     limit = plan.select.limit
@@ -180,15 +180,15 @@ def select(plan: Plan, examples: Examples, judges: Judges, progress: Progress) -
         loaded = examples.load(chosen)
         right = set(loaded.batch.ids) if loaded.batch is not None else set()
         if loaded.batch is not None:
-            answers = judges.clean(loaded.batch, names)
+            verdicts = evaluator.clean(loaded.batch, names)
             for name in names:
-                correct = answers.correct[name]
+                correct = verdicts.correct[name]
                 if correct is None:
                     raise BadInput(
                         Problem("select.correct", "the data has no labels to be right about")
                     )
                 right &= {i for i, ok in zip(loaded.batch.ids, correct, strict=True) if ok}
-                for row in answers.unsound(name).tolist():
+                for row in verdicts.unsound(name).tolist():
                     reason = not_finite("model", name, "the clean image")
                     dropped.setdefault(loaded.batch.ids[row], reason)
         right -= dropped.keys()

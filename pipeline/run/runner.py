@@ -1,78 +1,31 @@
-"""The stream: examples -> attack -> targets -> tables (architecture 3)."""
+"""A run from its plan to its tables: thresholds, a look at the models, selection, the stream."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import platform
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-import torch
-
-from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
-from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.failed import Failed
-from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
-from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
-
-GOODBYE = 2.0
-"""Seconds that an interrupted run waits for its lanes before the models go away."""
-
-ATTEMPTS = 2
-"""How often a unit of work is tried before it goes to `failures`."""
-
-PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
-"""Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        folder: where its tables are.
-        units_done: finished units, those of earlier attempts included.
-        units_failed: units that kept failing; `resume` tries them again.
-        lasting: why units failed that would fail again: their cause is in the job's code or data,
-            not in storage, memory or a lost worker.
-        rejected: inputs that could not be read.
-        lost: examples x attacks that could not be attacked.
-        seconds: wall-clock time of this attempt.
-    """
-
-    folder: str
-    units_done: int
-    units_failed: int
-    lasting: tuple[str, ...]
-    rejected: int
-    lost: int
-    seconds: float
+from gauntlet.pipeline.run.rows.failures import Failures
+from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
 
 
 class Runner:
-    """Carries a plan out in a run folder, from wherever an earlier attempt stopped.
-
-    As many threads as the engine has lanes take units from one stream, batch by batch and attack by
-    attack; each carries its unit through attack, targets and writing before it takes another. So at
-    most ``lanes`` batches of pixels exist at a time, however many examples there are; each attack
-    has at most `gauntlet.pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
-    """
+    """Carries a plan out in a run folder, from wherever an earlier attempt stopped."""
 
     def __init__(
         self,
@@ -85,12 +38,7 @@ class Runner:
         """Take up a run; ``decide`` hears what the models say of the clean data."""
         self._plan, self._folder = plan, folder
         self._engine, self._progress, self._decide = engine, progress, decide
-        self._lock = threading.Lock()
-        self._done = folder.finished()
-        self._found = len(self._done)
-        self._failed = self._rejected = self._lost = 0
-        self._lasting: list[str] = []
-        self._stopping = threading.Event()
+        self._finished = folder.finished()
 
     def run(self) -> Outcome:
         """Run what the ledger does not have yet.
@@ -114,25 +62,22 @@ class Runner:
         if "probe" not in record:
             record["probe"] = self._probe(record["thresholds"]).record()
             self._save(record)
-        self._judges = Judges(plan, self._engine, record["thresholds"])
-        self._writer = UnitWriter(plan, self._engine, self._judges, self._folder)
-        self._chosen = self._selection(record)
-        total = len(self._chosen) * len(plan.attacks)
-        self._progress.stage("attack and evaluate", total)
-        self._work()
-        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        record["seconds"] = record.get("seconds", 0.0) + time.perf_counter() - started
-        record["units"] = {"done": self._found, "failed": self._failed}
-        self._save(record)
-        return Outcome(
-            folder=self._folder.location,
-            units_done=self._found,
-            units_failed=self._failed,
-            lasting=tuple(self._lasting),
-            rejected=self._rejected,
-            lost=self._lost,
-            seconds=time.perf_counter() - started,
+        self._evaluator = Evaluator(plan, self._engine, record["thresholds"])
+        stream = Stream(
+            plan,
+            self._folder,
+            self._engine,
+            self._evaluator,
+            self._selection(record),
+            self._finished,
+            self._progress,
         )
+        outcome = stream.run(started)
+        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        record["seconds"] = record.get("seconds", 0.0) + outcome.seconds
+        record["units"] = {"done": outcome.units_done, "failed": outcome.units_failed}
+        self._save(record)
+        return outcome
 
     # -- what is read --------------------------------------------------------------------------
 
@@ -143,17 +88,14 @@ class Runner:
         account = self._examples.account
         record["data"] = {"examples": len(self._examples), **account.record()}
         self._save(record)
-        failed = Failed(None)
-        for entry in account.left_out:
-            failed.add(None, "input", f"left out: {entry}")
-        failed.write(self._folder, "data")
+        rows = [(None, "input", f"left out: {entry}") for entry in account.left_out]
+        Failures(None, rows).write(self._folder, "data")
 
     def _report_left_out(self, pairs: PairList) -> None:
         """Put the images that no threshold is from into `failures`."""
-        failed = Failed(None)
-        for image in pairs.rejected:
-            failed.add(image.id, "threshold", f"{image.reason}; its pairs give no threshold")
-        failed.write(self._folder, "threshold")
+        why = "; its pairs give no threshold"
+        rows = [(image.id, "threshold", f"{image.reason}{why}") for image in pairs.rejected]
+        Failures(None, rows).write(self._folder, "threshold")
 
     # -- stages --------------------------------------------------------------------------------
 
@@ -169,117 +111,19 @@ class Runner:
 
     def _selection(self, record: dict[str, Any]) -> Examples:
         if not self._folder.exists("selection.json"):
-            found = select(self._plan, self._examples, self._judges, self._progress)
+            found = select(self._plan, self._examples, self._evaluator, self._progress)
             record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
             self._save(record)
             if found.dropped:
-                failed = Failed(None)
-                for example, reason in found.dropped.items():
-                    failed.add(example, "select", reason)
-                failed.write(self._folder, "select")
-                self._progress.note(_set_aside("examples", list(found.dropped)))
+                rows = [(example, "select", reason) for example, reason in found.dropped.items()]
+                Failures(None, rows).write(self._folder, "select")
+                self._progress.note(set_aside("examples", list(found.dropped)))
             self._folder.write("selection.json", json.dumps(found.ids).encode())
         chosen = self._examples.select(records.selection(self._folder))
         if not len(chosen):
             where = "select.correct" if self._plan.select.correct else "data"
             raise BadInput(Problem(where, "no example is left to attack"))
         return chosen
-
-    def _work(self) -> None:
-        units = self._units()
-        if self._engine.lanes == 1:
-            self._lane(units)
-            return
-        errors: list[BaseException] = []
-        threads = [
-            threading.Thread(target=self._guarded_lane, args=(units, errors), daemon=True)
-            for _ in range(self._engine.lanes)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # stays open to Ctrl-C
-        finally:
-            self._stopping.set()
-            until = time.monotonic() + GOODBYE
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
-        if errors:
-            raise errors[0]
-
-    def _units(self) -> Iterator[Unit]:
-        """Yield what is left to do, batch by batch, so that images are decoded once."""
-        size = self._plan.resources.batch
-        for first in range(0, len(self._chosen), size):
-            positions = range(first, min(first + size, len(self._chosen)))
-            ids = [self._chosen.ids[position] for position in positions]
-            left = []
-            for attack in self._plan.attacks:
-                name = unit_id(self._plan, attack, ids)
-                if name in self._done:
-                    self._progress.advance("attack and evaluate", len(ids))
-                else:
-                    left.append((attack, name))
-            if left:
-                begun = len(left) < len(self._plan.attacks)
-                work = BatchWork(
-                    self._plan, self._chosen, positions, self._judges, self._folder, begun
-                )
-                self._rejected += len(work.rejected)  # the lanes take units under the lock
-                if work.rejected:
-                    self._progress.note(_set_aside("inputs", work.rejected))
-                for attack, name in left:
-                    yield Unit(name, attack, tuple(ids), work)
-
-    def _guarded_lane(self, units: Iterator[Unit], errors: list[BaseException]) -> None:
-        try:
-            self._lane(units)
-        except BaseException as error:
-            errors.append(error)
-            self._stopping.set()
-
-    def _lane(self, units: Iterator[Unit]) -> None:
-        while not self._stopping.is_set():
-            with self._lock:
-                unit = next(units, None)
-            if unit is None:
-                return
-            self._carry_out(unit)
-
-    def _carry_out(self, unit: Unit) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                lost = self._writer.write(unit)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except Exception as error:
-                if self._stopping.is_set():
-                    return  # the models may be gone: this says nothing about the unit
-                if attempt < ATTEMPTS:
-                    continue
-                self._give_up(unit, error)
-                return
-            with self._lock:
-                self._found += 1
-                self._lost += lost
-            self._progress.advance("attack and evaluate", len(unit.ids))
-            return
-
-    def _give_up(self, unit: Unit, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        with self._lock:
-            self._failed += 1
-            if not isinstance(error, (*PASSING, *self._engine.losses)):
-                self._lasting.append(reason)
-        self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
-        for table in TABLES:
-            with contextlib.suppress(OSError):  # the disk may be what failed; resume writes anew
-                self._folder.delete(f"{table}/{unit.id}.parquet")
-        failed = Failed(unit.attack.label)
-        failed.add(None, "unit", reason)
-        failed.write(self._folder, unit.id)
 
     # -- the manifest --------------------------------------------------------------------------
 
@@ -319,10 +163,6 @@ class Runner:
 
     def _save(self, record: dict[str, Any]) -> None:
         self._folder.write("manifest.json", json.dumps(record, indent=2).encode())
-
-
-def _set_aside(what: str, names: Sequence[str]) -> str:
-    return f"{len(names)} {what} set aside in `failures` ({first_names(names)})"
 
 
 def _software() -> dict[str, str]:

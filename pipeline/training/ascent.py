@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.ball import Ball
-from gauntlet.pipeline.attacks.stride import Stride
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.draws import Draws
 
 Objective = Callable[[Tensor], Tensor]
@@ -42,11 +42,11 @@ def ascend(
     """
     if step_size is None:
         step_size = _REACH * ball.epsilon / max(steps, 1)
-    stride = Stride(ball, images, step_size, "sign" if ball.norm == "linf" else "l2")
+    step = Step(ball, images, step_size, "sign" if ball.norm == "linf" else "l2")
     points = ball.random_point(images, draws)
     for _ in range(steps):
         points = points.detach().requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(objective(points).sum(), points)
-        points = stride.step(points.detach(), gradient)
+        points = step.take(points.detach(), gradient)
     return points.detach()

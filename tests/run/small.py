@@ -13,7 +13,7 @@ from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import LoadedJob, open_job
 from gauntlet.pipeline import results
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.runner import Outcome
+from gauntlet.pipeline.run.stream import Outcome
 
 QUICKSTART = Path(jobs.__file__).parent / "bundled" / "quickstart"
 KEYS = ["example", "attack", "target", "step"]

@@ -10,9 +10,9 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.interactions import InteractionSpec, measure
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.run.failed import Failed
-from gauntlet.pipeline.run.interactions import Interactions, interaction_columns
 from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.run.rows.failures import Failures
+from gauntlet.pipeline.run.rows.interactions import Interactions, interaction_columns
 from tests.run.small import carry_out, plan
 
 SPEC = {"grid": 4, "utility": "margin"}
@@ -85,13 +85,13 @@ def test_examples_without_finite_utilities_go_to_failures(tmp_path):
     finite = np.isfinite(values)
     measured = Interactions(columns, none, none, None, None, finite, "loss")
     bad = Interactions(columns, none, none, None, None, finite & False, "loss")
-    failed = Failed("mi")
+    failures = Failures("mi")
     made = interaction_columns(
         InteractionSpec(grid=2, estimator="sampled", samples=3),
         {"example": ["a", "b", "c"], "attack": "mi"},
         np.array([1.0, 2.0, 3.0]),
         {"good": measured, "bad": bad},
-        failed,
+        failures,
     )
     assert made["example"] == ["a", "c"]
     assert made["interaction"].tolist() == [1.0, 3.0]
@@ -99,12 +99,12 @@ def test_examples_without_finite_utilities_go_to_failures(tmp_path):
     assert made["samples"].tolist() == [3, 3]
     folder = RunFolder(str(tmp_path))
     folder.write("plan.json", b"{}")
-    failed.write(folder, "unit")
+    failures.write(folder, "unit")
     frame = results.read(str(tmp_path), "failures")
     assert list(frame["example"]) == ["b", "a", "b", "c"]
     assert set(frame["stage"]) == {"interactions"}
     assert frame["reason"].str.startswith("surrogate 'bad'").tolist() == [False, True, True, True]
-    Failed("mi").write(folder, "unit")
+    Failures("mi").write(folder, "unit")
     assert results.read(str(tmp_path), "failures").empty
 
 

@@ -13,10 +13,9 @@ from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.interactions import interactions
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.look import Look
-from gauntlet.pipeline.run.models import show
+from gauntlet.pipeline.run.rows.interactions import InteractionRequest
+from gauntlet.pipeline.run.showing import Showing
 from tests.attacks.toys import class_batch, images
 from tests.run.small import carry_out, plan, verdicts
 
@@ -71,15 +70,15 @@ def test_what_float16_cannot_do_is_found_by_check(tmp_path):
     assert "evaluate.interactions.closed_form: differentiates a surrogate twice" in lines[1]
 
 
-def test_a_model_without_weights_judges_is_attacked_and_is_measured(tmp_path):
+def test_a_model_without_weights_judges_is_attacked_and_is_measured():
     model = Model(Rule(), Description(name="rule"))
     batch = class_batch(images(4).float())
-    shown = show(model, Look(batch.images, batch.ids, "clean", 0, {}, quantized=True))
+    shown = Showing(batch.images, batch.ids, "clean", 0).of(model)
     assert shown.dtype == np.float32
     np.testing.assert_array_equal(shown[0], Rule()(batch.images).numpy())
     spec = InteractionSpec(grid=4, utility="margin")
     moved = (batch.images + 1 / 255).clamp(0, 1)
-    measured = interactions(model, batch, moved, spec, plan(tmp_path))
+    measured = InteractionRequest(batch, moved, spec, seed=0, rows_per_pass=256).of(model)
     assert measured.finite.all()
 
 

@@ -19,7 +19,7 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results.folder import RunFolder
-from gauntlet.pipeline.run.judging import Judges
+from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.preparation import select
 from gauntlet.pipeline.run.runner import Runner
@@ -133,7 +133,7 @@ class Interrupted(LocalEngine):
         self.begun = threading.Event()
         self.gone = threading.Event()
 
-    def attack(self, attack, batch, watch=None):
+    def attack(self, attack, batch, judged=None):
         type(self).calls += 1
         self.begun.set()
         assert self.gone.wait(10)
@@ -208,16 +208,16 @@ def pictures(folder: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def right(judges: Judges, monkeypatch: pytest.MonkeyPatch) -> None:
+def right(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every model right about every example."""
-    clean = judges.clean
+    clean = evaluator.clean
 
     def all_right(batch, models=None):
         answers = clean(batch, models)
         answers.correct.update({name: np.ones(len(batch), bool) for name in answers.correct})
         return answers
 
-    monkeypatch.setattr(judges, "clean", all_right)
+    monkeypatch.setattr(evaluator, "clean", all_right)
 
 
 def test_the_limit_counts_readable_examples_whatever_the_batch(tmp_path, monkeypatch):
@@ -229,9 +229,9 @@ def test_the_limit_counts_readable_examples_whatever_the_batch(tmp_path, monkeyp
         job = load(pictures(folder, ("batch: 4}", chosen)))
         (folder / "im/0/4.png").write_bytes(b"broken")
         examples = open_examples(job.data, job.task.goal, root=job.root, seed=job.seed)
-        judges = Judges(job, LocalEngine(job, permission=granted()), {})
-        right(judges, monkeypatch)
-        found.append(select(job, examples, judges, Silent()).ids)
+        evaluator = Evaluator(job, LocalEngine(job, permission=granted()), {})
+        right(evaluator, monkeypatch)
+        found.append(select(job, examples, evaluator, Silent()).ids)
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 4  # three and the broken one
 

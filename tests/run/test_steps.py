@@ -15,19 +15,20 @@ import pytest
 import torch
 import yaml
 
-from gauntlet.actors.wire import WireBatch, WireLook
+from gauntlet.actors import batches
+from gauntlet.actors.wire import Packed
 from gauntlet.pipeline import results
 from gauntlet.pipeline.attacks.loop import run as run_loop
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.models import build_target
-from gauntlet.pipeline.run.panel import Panel
 from gauntlet.pipeline.run.plan import Evaluate
-from gauntlet.pipeline.run.steps import IN_FLIGHT, Watch, Watcher
+from gauntlet.pipeline.run.showing import Showing, pixels
+from gauntlet.pipeline.run.steps import IN_FLIGHT, JudgedSteps, StepJudge
 from tests.run.small import KEYS, carry_out, job, own, plan, verdicts
 from tests.run.test_placements import assert_same, kill_when_running, wait_for_units
 
@@ -252,12 +253,12 @@ class Counting:
         self.most = 0
         self.shown = 0
 
-    def __call__(self, look: Look):
+    def __call__(self, showing: Showing):
         self.shown += 1
         self.alive = [ref for ref in self.alive if ref() is not None]
-        self.alive.append(weakref.ref(look.images))
+        self.alive.append(weakref.ref(showing.images))
         self.most = max(self.most, sum(ref() is not None for ref in self.alive))
-        held = look
+        held = showing
 
         def wait():
             return {"t": np.zeros((1, len(held.ids), 3), np.float32)}
@@ -268,15 +269,15 @@ class Counting:
 def test_at_most_a_few_iterates_exist_however_many_steps_there_are():
     batch = Batch(("a", "b"), torch.full((2, 3, 4, 4), 0.5), Goal.UNTARGETED, torch.tensor([0, 1]))
     attack = Attack(base="i", epsilon=8 / 255, steps=200)
-    panel = Panel(Goal.UNTARGETED, batch.ids, "i", 0, {"t": 1}, labels=np.array([0, 1]))
+    criterion = Criterion(Goal.UNTARGETED, batch.ids, "i", 0, {"t": 1}, labels=np.array([0, 1]))
     targets = Counting()
-    watcher = Watcher(Watch(tuple(range(1, 200)), panel, True), attack, batch, targets)
+    judge = StepJudge(JudgedSteps(tuple(range(1, 200)), criterion, True), attack, batch, targets)
     gc.collect()
     for step in range(1, 201):
-        watcher(step, batch.images + step / 255 / 100)
-    answers = watcher.answers()
-    assert targets.shown == len(answers) == 199
-    assert [answer.step for answer in answers] == list(range(1, 200))
+        judge(step, batch.images + step / 255 / 100)
+    verdicts_of_steps = judge.verdicts()
+    assert targets.shown == len(verdicts_of_steps) == 199
+    assert [step.step for step in verdicts_of_steps] == list(range(1, 200))
     assert targets.most <= IN_FLIGHT
     assert not any(ref() is not None for ref in targets.alive)
 
@@ -285,24 +286,22 @@ def test_at_most_a_few_iterates_exist_however_many_steps_there_are():
 def test_images_on_the_grid_travel_as_bytes_without_a_change(dtype):
     levels = torch.arange(256).repeat(3, 1).reshape(1, 3, 16, 16)
     images = (levels.double() / 255.0).to(dtype)
-    packed = WireLook.pack(Look(images, ("a",), "i", 0, quantized=True))
-    assert packed.images.dtype == np.uint8
-    assert torch.equal(packed.unpack().images, images.float())
-    assert packed.unpack().quantized
+    criterion = Criterion(Goal.UNTARGETED, ("a",), "i", 0, {"t": 1})
+    packed = Packed.of(criterion.showing(images, quantized=True))
+    assert packed.arrays["images"].dtype == np.uint8
+    assert torch.equal(pixels(packed.unpack().images), images.float())
 
 
 def test_a_guide_travels_and_has_a_key_of_its_own(monkeypatch):
-    from gauntlet.actors import pinned
-
-    monkeypatch.setattr(pinned.ray, "put", lambda value: value)
+    monkeypatch.setattr(batches.ray, "put", lambda value: value)
+    monkeypatch.setattr(batches.ray, "get", lambda value: value)
     plain = Batch(("a",), torch.zeros(1, 3, 2, 2), Goal.UNTARGETED, torch.tensor([0]))
     one, two = (
         Batch(plain.ids, plain.images, plain.goal, plain.labels, guide=torch.full((1, 3, 2, 2), v))
         for v in (0.1, 0.2)
     )
-    published = pinned.PublishedBatches(keep=3)
-    keys = {name: published.publish(b)[0] for name, b in (("", plain), ("1", one), ("2", two))}
+    published = batches.PublishedBatches(keep=3)
+    keys = {name: published.publish(b).key for name, b in (("", plain), ("1", one), ("2", two))}
     assert len(set(keys.values())) == 3
-    assert published.publish(one)[0] == keys["1"]
-    found: WireBatch = published.publish(two)[1]
-    assert torch.equal(found.unpack().guide, two.guide)
+    assert published.publish(one).key == keys["1"]
+    assert torch.equal(published.publish(two).fetch().guide, two.guide)

@@ -150,10 +150,10 @@ class FailsOnce(LocalEngine):
 
     broken = True
 
-    def attack(self, attack, batch, watch=None):
+    def attack(self, attack, batch, judged=None):
         if self.broken and attack.base == "mi":
             raise MemoryError("no memory left")
-        return super().attack(attack, batch, watch)
+        return super().attack(attack, batch, judged)
 
 
 def test_a_unit_that_keeps_failing_is_reported_and_tried_again_by_resume(tmp_path):

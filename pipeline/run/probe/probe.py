@@ -23,9 +23,10 @@ from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.classes import class_problems
+from gauntlet.pipeline.run.probe.clean_sets import CleanSet, LabelledSet, PairSet, cause_of
 from gauntlet.pipeline.run.probe.findings import Fit, ModelFinding, Probe, Refused
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS
-from gauntlet.pipeline.run.probe.questions import LabelledQuestion, PairQuestion, Question, cause_of
+from gauntlet.pipeline.run.probe.seeing import SampleRequest
 
 SAMPLE = 64
 """Examples that every model is shown."""
@@ -110,14 +111,14 @@ class _Look:
         self.unreadable: tuple[str, ...] = ()
 
     @cached_property
-    def _all(self) -> Question | None:
+    def _all(self) -> CleanSet | None:
         """The most that a model is asked; not drawn before one is."""
         if self._plan.task.kind is Task.CLASSIFICATION:
-            return LabelledQuestion.drawn(self._examples, self._plan.seed, MOST)
-        return PairQuestion.drawn(self._examples, self._plan.seed, MOST)
+            return LabelledSet.drawn(self._examples, self._plan.seed, MOST)
+        return PairSet.drawn(self._examples, self._plan.seed, MOST)
 
     @cached_property
-    def _first(self) -> Question | None:
+    def _first(self) -> CleanSet | None:
         return None if self._all is None else self._all.rows(slice(SAMPLE))
 
     def findings(self) -> tuple[ModelFinding, ...]:
@@ -190,14 +191,15 @@ class _Look:
                 self._reads.setdefault(name, {}).update(reads)
 
     def _answers(
-        self, names: Sequence[str], readings: tuple[str, ...], question: Question
+        self, names: Sequence[str], readings: tuple[str, ...], clean: CleanSet
     ) -> dict[str, _Reads]:
         """Return who is right under the readings of the input, each with all of the data."""
-        found = self._engine.sampled(names, question.sample, readings)
-        self.unreadable = found.reasons
+        found = self._engine.ask(names, SampleRequest(clean.sample, readings))
         specs = {spec.name: spec for spec in (*self._plan.surrogates, *self._plan.targets)}
         answers: dict[str, _Reads] = {}
-        for name, seen in found.seen.items():
+        for name, seen in found.items():
+            self.unreadable = seen.reasons
+            rows = np.asarray(seen.rows, np.int64)
             if seen.error is not None:
                 self._errors[name] = seen.error
             reads: _Reads = {}
@@ -207,7 +209,7 @@ class _Look:
                     if reading == AS_GIVEN:
                         kinds = len(np.unique(outputs.argmax(1)))
                         self.seen_classes = max(self.seen_classes, kinds)
-                right = question.right(outputs, found.rows, specs[name].threshold)
+                right = clean.right(outputs, rows, specs[name].threshold)
                 for data, flags in right.items():
                     written = seen.written[reading]
                     reads[reading, data] = _Read(reading, data, written, flags)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.data.examples import Examples
-from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.showing import Showing
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class ImageSample:
         """Return some of the images."""
         return ImageSample(self.examples, self.positions[which], self.seed)
 
-    def decode(self) -> Decoded:
-        """Return what can be decoded of the images."""
+    def decode(self) -> tuple[tuple[int, ...], tuple[str, ...], Showing | None]:
+        """Return which images could be decoded, why the others could not, and the images."""
         images: list[Tensor] = []
         rows: list[int] = []
         reasons: list[str] = []
@@ -46,63 +45,10 @@ class ImageSample:
             except BadInput as error:
                 reasons.append(str(error))
         if not images:
-            return Decoded((), tuple(reasons), None)
+            return (), tuple(reasons), None
         names = self.examples.image_names
         ids = tuple(names[self.positions[row]] for row in rows)
-        return Decoded(
-            tuple(rows), tuple(reasons), Look(torch.cat(images), ids, "clean", self.seed)
-        )
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The images of a sample.
-
-    Attributes:
-        rows: which of them could be decoded.
-        reasons: why the others could not.
-        look: the decoded ones, to be shown; None when there is none.
-    """
-
-    rows: tuple[int, ...]
-    reasons: tuple[str, ...]
-    look: Look | None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a model says of R images.
-
-    Attributes:
-        outputs: by the reading of its input, float32 (R, C). A reading that is the same as the
-            one given is not there.
-        written: what the model's entry in a job has to say for each reading.
-        error: why the model cannot look at such images, or None.
-    """
-
-    outputs: Mapping[str, np.ndarray]
-    written: Mapping[str, str]
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """What models say of a sample.
-
-    Attributes:
-        rows: which of its images could be decoded, int (R,).
-        reasons: why the others could not.
-        seen: by model.
-    """
-
-    rows: Positions
-    reasons: tuple[str, ...]
-    seen: Mapping[str, Seen]
-
-
-def sampled(decoded: Decoded, seen: Mapping[str, Seen]) -> Sampled:
-    """Return models' answers beside the rows that they are about."""
-    return Sampled(np.asarray(decoded.rows, dtype=np.int64), decoded.reasons, seen)
+        return tuple(rows), tuple(reasons), Showing(torch.cat(images), ids, "clean", self.seed)
 
 
 def keyed(names: Sequence[str], seed: int, count: int) -> list[int]:

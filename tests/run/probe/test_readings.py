@@ -8,10 +8,10 @@ from torch import nn
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS, read_as, written
 from gauntlet.pipeline.run.probe.labels import LABELS
-from gauntlet.pipeline.run.probe.seeing import see
+from gauntlet.pipeline.run.probe.seeing import DecodedSample
+from gauntlet.pipeline.run.showing import Showing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PLAIN = Preprocessing()
@@ -53,6 +53,12 @@ def test_a_reading_that_is_the_one_given_is_none():
     assert read_as(AS_GIVEN, IMAGENET) is IMAGENET
 
 
+def sample(images: torch.Tensor, readings: tuple[str, ...]) -> DecodedSample:
+    rows = tuple(range(len(images)))
+    showing = Showing(images, tuple(f"{row}" for row in rows), "clean", 0)
+    return DecodedSample(readings, rows, (), showing)
+
+
 class Means(nn.Module):
     """Outputs the mean of each channel that it is given."""
 
@@ -64,7 +70,7 @@ def test_a_model_is_read_anew_behind_its_own_size_and_nothing_of_it_changes():
     model = Model(Means(), Description(name="m", preprocessing=Preprocessing((4, 4), MEAN, STD)))
     before, fingerprint = model.mean.clone(), model.fingerprint
     images = torch.rand(3, 3, 4, 4)
-    seen = see([model], Look(images, ("a", "b", "c"), "clean", 0), (AS_GIVEN, *INPUTS))["m"]
+    seen = sample(images, (AS_GIVEN, *INPUTS)).of(model)
     assert seen.error is None
     assert set(seen.outputs) == {AS_GIVEN, *INPUTS} - {"imagenet"}
     plain = images.mean((2, 3)).numpy()
@@ -86,14 +92,10 @@ class Narrow(nn.Module):
 
 
 def test_a_model_that_cannot_look_keeps_no_other_from_it():
-    look = Look(torch.rand(2, 3, 4, 4), ("a", "b"), "clean", 0)
-    seen = see(
-        [Model(Narrow(), Description(name="bad")), Model(Means(), Description(name="good"))],
-        look,
-        (AS_GIVEN,),
-    )
-    assert seen["bad"].error == "RuntimeError: sizes do not match"
-    assert seen["good"].outputs[AS_GIVEN].shape == (2, 3)
+    asked = sample(torch.rand(2, 3, 4, 4), (AS_GIVEN,))
+    bad, good = Model(Narrow(), Description(name="bad")), Model(Means(), Description(name="good"))
+    assert asked.of(bad).error == "RuntimeError: sizes do not match"
+    assert asked.of(good).outputs[AS_GIVEN].shape == (2, 3)
 
 
 def test_label_readings():

@@ -12,8 +12,8 @@ from gauntlet.actors.launch import launch
 from gauntlet.actors.own_modules import packed
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.problems import BadInput
+from tests.actors.test_sessions import shared, start_cluster  # noqa: F401
 from tests.jobs.tiny import JOB, write
-from tests.run.test_sessions import shared, start_cluster  # noqa: F401
 
 KIT = """
 import os

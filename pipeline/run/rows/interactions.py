@@ -1,4 +1,4 @@
-"""Interactions inside a run's perturbations, on its surrogates, as rows (specification 3.1)."""
+"""The interactions table: one row an image x surrogate that was measured (specification 3.1)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.interactions import InteractionSpec, measure
 from gauntlet.pipeline.models.adapter import Model
-from gauntlet.pipeline.run.columns import Columns
-from gauntlet.pipeline.run.failed import Failed
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.rows.columns import Columns
+from gauntlet.pipeline.run.rows.failures import Failures
 
 
 @dataclass(frozen=True)
@@ -40,49 +40,57 @@ class Interactions:
     utility: str
 
 
-def interactions(
-    model: Model, batch: Batch, images: Tensor, spec: InteractionSpec, plan: Plan
-) -> Interactions:
-    """Measure the interactions of ``images - batch.images`` on a surrogate of this process.
+@dataclass(frozen=True)
+class InteractionRequest(Request[Interactions]):
+    """Measure the interactions of ``images - batch.images`` on a surrogate.
 
-    Args:
-        model: the surrogate.
+    Attributes:
         batch: the clean examples, (B, 3, H, W).
         images: adversarial images, (B, 3, H, W).
         spec: what to measure.
-        plan: names the seed, and the most images in one forward pass.
-
-    Raises:
-        ValueError: when the spec does not fit the batch or the model.
+        seed: the run's seed.
+        rows_per_pass: the most images in one forward pass.
     """
-    found = measure(
-        model,
-        batch.to(model.device, model.dtype),
-        images.to(model.device, model.dtype),
-        spec,
-        seed=plan.seed,
-        model_name=model.name,
-        rows_per_pass=plan.resources.rows_per_pass,
-    )
-    columns = {
-        "interaction": found.mean,
-        "standard_error": found.standard_error,
-        "total": found.total,
-        "empty": found.empty,
-    }
-    if found.closed_form is not None:
-        columns["closed_form"] = found.closed_form
-    return Interactions(
-        {name: values.double().cpu().numpy() for name, values in columns.items()},
-        found.orders.double().cpu().numpy(),
-        found.orders_standard_error.double().cpu().numpy(),
-        None if found.neighbours is None else found.neighbours.numpy(),
-        None
-        if found.neighbours_standard_error is None
-        else found.neighbours_standard_error.numpy(),
-        found.finite.cpu().numpy(),
-        found.utility,
-    )
+
+    batch: Batch
+    images: Tensor
+    spec: InteractionSpec
+    seed: int
+    rows_per_pass: int
+
+    def of(self, model: Model) -> Interactions:
+        """Return what was measured.
+
+        Raises:
+            ValueError: when the spec does not fit the batch or the model.
+        """
+        found = measure(
+            model,
+            self.batch.to(model.device, model.dtype),
+            self.images.to(model.device, model.dtype),
+            self.spec,
+            seed=self.seed,
+            model_name=model.name,
+            rows_per_pass=self.rows_per_pass,
+        )
+        columns = {
+            "interaction": found.mean,
+            "standard_error": found.standard_error,
+            "total": found.total,
+            "empty": found.empty,
+        }
+        if found.closed_form is not None:
+            columns["closed_form"] = found.closed_form
+        near, error = found.neighbours, found.neighbours_standard_error
+        return Interactions(
+            {name: values.double().cpu().numpy() for name, values in columns.items()},
+            found.orders.double().cpu().numpy(),
+            found.orders_standard_error.double().cpu().numpy(),
+            None if near is None else near.numpy(),
+            None if error is None else error.numpy(),
+            found.finite.cpu().numpy(),
+            found.utility,
+        )
 
 
 def interaction_columns(
@@ -90,7 +98,7 @@ def interaction_columns(
     identity: Mapping[str, Any],
     l2: np.ndarray,
     found: Mapping[str, Interactions],
-    failed: Failed,
+    failures: Failures,
 ) -> dict[str, Any]:
     """Return the columns of the interactions table; examples without finite values go to failures.
 
@@ -99,7 +107,7 @@ def interaction_columns(
         identity: columns that say which attack on which B examples the rows are about.
         l2: size of the perturbations, 8-bit steps, (B,).
         found: measured, by surrogate.
-        failed: collects the failures.
+        failures: collects the failures.
 
     Returns:
         The columns; none when no example has finite values.
@@ -110,7 +118,7 @@ def interaction_columns(
         good = np.flatnonzero(measured.finite)
         for row in np.flatnonzero(~measured.finite):
             reason = f"surrogate {surrogate!r}: a utility is not finite"
-            failed.add(identity["example"][row], "interactions", reason)
+            failures.add(identity["example"][row], "interactions", reason)
         if not len(good):
             continue
         chosen = {

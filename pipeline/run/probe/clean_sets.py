@@ -24,7 +24,7 @@ FEWEST_PAIRS = 8
 """Pairs from which a threshold and an accuracy can be found."""
 
 
-class Question(Protocol):
+class CleanSet(Protocol):
     """Some clean examples with their right answers, to be put to every model."""
 
     @property
@@ -38,10 +38,12 @@ class Question(Protocol):
     def __len__(self) -> int:
         """Return the number of examples."""
 
-    def rows(self, which: slice) -> Question:
-        """Return the question about some of the examples."""
+    def rows(self, which: slice) -> CleanSet:
+        """Return some of the examples."""
 
-    def right(self, outputs: np.ndarray, rows: Positions, threshold: float | None) -> Answers:
+    def right(
+        self, outputs: np.ndarray, rows: Positions, threshold: float | None
+    ) -> RightByReading:
         """Return who is right about which example, under every reading of the data.
 
         Args:
@@ -51,12 +53,12 @@ class Question(Protocol):
         """
 
 
-Answers = Mapping[str, Flags]
+RightByReading = Mapping[str, Flags]
 """By reading of the data, `AS_GIVEN` among them: whether a model is right, bool (n,)."""
 
 
 @dataclass(frozen=True)
-class LabelledQuestion:
+class LabelledSet:
     """N labelled images.
 
     Attributes:
@@ -68,8 +70,8 @@ class LabelledQuestion:
     labels: Positions
 
     @classmethod
-    def drawn(cls, examples: Examples, seed: int, count: int) -> LabelledQuestion:
-        """Return a question about at most so many examples, drawn by hash of seed and id."""
+    def drawn(cls, examples: Examples, seed: int, count: int) -> LabelledSet:
+        """Return at most so many examples, drawn by hash of seed and id."""
         chosen = keyed(examples.ids, seed, count)
         listing = examples.listing
         assert listing.labels is not None, "a classification has labels"
@@ -84,11 +86,13 @@ class LabelledQuestion:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, which: slice) -> LabelledQuestion:
-        """Return the question about some of the examples."""
-        return LabelledQuestion(self.sample.rows(which), self.labels[which])
+    def rows(self, which: slice) -> LabelledSet:
+        """Return some of the examples."""
+        return LabelledSet(self.sample.rows(which), self.labels[which])
 
-    def right(self, outputs: np.ndarray, rows: Positions, threshold: float | None) -> Answers:
+    def right(
+        self, outputs: np.ndarray, rows: Positions, threshold: float | None
+    ) -> RightByReading:
         """Return whose most likely class is the label; none is where outputs are not finite."""
         labels, classes = self.labels[rows], outputs.shape[1]
         said = np.where(np.isfinite(outputs).all(1), outputs.argmax(1), -2)
@@ -99,7 +103,7 @@ class LabelledQuestion:
 
 
 @dataclass(frozen=True)
-class PairQuestion:
+class PairSet:
     """N pairs of images, half of one person and half of two as far as there are both.
 
     Attributes:
@@ -115,8 +119,8 @@ class PairQuestion:
     same: Flags
 
     @classmethod
-    def drawn(cls, examples: Examples, seed: int, count: int) -> PairQuestion | None:
-        """Return a question about at most so many pairs, drawn by hash of seed and names.
+    def drawn(cls, examples: Examples, seed: int, count: int) -> PairSet | None:
+        """Return at most so many pairs, drawn by hash of seed and names.
 
         Returns:
             None where the source has too few labelled pairs.
@@ -133,9 +137,7 @@ class PairQuestion:
         )
 
     @classmethod
-    def _of(
-        cls, sample: ImageSample, first: Positions, second: Positions, same: Flags
-    ) -> PairQuestion:
+    def _of(cls, sample: ImageSample, first: Positions, second: Positions, same: Flags) -> PairSet:
         images, place = np.unique(np.concatenate((first, second)), return_inverse=True)
         taken = ImageSample(sample.examples, tuple(images.tolist()), sample.seed)
         return cls(taken, place[: len(first)], place[len(first) :], same)
@@ -148,13 +150,15 @@ class PairQuestion:
     def __len__(self) -> int:
         return len(self.same)
 
-    def rows(self, which: slice) -> PairQuestion:
-        """Return the question about some of the pairs."""
+    def rows(self, which: slice) -> PairSet:
+        """Return some of the pairs."""
         images = np.asarray(self.sample.positions, dtype=np.int64)
         first, second = images[self.first[which]], images[self.second[which]]
         return self._of(self.sample, first, second, self.same[which])
 
-    def right(self, outputs: np.ndarray, rows: Positions, threshold: float | None) -> Answers:
+    def right(
+        self, outputs: np.ndarray, rows: Positions, threshold: float | None
+    ) -> RightByReading:
         """Return who tells which pair; pairs with an image that could not be decoded are left out.
 
         Without a threshold of its own a model has the one that is best on the other pairs.
@@ -204,6 +208,6 @@ def _both_kinds(pairs: PairRows, examples: Examples, seed: int, count: int) -> P
         )
         kinds.append(rows[drawn])
     shorter = min(len(kind) for kind in kinds)
-    # In turn, so that the first pairs of a longer question are those of a shorter one.
+    # In turn, so that the first pairs of a longer draw are those of a shorter one.
     turns = np.stack([kind[:shorter] for kind in kinds], axis=1).ravel()
     return np.concatenate([turns, *(kind[shorter:] for kind in kinds)])

@@ -1,20 +1,25 @@
-"""What went wrong in a unit of work, as rows of the failures table."""
+"""What went wrong in a run, as rows of the failures table."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from gauntlet.pipeline.results.folder import RunFolder
 
 
-class Failed:
+class Failures:
     """Collects the failures of one attack on one batch, or of a stage before any attack.
 
     Args:
         attack: label of the attack; None for inputs.
+        rows: the first ones, each as `add` takes it.
     """
 
-    def __init__(self, attack: str | None) -> None:
+    def __init__(
+        self, attack: str | None, rows: Iterable[tuple[str | None, str, str]] = ()
+    ) -> None:
         self._attack = attack
-        self._rows: list[tuple[str | None, str, str]] = []
+        self._rows = list(rows)
 
     def add(self, example: str | None, stage: str, reason: str) -> None:
         """Add a row: which example (None for the unit), at which stage, and why."""

@@ -1,4 +1,4 @@
-"""All targets of a run as judges of one batch, wherever their outputs come in."""
+"""What success is on one batch, for all targets, wherever their outputs come in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.evaluation.verdict import Judgement, judge
-from gauntlet.pipeline.run.look import Look
+from gauntlet.pipeline.run.showing import Showing, levels
 
 
 @dataclass(frozen=True)
-class Panel:
+class Criterion:
     """What it takes to turn outputs on a batch's images into verdicts.
 
-    Plain values and arrays only: a panel travels to the process that runs the attack.
+    Plain values and arrays only: a criterion travels to the process that runs the attack.
 
     Attributes:
         goal: what the attacker wants.
@@ -44,7 +44,7 @@ class Panel:
         """Names of the targets."""
         return tuple(self.repeats)
 
-    def look(self, images: Tensor, quantized: bool = False) -> Look:
+    def showing(self, images: Tensor, quantized: bool = False) -> Showing:
         """Return what the targets are shown.
 
         A randomised target draws the same numbers at every step of an attack, so that a curve over
@@ -54,7 +54,8 @@ class Panel:
             images: (B, 3, H, W) in [0, 1].
             quantized: whether they lie on the 8-bit grid.
         """
-        return Look(images, self.ids, self.attack, self.seed, self.repeats, quantized)
+        shown = levels(images) if quantized else images
+        return Showing(shown, self.ids, self.attack, self.seed, self.repeats)
 
     def judge(self, outputs: Mapping[str, np.ndarray]) -> dict[str, Judgement]:
         """Judge every target's outputs, (repeats, B, C) by name.
@@ -64,8 +65,8 @@ class Panel:
         """
         return {name: self._judge(name, outputs[name]) for name in self.targets}
 
-    def rows(self, rows: np.ndarray) -> Panel:
-        """Return the panel for some of the examples, int (R,)."""
+    def rows(self, rows: np.ndarray) -> Criterion:
+        """Return the criterion for some of the examples, int (R,)."""
         return replace(
             self,
             ids=tuple(self.ids[row] for row in rows),

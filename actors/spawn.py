@@ -1,0 +1,61 @@
+"""Starting the processes that hold models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+
+from gauntlet.actors.own_modules import NONE, OwnModules
+from gauntlet.actors.placement import Layout
+from gauntlet.actors.targets import TargetHandles
+from gauntlet.actors.workers import PackedWorker, SurrogateActor, TargetWorker
+from gauntlet.pipeline.run.plan import Plan
+
+CALL_RETRIES = 3
+"""How often Ray repeats a call whose actor died, restarting the actor each time."""
+
+
+def spawn_targets(plan: Plan, layout: Layout, modules: OwnModules) -> TargetHandles:
+    """Start the target workers, with an equal share of the targets each."""
+    names = [spec.name for spec in plan.targets]
+    workers = []
+    home: dict[str, int] = {}
+    for index in range(layout.target_workers):
+        share = names[index :: layout.target_workers]
+        home |= dict.fromkeys(share, index)
+        arguments = (plan, share, layout.threads, modules)
+        workers.append(_spawn(TargetWorker, layout, layout.target_gpus, *arguments))
+    return TargetHandles(tuple(workers), home)
+
+
+def spawn_packed(plan: Plan, layout: Layout, modules: OwnModules = NONE) -> Any:
+    """Start one packed worker."""
+    return _spawn(PackedWorker, layout, layout.surrogate_gpus, plan, layout.threads, modules)
+
+
+def spawn_surrogates(
+    plan: Plan, layout: Layout, modules: OwnModules, first: Any | None
+) -> list[Any]:
+    """Start the packed workers beside the first, or every replica's actors in turn."""
+    if layout.placement == "packed":
+        workers = [] if first is None else [first]
+        while len(workers) < layout.surrogate_workers:
+            workers.append(spawn_packed(plan, layout, modules))
+        return workers
+    gpus, threads = layout.surrogate_gpus, layout.threads
+    return [
+        _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules)
+        for _ in range(plan.resources.replicas)
+        for spec in plan.surrogates
+    ]
+
+
+def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
+    options = {
+        "num_cpus": layout.cpus,
+        "num_gpus": gpus,
+        "max_restarts": -1,
+        "max_task_retries": CALL_RETRIES,
+    }
+    return ray.remote(kind).options(**options).remote(*arguments)

@@ -1,0 +1,31 @@
+"""The columns that most tables begin with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.run.plan import Plan
+
+
+def identity_columns(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, Any]:
+    """Return the columns that say which attack on which example a row is about."""
+    return {
+        "example": ids,
+        "task": plan.task.kind.value,
+        "goal": plan.task.goal.value,
+        "attack": attack.label,
+        "base": attack.base,
+        "combine": attack.combine,
+        "surrogates": "+".join(plan.surrogates_of(attack)),
+        "norm": attack.norm,
+        "epsilon": _tidy(255 * attack.epsilon),
+        "steps": attack.steps,
+        "step_size": _tidy(255 * attack.alpha),
+    }
+
+
+def _tidy(value: float) -> float:
+    """Round away the noise of 255 * (2 / 255), so that people can compare with ==."""
+    return float(f"{value:.12g}") if math.isfinite(value) else value

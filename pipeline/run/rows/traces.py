@@ -1,0 +1,34 @@
+"""The traces table: one row an image x update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gauntlet.pipeline.attacks.loop import Trace
+from gauntlet.pipeline.attacks.recipe import Attack
+
+
+def trace_columns(attack: Attack, ids: Sequence[str], trace: Trace) -> dict[str, Any]:
+    """Return the columns of the traces table, update by update; none for an attack without any.
+
+    Args:
+        attack: what was done.
+        ids: B example ids.
+        trace: its record of those examples.
+    """
+    steps, k = len(trace.linf), trace.values.shape[2]
+    if not steps:
+        return {}
+    return {
+        "example": list(ids) * steps,
+        "attack": attack.label,
+        "step": np.repeat(np.arange(1, steps + 1), len(ids)),
+        "losses": trace.values.double().reshape(-1, k).tolist(),
+        "weights": trace.weights.double().reshape(-1, k).tolist(),
+        "linf": (255 * trace.linf.double()).flatten().numpy(),
+        "l2": (255 * trace.l2rms.double()).flatten().numpy(),
+        "fallback": trace.fallback.flatten().numpy(),
+    }
