@@ -78,10 +78,10 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _written_as(field: FieldInfo) -> type:
     """Return the type that the command line reads; what may be an expression is text to it."""
-    kinds: tuple[type, ...] = (bool, int, float)
-    for kind in kinds:
-        if field.annotation is kind and not any(map(_converts, field.metadata)):
-            return kind
+    if not any(map(_converts, field.metadata)):
+        for kind in (bool, int, float):
+            if kind is field.annotation:
+                return kind
     return str
 
 
