@@ -76,13 +76,13 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
+_AS_TYPED: dict[object, type] = {bool: bool, int: int, float: float}
+
+
 def _written_as(field: FieldInfo) -> type:
     """Return the type that the command line reads; what may be an expression is text to it."""
-    if not any(map(_converts, field.metadata)):
-        for kind in (bool, int, float):
-            if kind is field.annotation:
-                return kind
-    return str
+    kinds: dict[object, type] = {} if any(map(_converts, field.metadata)) else _AS_TYPED
+    return kinds.get(field.annotation, str)
 
 
 def _converts(metadata: object) -> bool:
