@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from gauntlet.pipeline.models.build import build, check, describe, downloads, offers, weights_file
+from gauntlet.pipeline.models.build import (
+    build,
+    check,
+    describe,
+    downloads,
+    offers,
+    weightless,
+    weights_file,
+)
 from gauntlet.pipeline.models.sources.source import Source, catalogue, find_source, register
 from gauntlet.pipeline.models.spec import ModelSpec
 
@@ -49,9 +57,9 @@ def test_networks_of_other_weights_need_no_download(caches: Path) -> None:
     several = spec("mean:logits", members=(spec("torchvision/resnet18"), spec("zoo/s1")))
     (problem,) = check(spec("torchvision/resnet18"), HERE)
     assert "cannot be downloaded" in problem.what
-    made = build(spec("torchvision/resnet18"), weights=False)
-    assert made.weights_fingerprint != build(made.spec, weights=False).weights_fingerprint
-    same = [build(spec("zoo/s1"), weights=way).fingerprint for way in (True, False)]
+    made = build(weightless(spec("torchvision/resnet18")))
+    assert made.weights_fingerprint != build(made.spec).weights_fingerprint
+    same = [build(one).fingerprint for one in (spec("zoo/s1"), weightless(spec("zoo/s1")))]
     assert same[0] == same[1]
     assert downloads(several)
     assert not downloads(spec("zoo/s1"))
