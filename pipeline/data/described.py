@@ -58,7 +58,7 @@ def _files(examples: Examples) -> Iterator[str]:
     headers = [header for file in files if (header := header_of(folder / file)) is not None]
     sizes = Counter(header.size for header in headers)
     of = f"of {len(files)} files looked at"
-    if sizes:
+    if sizes and set(sizes) != {store.image_size}:  # else the counts have said it
         (height, width), most = sizes.most_common(1)[0]
         others = f", {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""
         yield f"{of}, {most} are {height} x {width} (height x width){others}"

@@ -62,6 +62,13 @@ def test_files_are_looked_at_and_what_is_left_out_is_said(tmp_path: Path) -> Non
     assert [item.id for item in loaded.rejected] == ["b/5.png"]
 
 
+def test_a_size_that_all_files_have_is_said_once(tmp_path: Path) -> None:
+    grow(tmp_path / "set", "a/1.png", "b/1.png")
+    assert lines(tmp_path, source="folder", root="set") == [
+        "2 examples from folder; labels 0 to 1, 2 of 2 classes; images 4 x 5"
+    ]
+
+
 def test_pairs_are_counted_by_kind(tmp_path: Path) -> None:
     write_npz(tmp_path / "faces.npz", labels=None)
     write_text(tmp_path / "pairs.csv", "index_a,index_b,same", "0,1,1", "0,2,0", "1,3,0")

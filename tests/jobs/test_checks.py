@@ -22,7 +22,8 @@ HARD = attacks(
     "  - {base: i, epsilon: 8/255, steps: 2}\n"
     "  - {base: mi+ir, options: {ir: {grid: 9}}}\n"
     "  - {base: sgm, surrogates: [s0]}\n"
-    '  - {base: i, objective: fi, options: {fi: {layer: "1"}}}'
+    '  - {base: i, objective: fi, options: {fi: {layer: "1"}}}\n'
+    '  - {base: i, objective: fd, options: {fd: {layer: "1", heads: nowhere}}}'
 )
 MORE = (
     "resources: {placement: in-process, batch: 4}\n",
@@ -30,8 +31,9 @@ MORE = (
     "evaluate: {steps: [1, 9], interactions: {grid: 9}}\n"
     "select: {correct: [nobody]}\n",
 )
+TARGETED = ("goal: untargeted", "goal: targeted")
 WRONG: dict[Section, tuple[str, str]] = {
-    "task": ("goal: untargeted", "goal: dodging"),
+    "task": ("kind: classification", "kind: verification"),
     "root": ("data:", "root: nowhere\ndata:"),
     "data": ("source: npz", "source: nzp"),
     "surrogates": ("surrogates:\n", "surrogates:\n  - 7\n"),
@@ -45,7 +47,7 @@ def draft(folder: Path, *changes: tuple[str, str]) -> JobDraft:
 
 @pytest.mark.parametrize("section", WRONG)
 def test_what_a_check_reads_it_says_that_it_needs(tmp_path: Path, section: Section) -> None:
-    job = draft(tmp_path, WRONG[section], HARD, MORE)
+    job = draft(tmp_path, TARGETED, WRONG[section], HARD, MORE)
     assert not job.has(section)
     before = len(job.problems)
     # A section that is not sound has no value: reading it undeclared is an error.
@@ -75,6 +77,12 @@ def test_a_wrong_section_leaves_out_what_needs_it_and_nothing_else(tmp_path: Pat
     assert [str(problem).rpartition("/")[2] for problem in found] == [
         "job.yaml:2: task.goal: is no good"
     ]
+
+
+@pytest.mark.parametrize("section", ["surrogates", "targets"])
+def test_names_are_not_unknown_where_a_list_is_wrong(tmp_path: Path, section: Section) -> None:
+    found = inspect(draft(tmp_path, WRONG[section], MORE))
+    assert not [problem for problem in found if "select" in problem.where]
 
 
 def test_the_default_stands_in_for_a_wrong_section_that_has_one(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Need:
     heads: Heads
 
 
-@check("root", "task", "data", "surrogates")
+@check("root", "task", "data")
 def absent_heads(job: JobDraft) -> Iterator[Complaint]:
     """Heads of the job's attacks that are not there, without building a model."""
     attacks = [attack for attack, _ in job.attacks]

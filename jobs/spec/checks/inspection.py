@@ -29,7 +29,7 @@ def _of(*subjects: ModuleType) -> tuple[Check, ...]:
 CHECKS = _of(models, white_box, data, attacks, evaluate, networks, grids, select)
 """What is asked of every job."""
 BEFORE_A_RUN = _of(heads)
-"""What a job may lack until it is run; there are commands that provide it."""
+"""What a job without fault may lack until it is run; there are commands that provide it."""
 
 
 def inspect(job: JobDraft, checks: Iterable[Check] = CHECKS) -> list[Problem]:

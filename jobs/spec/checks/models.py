@@ -29,7 +29,7 @@ def fields_of_targets(job: JobDraft) -> Iterator[Complaint]:
 def thresholds(job: JobDraft) -> Iterator[Complaint]:
     """Thresholds of classifiers."""
     for model in job.models:
-        if job.kind is Task.CLASSIFICATION and "threshold" in model.draft.fields:
+        if job.task.kind is Task.CLASSIFICATION and "threshold" in model.draft.fields:
             what = "`threshold` belongs to verification; this task is classification"
             yield Complaint(model.draft.locate(("threshold",)), what)
 
