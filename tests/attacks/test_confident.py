@@ -14,8 +14,9 @@ from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
 from gauntlet.pipeline.attacks.objectives.outputs import Cosine
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.oracle import InProcessOracle
+from gauntlet.pipeline.training.ascent import ascend
 from gauntlet.pipeline.training.ia_search import alignment
-from gauntlet.pipeline.training.robustness import climb
+from gauntlet.pipeline.training.robustness import entropy
 from tests.attacks.toys import SmallNet, as_model, images, names, vectors
 
 SEEDS = (0, 1)
@@ -156,7 +157,7 @@ def test_robust_accuracy_and_the_search_for_alignment_follow_the_exact_gradient(
         # A start at the image itself, so that the step shows the gradient alone.
         still = Ball("l2", 0.0).random_point(batch.images, draws)
         assert torch.equal(still, batch.images)
-        points = climb(net, batch.images, batch.labels, ball, 1, 1.0, draws)
+        points = ascend(entropy(net, batch.labels), batch.images, ball, 1, 1.0, draws)
         moved.append((points - batch.images).flatten(1).double())
         probes = vectors(2 * len(batch)).sign().reshape(2, len(batch), 3, 8, 8).to(dtype)
         criterion.append(alignment(net, batch.images, batch.labels, probes).double())
