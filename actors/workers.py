@@ -25,7 +25,7 @@ from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.run.engine import AttackResult, ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates

@@ -29,7 +29,7 @@ from gauntlet.actors.placement import lay_out
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.data.sources.npz import Npz
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import configure, device

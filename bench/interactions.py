@@ -29,7 +29,7 @@ from torch import Tensor
 from bench.networks import images, specs
 from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.data.sources.npz import Npz
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import configure, device

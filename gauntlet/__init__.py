@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gauntlet.pipeline.attacks.recipe import Attack
     from gauntlet.pipeline.batch import Batch, Goal, Task
     from gauntlet.pipeline.library import attack, gradient_cosines
-    from gauntlet.pipeline.models.adapter import Model, adapt
+    from gauntlet.pipeline.models.model import Model, adapt
 
 __all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack", "gradient_cosines"]
 
@@ -23,9 +23,9 @@ _HOMES = {
     "Attack": "attacks.recipe",
     "Batch": "batch",
     "Goal": "batch",
-    "Model": "models.adapter",
+    "Model": "models.model",
     "Task": "batch",
-    "adapt": "models.adapter",
+    "adapt": "models.model",
     "attack": "library",
     "gradient_cosines": "library",
 }

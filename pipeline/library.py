@@ -17,8 +17,8 @@ from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
-from gauntlet.pipeline.models.adapter import Model, Network, adapt
 from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.model import Model, Network, adapt
 from gauntlet.pipeline.models.precision import autocast_for_networks_only
 from gauntlet.pipeline.norms import per_row
 from gauntlet.pipeline.oracle.in_process import InProcessOracle

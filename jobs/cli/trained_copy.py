@@ -10,8 +10,8 @@ import torch
 
 from gauntlet.jobs.spec.loading import LoadedJob
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.source import find_source
 from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
 from gauntlet.pipeline.models.spec import ModelSpec

@@ -11,9 +11,9 @@ from torch import nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models import mean
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import in_bytes
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.sources.source import (

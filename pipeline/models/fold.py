@@ -11,10 +11,10 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import fusion
 
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.callables import Called
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.mean import MeanLogits
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.precision import weight_of
 
 M = TypeVar("M", bound=nn.Module)

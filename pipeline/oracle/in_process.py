@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
 from gauntlet.pipeline.attacks.surrogate import Known
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.responder import Responder
 
 

@@ -12,7 +12,7 @@ from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.attacks.surgery.operated import Operated
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.attacks.surrogate import Known
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.passes import Pass, Streams, tile
 from gauntlet.pipeline.oracle.preparations import Preparations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.engine import ModelCard

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 
 T = TypeVar("T")
 

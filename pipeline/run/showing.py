@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.run.request import Request
 
 ROWS = 256

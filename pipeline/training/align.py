@@ -23,8 +23,8 @@ from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.cross_entropy import cross_entropy
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.norms import per_row
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable

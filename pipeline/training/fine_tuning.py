@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.mean import MeanLogits
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.training.descent import descend, half_cosine, make_optimiser
 from gauntlet.pipeline.training.settings import FineTuning

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from gauntlet.pipeline.attacks.ball import Ball
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.training.ascent import ascend
 from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable
 from gauntlet.pipeline.training.robustness import Accuracy, accuracy, entropy

@@ -14,7 +14,6 @@ from torch import Tensor
 from gauntlet.pipeline.attacks.surgery.operated import Operated
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.graph import default_layer, layers
 from gauntlet.pipeline.models.heads import (
     Head,
@@ -26,6 +25,7 @@ from gauntlet.pipeline.models.heads import (
     pooled,
     write_head,
 )
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.training.descent import descend
 

@@ -16,9 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
 from gauntlet.pipeline.cross_entropy import cross_entropy
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.norms import divide, l2
 from gauntlet.pipeline.training.settings import SearchSettings
 

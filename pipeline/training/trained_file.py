@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from gauntlet.pipeline.files import obstacle
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.fine_tuning import FineTuned

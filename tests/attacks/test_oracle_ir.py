@@ -19,8 +19,8 @@ from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Grid
 from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor
-from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.oracle import InProcessOracle
 from tests.attacks.toys import (
     Scalar,

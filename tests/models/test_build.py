@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.build import build, check, describe
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput

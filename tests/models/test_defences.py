@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.defences.bit_reduction import BitReduction
 from gauntlet.pipeline.models.defences.defence import Defence, catalogue
 from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.models.defences.resize_pad import ResizePad
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.spec import ModelSpec
 
 NAMES = [f"example-{row}" for row in range(6)]

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
+from gauntlet.pipeline.models.model import Model, adapt
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 
 

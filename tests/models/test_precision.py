@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import Attack, adapt, attack, gradient_cosines
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.mean import MeanLogits
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from tests.attacks.toys import SmallNet, images
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.local import LocalSurrogates

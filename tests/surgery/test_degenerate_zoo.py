@@ -25,9 +25,9 @@ from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.oracle import InProcessOracle

@@ -17,8 +17,8 @@ from gauntlet.pipeline.attacks.surgery.ia import (
     smooth_relu6,
     smooth_slope,
 )
-from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.training.ia_search import alignment, search, write
 from gauntlet.pipeline.training.settings import SearchSettings
 from tests.surgery.nets import (

@@ -16,9 +16,9 @@ from gauntlet.pipeline.attacks.surgery.ia import IntrinsicAttack
 from gauntlet.pipeline.attacks.surgery.linbp import LinearBackpropagation
 from gauntlet.pipeline.attacks.surgery.sgm import SkipGradient
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
-from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
 from gauntlet.pipeline.models.graph import residuals, trace
+from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.oracle import InProcessOracle
 from tests.surgery.nets import count, folded, images, network, outputs_and_gradient
 

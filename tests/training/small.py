@@ -12,7 +12,7 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model, adapt
+from gauntlet.pipeline.models.model import Model, adapt
 from gauntlet.pipeline.training.unattacked import Unattacked, apart
 
 COUNT = 240

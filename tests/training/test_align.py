@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import adapt
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
+from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput

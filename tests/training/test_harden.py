@@ -14,13 +14,13 @@ from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models import architectures
-from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.build import build, check
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.heads import image_hashes
 from gauntlet.pipeline.models.mean import MeanLogits
+from gauntlet.pipeline.models.model import Model, adapt
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.graph import default_layer, tap, truncate
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.streams import streaming
 
 

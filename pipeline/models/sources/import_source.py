@@ -12,9 +12,9 @@ from types import MethodType, ModuleType
 
 from torch import nn
 
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.own_modules import find_module, run_module, told
 from gauntlet.pipeline.models.sources.permission import OPTION

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.run.probe.inputs import read_as, written
 from gauntlet.pipeline.run.probe.sample import ImageSample
 from gauntlet.pipeline.run.request import Request

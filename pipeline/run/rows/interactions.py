@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.interactions import InteractionSpec, measure
-from gauntlet.pipeline.models.adapter import Model
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.rows.columns import Columns
 from gauntlet.pipeline.run.rows.failures import Failures

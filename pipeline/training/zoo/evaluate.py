@@ -15,8 +15,8 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.evaluation.verdict import cosine, judge
 from gauntlet.pipeline.evaluation.verification import Threshold, protocol
 from gauntlet.pipeline.library import attack
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.training.zoo.pool import Pool
 

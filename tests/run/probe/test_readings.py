@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN, INPUTS, read_as, written
 from gauntlet.pipeline.run.probe.labels import LABELS

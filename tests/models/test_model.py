@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.adapter import Model, adapt
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model import Model, adapt
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
