@@ -11,7 +11,7 @@ from typing import NoReturn, ParamSpec
 import typer
 
 from gauntlet.actors.engine import RayEngine
-from gauntlet.actors.launch import foresee, launch, look, read_plan, units_of_complete
+from gauntlet.actors.launch import foresee, launch, look, read_plan
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.folders import check_run, find_job, make_room, new_run_folder
 from gauntlet.jobs.cli.progress import shown_on
@@ -29,6 +29,7 @@ from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run.plan import Plan
 
 SHOWN_PROBLEMS = 20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gauntlet.actors.launch import read_plan, units_of_complete
+from gauntlet.actors.launch import read_plan
 from gauntlet.jobs.cli.folders import check_run
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
@@ -21,6 +21,7 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run.plan import Plan
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
