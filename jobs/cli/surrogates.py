@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.options import AllowImports
+from gauntlet.jobs.cli.status import end
 
 surrogates = typer.Typer(
     name="surrogates",
@@ -103,10 +104,9 @@ def harden(
     the original's.
     """
     options = dict(locals())
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
-    commands.end(surrogates_commands.harden_surrogate, *surrogates_commands.asked(options))
+    end(surrogates_commands.harden_surrogate, *surrogates_commands.asked(options))
 
 
 @surrogates.command()
@@ -165,10 +165,9 @@ def align(
     more clean accuracy than --drop.
     """
     options = dict(locals())
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
-    commands.end(surrogates_commands.align_surrogate, *surrogates_commands.asked(options))
+    end(surrogates_commands.align_surrogate, *surrogates_commands.asked(options))
 
 
 @surrogates.command("ia-search")
@@ -210,7 +209,6 @@ def ia_search(
     Settings of which none keeps the accuracy are refused.
     """
     options = dict(locals())
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_surrogates as surrogates_commands
 
-    commands.end(surrogates_commands.search_surrogate, *surrogates_commands.asked(options))
+    end(surrogates_commands.search_surrogate, *surrogates_commands.asked(options))
