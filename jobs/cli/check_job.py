@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gauntlet.actors.launch import look
+from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.folders import find_job
-from gauntlet.jobs.cli.progress import shown_on
 from gauntlet.jobs.cli.readiness import changed, placed, ready
 from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.reference import resolved

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from gauntlet.actors.engine import RayEngine
 from gauntlet.actors.launch import launch, read_plan
+from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.folders import check_run, find_job
-from gauntlet.jobs.cli.progress import shown_on
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
 from gauntlet.jobs.cli.status import Status, said, say
 from gauntlet.jobs.reports.doubts import decide_on

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from gauntlet.jobs.reference.field_words import default_words
 from gauntlet.jobs.reference.index import OPEN, PLACES, MethodRow
 from gauntlet.jobs.reference.method_rows import rows
-from gauntlet.jobs.reference.named_attacks import NAMES
+from gauntlet.jobs.spec.named_attacks import NAMES
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 

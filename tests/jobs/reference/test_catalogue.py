@@ -18,9 +18,9 @@ from gauntlet.jobs.reference import catalogue
 from gauntlet.jobs.reference.index import OPEN, PLACES, shipped
 from gauntlet.jobs.reference.method_rows import defaults, in_a_job, rows
 from gauntlet.jobs.reference.methods_page import markdown
-from gauntlet.jobs.reference.named_attacks import NAMES, Named, find_named
 from gauntlet.jobs.reference.renew import COMMAND
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.jobs.spec.named_attacks import NAMES, Named, find_named
 from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.part import catalogue as parts
 from gauntlet.pipeline.batch import Goal, Task
@@ -30,7 +30,7 @@ from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput
 from tests.jobs.test_cli import gauntlet
 
-PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
+PAGE = Path(__file__).parents[3] / "docs" / "methods.md"
 ENTRIES = 3 * 32 * 32
 
 every_part = pytest.mark.parametrize("part", parts(), ids=lambda part: part.token)

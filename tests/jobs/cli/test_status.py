@@ -19,7 +19,7 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.unit import UnitWriter
 from tests.jobs import tiny
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def gauntlet(*arguments: str) -> Result:

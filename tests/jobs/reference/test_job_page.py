@@ -6,7 +6,7 @@ from gauntlet.jobs.reference.job_page import markdown
 from gauntlet.jobs.reference.job_sections import sections
 from gauntlet.jobs.reference.renew import COMMAND
 
-PAGE = Path(__file__).parents[2] / "docs" / "jobs.md"
+PAGE = Path(__file__).parents[3] / "docs" / "jobs.md"
 
 
 def test_the_reference_page_is_up_to_date():
