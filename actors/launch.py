@@ -47,18 +47,6 @@ def read_plan(folder: str) -> Plan:
     return records.record(store, "plan.json", Plan.model_validate_json, remedy)
 
 
-def units_of_complete(folder: str) -> int | None:
-    """Return how many units a run has if they are all finished, None if some work is left."""
-    store = RunFolder(folder)
-    if not store.exists("manifest.json"):
-        return None
-    record = records.manifest(store)
-    units = record.get("units", {"done": 0, "failed": 0})
-    if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
-        return None
-    return int(units["done"])
-
-
 def launch(
     plan: Plan,
     folder: str,
@@ -91,7 +79,7 @@ def launch(
     store = RunFolder(folder)
     if resume and not store.exists():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
-    if not resume and (held := occupied(folder)):
+    if not resume and (held := records.occupied(folder)):
         raise BadInput(Problem(folder, held))
     if obstacle := store.obstacle():
         raise BadInput(Problem(folder, obstacle))
@@ -140,15 +128,6 @@ def look(
             engine.close()
     finally:
         disconnect()
-
-
-def occupied(folder: str) -> str | None:
-    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
-    if not RunFolder(folder).exists():
-        return None
-    if units_of_complete(folder) is None:
-        return f"holds a run already; go on with `gauntlet resume {folder}`"
-    return f"holds a finished run already; see it with `gauntlet report {folder}`"
 
 
 def foresee(plan: Plan, address: str | None) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.options import AllowImports
+from gauntlet.jobs.cli.status import end
 
 data = typer.Typer(
     name="data", no_args_is_help=True, help="Look at the data of a job before they are attacked."
@@ -44,7 +45,6 @@ def look(
     gauntlet data look job.yaml --out sheet.png
     gauntlet data look job.yaml --out sheet.png --rows 100 --columns 4
     """
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.reports.contact_sheet import look as draw
 
-    commands.end(draw, job, changes or [], out, rows, columns, allow_imports or [])
+    end(draw, job, changes or [], out, rows, columns, allow_imports or [])

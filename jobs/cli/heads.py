@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.options import AllowImports
+from gauntlet.jobs.cli.status import end
 
 heads = typer.Typer(
     name="heads",
@@ -52,7 +53,6 @@ def train(
     Not good enough is a head that tells its class from the others too badly to be
     used (AUC below 0.9).
     """
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_heads as heads_commands
 
-    commands.end(heads_commands.train, job, changes or [], images, limit, allow_imports or [])
+    end(heads_commands.train, job, changes or [], images, limit, allow_imports or [])

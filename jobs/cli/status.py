@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, ParamSpec
+
+import typer
+
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.problems import BadInput
+
+SHOWN_PROBLEMS = 20
+"""Problems that are printed; the rest are of the same kinds, or come up again."""
+
+Arguments = ParamSpec("Arguments")
 
 
 class Status(IntEnum):
@@ -59,3 +70,43 @@ def termination_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end(
+    command: Callable[Arguments, int], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> NoReturn:
+    """Do a command and leave with its exit status; bad input is listed, one problem a line.
+
+    Of more problems than a person reads at once the first are printed, and how many there are.
+    """
+    try:
+        with termination_raised():
+            status = command(*args, **kwargs)
+    except BadInput as error:
+        for problem in error.problems[:SHOWN_PROBLEMS]:
+            say(str(problem))
+        count = len(error.problems)
+        if count > 1:
+            first = f"; the first {SHOWN_PROBLEMS} are shown" if count > SHOWN_PROBLEMS else ""
+            text = f"{count:,} problems{first}"
+            terminal(stderr=True).print(text, style="bold", highlight=False)
+        status = Status.REFUSED
+    except KeyboardInterrupt as error:
+        status = said(error)
+    except Exception:
+        # Python's own status would be that of a run with failed units.
+        traceback.print_exc()
+        status = Status.STOPPED
+    raise typer.Exit(int(status))
+
+
+def say(text: str) -> None:
+    """Print a line beside the results."""
+    terminal(stderr=True).print(text, soft_wrap=True)
+
+
+def said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:
+    """Say what ended a command, and return its status."""
+    status = Status.TERMINATED if isinstance(error, Terminated) else Status.INTERRUPTED
+    say(f"{status.name.lower()}{how_to_go_on and '; '}{how_to_go_on}")
+    return status

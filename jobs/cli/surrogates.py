@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.allowed import AllowImports
+from gauntlet.jobs.cli.options import AllowImports
 from gauntlet.jobs.cli.settings_options import with_settings
+from gauntlet.jobs.cli.status import end
 
 surrogates = typer.Typer(
     name="surrogates",
@@ -66,12 +67,12 @@ def harden(
     Not good enough is robust accuracy at the training budget that does not exceed
     the original's.
     """
-    from gauntlet.jobs.cli import commands, train_surrogates
+    from gauntlet.jobs.cli import train_surrogates
 
     asked = train_surrogates.Request(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
-    commands.end(train_surrogates.harden_surrogate, asked, context.obj)
+    end(train_surrogates.harden_surrogate, asked, context.obj)
 
 
 @surrogates.command(cls=with_settings("AlignSettings"))
@@ -98,12 +99,12 @@ def align(
     Not good enough is a criterion on held-out images that did not rise, or a loss of
     more clean accuracy than --drop.
     """
-    from gauntlet.jobs.cli import commands, train_surrogates
+    from gauntlet.jobs.cli import train_surrogates
 
     asked = train_surrogates.Request(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
-    commands.end(train_surrogates.align_surrogate, asked, context.obj)
+    end(train_surrogates.align_surrogate, asked, context.obj)
 
 
 @surrogates.command("ia-search", cls=with_settings("SearchSettings"))
@@ -127,9 +128,9 @@ def ia_search(
 
     Settings of which none keeps the accuracy are refused.
     """
-    from gauntlet.jobs.cli import commands, train_surrogates
+    from gauntlet.jobs.cli import train_surrogates
 
     asked = train_surrogates.Request(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
-    commands.end(train_surrogates.search_surrogate, asked, context.obj)
+    end(train_surrogates.search_surrogate, asked, context.obj)

@@ -11,7 +11,7 @@ from types import FrameType
 
 import torch
 
-from gauntlet.jobs.cli.progress import shown_on
+from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.status import Status, Terminated
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe, find_recipe

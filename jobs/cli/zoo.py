@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.status import end
+
 zoo = typer.Typer(
     name="zoo",
     help="Train the bundled face networks anew, or print their table.",
@@ -53,10 +55,9 @@ def train(
     gauntlet zoo train --only s1 --only n1
     gauntlet zoo train --out weights --cache faces
     """
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_zoo as zoo_commands
 
-    commands.end(zoo_commands.train, only or [], smoke, resume, out, cache, threads)
+    end(zoo_commands.train, only or [], smoke, resume, out, cache, threads)
 
 
 @zoo.command()
@@ -66,7 +67,6 @@ def table() -> None:
     \b
     gauntlet zoo table > pipeline/models/zoo/README.md
     """
-    from gauntlet.jobs.cli import commands
     from gauntlet.jobs.cli import train_zoo as zoo_commands
 
-    commands.end(zoo_commands.table)
+    end(zoo_commands.table)

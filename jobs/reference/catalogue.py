@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from pydantic import BaseModel
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from gauntlet.jobs.reference.job_page import default_words, meaning, type_words
-from gauntlet.jobs.reference.method_rows import OPEN, PLACES, Row, in_a_job, needs, rows
-from gauntlet.jobs.reference.named_attacks import NAMES, Named, find_named
+from gauntlet.jobs.reference.index import OPEN, PLACES, MethodRow, SourceRow
 from gauntlet.jobs.reports.tables import Column, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
-from gauntlet.pipeline.attacks.part import Part, catalogue
-from gauntlet.pipeline.models import build
+from gauntlet.jobs.spec.named_attacks import NAMES, Named, find_named
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
-MOST_NAMES = 12
-"""Names of one source that a table can take."""
+MANY = "gauntlet models --all"
+"""Says where the names are that a table cannot take."""
 _COLUMNS = (
     ("name", 17, 17),
     ("what", 38, 22),
@@ -31,9 +26,8 @@ _COLUMNS = (
 """Heading, width wanted, least width: no name and hardly any word is broken."""
 
 
-def print_methods(console: Terminal) -> None:
+def print_methods(found: Sequence[MethodRow], console: Terminal) -> None:
     """Print every part by its place in the loop."""
-    found = rows()
     widths = _widths(console.width)
     for place, heading in PLACES.items():
         table = Table(
@@ -47,7 +41,7 @@ def print_methods(console: Terminal) -> None:
         for (name, *_), width in zip(_COLUMNS, widths, strict=False):
             table.add_column(name, overflow="fold", width=width)
         for row in found:
-            if row.place is place:
+            if row.place == place:
                 table.add_row(*_cells(row, len(widths)))
         console.print(table)
     for line in (
@@ -71,7 +65,7 @@ def _widths(room: int) -> list[int]:
     return [few + spare * lack // sum(short) for few, lack in zip(least, short, strict=True)]
 
 
-def _cells(row: Row, count: int) -> list[str]:
+def _cells(row: MethodRow, count: int) -> list[str]:
     """Return a row's first cells; what has no column of its own stands under what the part is."""
     cells = [row.name, row.what, row.defaults, row.cost, row.needs, row.paper]
     folded = zip(_COLUMNS[count:], cells[count:], strict=True)
@@ -79,28 +73,29 @@ def _cells(row: Row, count: int) -> list[str]:
     return [cell.replace("`", "") for cell in cells[:count]]
 
 
-def print_method(name: str, console: Terminal) -> None:
+def print_method(name: str, known: Sequence[MethodRow], console: Terminal) -> None:
     """Print one part, its options and an attack with it; or how a job writes a known attack.
 
     Args:
         name: of either, in any case; what follows a ``/``, as in ``torchjd/upgrad``, is not read.
+        known: all methods.
         console: where to print.
 
     Raises:
         BadInput: when there is no such part or attack.
     """
     token = name.lower().partition("/")[0]
-    found = [part for part in catalogue() if part.token == token]
+    parts = [row for row in known if row.place is not None]
+    found = [row for row in parts if row.name == token]
     named = find_named(name)
     if not found and named is None:
-        tokens = sorted({part.token for part in catalogue()})
+        tokens = sorted({row.name for row in parts})
         others = sorted({n for k in NAMES for n in k.names if n.lower() not in tokens})
-        known = [*tokens, *others]
         # After a near name, the hundred others would only hide it.
-        words, near, _ = suggest(name, known, "method").partition("? known: ")
+        words, near, _ = suggest(name, [*tokens, *others], "method").partition("? known: ")
         raise BadInput(Problem("", f"{words}? `gauntlet methods` lists all" if near else words))
-    for part in found:
-        _print_part(part, console)
+    for row in found:
+        _print_part(row, console)
     if named is not None:
         _print_named(named, console)
 
@@ -112,41 +107,33 @@ def _print_named(named: Named, console: Terminal) -> None:
             console.print(line.replace("`", ""), soft_wrap=True)
 
 
-def _print_part(part: type[Part], console: Terminal) -> None:
-    console.print(part.token, style="bold", end="  ")
-    console.print(f"{part.place.value}, {part.paper}")
+def _print_part(part: MethodRow, console: Terminal) -> None:
+    console.print(part.name, style="bold", end="  ")
+    console.print(f"{part.place}, {part.paper}")
     console.print()
-    text = inspect.cleandoc(part.__doc__ or "").replace("`", "")
-    console.print(text)
+    console.print(part.text.replace("`", ""))
     console.print()
     console.print(f"passes an update: {part.cost}")
-    if wanted := needs(part):
-        console.print(f"needs: {wanted}")
-    console.print(f"in a job: {in_a_job(part)}", soft_wrap=True)
+    if part.needs:
+        console.print(f"needs: {part.needs}")
+    console.print(f"in a job: {part.example}", soft_wrap=True)
     console.print()
-    if not part.model_fields:
+    if not part.options:
         console.print("no options")
         console.print()
         return
     columns = [*names("option"), *texts("type", "default"), Column("meaning", 20)]
-    cells = [[cell.replace("`", "") for cell in row] for row in _option_rows(part)]
-    print_table(console, f"options: {{{part.token}: {{...}}}}", columns, cells)
+    cells = [
+        [cell.replace("`", "") for cell in (row.name, row.type, row.default, row.meaning)]
+        for row in part.options
+    ]
+    print_table(console, f"options: {{{part.name}: {{...}}}}", columns, cells)
 
 
-def _option_rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
-        yield f"{prefix}{name}", type_words(field), default_words(field), meaning(field)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _option_rows(inner, f"{prefix}{name}.")
-
-
-def print_models(console: Terminal) -> None:
+def print_models(sources: Sequence[SourceRow], console: Terminal) -> None:
     """Print the sources of models, and the names that each knows."""
-    found = []
-    for offer in build.offers():
-        known = ", ".join(offer.names[:MOST_NAMES])
-        if len(offer.names) > MOST_NAMES:
-            known += f", ... ({len(offer.names):,} in all)"
-        found.append([offer.form, offer.what, known])
-    print_table(console, "sources of models", names("source", "what", "names"), found)
+    rows = [
+        [source.form, source.what, MANY if source.names is None else ", ".join(source.names)]
+        for source in sources
+    ]
+    print_table(console, "sources of models", names("source", "what", "names"), rows)

@@ -1,98 +1,78 @@
-"""What the catalogue says of each part, for the terminal and for the page."""
+"""What the catalogue says of each part, from the parts themselves."""
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gauntlet.jobs.reference.job_page import default_words, is_quantity
+from gauntlet.jobs.reference.field_words import default_words, field_row, is_quantity
+from gauntlet.jobs.reference.index import OPEN, FieldRow, MethodRow
 from gauntlet.pipeline.attacks.part import Part, Place, catalogue
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 
-OPEN = "…"
-"""Stands for a default that is found from the network or the other options."""
-PLACES: dict[Place | None, str] = {
-    Place.START: "Start: in `base`",
-    Place.VIEW: "View, what a surrogate sees instead of the image: in `base`",
-    Place.SURGERY: "Surgery, how a surrogate computes or back-propagates: in `base`",
-    Place.OBJECTIVE: "Objective, what is raised: `objective`",
-    Place.PENALTY: "Penalty, what the objective is lessened by: in `base`",
-    Place.FILTER: "Gradient filter: in `base`",
-    Place.COMBINE: "Combination rule, how k surrogates' gradients become one direction: `combine`",
-    Place.POINT: "Query point, where surrogates are asked: in `base`",
-    Place.UPDATE: "Update, how a direction becomes a step: in `base`",
-    None: "Methods that are not parts",
-}
-"""The heading of each place, with the attack's field that names its parts."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One part in the catalogue.
-
-    Attributes:
-        place: where in the loop it acts; None for a method that is no part.
-        name: what people write.
-        what: what it does, in a sentence.
-        defaults: its options with their defaults, such as ``m=20, sigma=15/255``.
-        cost: forward + backward passes per update for k surrogates.
-        needs: what it cannot do without; empty if nothing.
-        paper: who proposed it.
-    """
-
-    place: Place | None
-    name: str
-    what: str
-    defaults: str
-    cost: str
-    needs: str
-    paper: str
-
-
 _OTHERS = (
-    Row(None, "PGD-linf", "`base: pgd`, `norm: linf`", "epsilon=8/255", "k", "", "Madry 2018"),
-    Row(
-        None,
-        "PGD-l2",
-        "`base: pgd`, `norm: l2`; epsilon is per pixel, times sqrt(3HW)",
-        "epsilon=8/255, epsilon_unit=rms, normalise=l2rms",
-        "k",
-        "",
-        "Madry 2018",
+    MethodRow(
+        place=None,
+        name="PGD-linf",
+        what="`base: pgd`, `norm: linf`",
+        defaults="epsilon=8/255",
+        cost="k",
+        needs="",
+        paper="Madry 2018",
     ),
-    Row(
-        None,
-        "adversarially trained surrogate",
-        "an entry of `surrogates`: `zoo/a1`, or any with `adversarial: true`; any attack",
-        "",
-        "k",
-        "a network trained with a small budget",
-        "Springer 2021",
+    MethodRow(
+        place=None,
+        name="PGD-l2",
+        what="`base: pgd`, `norm: l2`; epsilon is per pixel, times sqrt(3HW)",
+        defaults="epsilon=8/255, epsilon_unit=rms, normalise=l2rms",
+        cost="k",
+        needs="",
+        paper="Madry 2018",
+    ),
+    MethodRow(
+        place=None,
+        name="adversarially trained surrogate",
+        what="an entry of `surrogates`: `zoo/a1`, or any with `adversarial: true`; any attack",
+        defaults="",
+        cost="k",
+        needs="a network trained with a small budget",
+        paper="Springer 2021",
     ),
 )
 
 
-def rows() -> list[Row]:
+def rows() -> list[MethodRow]:
     """Return every part, by place and name, and then the methods that are no parts."""
-    parts = [
-        Row(
-            part.place,
-            part.token,
-            summary(part),
-            ", ".join(defaults(part)),
-            part.cost,
-            needs(part),
-            part.paper,
-        )
-        for part in catalogue()
-    ]
-    return [*parts, *_OTHERS]
+    return [*map(_row, catalogue()), *_OTHERS]
+
+
+def _row(part: type[Part]) -> MethodRow:
+    return MethodRow(
+        place=part.place.value,
+        name=part.token,
+        what=summary(part),
+        defaults=", ".join(defaults(part)),
+        cost=part.cost,
+        needs=needs(part),
+        paper=part.paper,
+        text=inspect.cleandoc(part.__doc__ or ""),
+        example=in_a_job(part),
+        options=tuple(_option_rows(part)),
+    )
+
+
+def _option_rows(model: type[BaseModel], prefix: str = "") -> Iterator[FieldRow]:
+    for name, field in model.model_fields.items():
+        yield field_row(f"{prefix}{name}", field)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _option_rows(inner, f"{prefix}{name}.")
 
 
 def summary(part: type[Part]) -> str:

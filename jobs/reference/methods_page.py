@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from gauntlet.jobs.reference.job_page import default_words
-from gauntlet.jobs.reference.method_rows import OPEN, PLACES, Row, rows
-from gauntlet.jobs.reference.named_attacks import NAMES
+from gauntlet.jobs.reference.field_words import default_words
+from gauntlet.jobs.reference.index import OPEN, PLACES, MethodRow
+from gauntlet.jobs.reference.method_rows import rows
+from gauntlet.jobs.spec.named_attacks import NAMES
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 
@@ -66,8 +67,9 @@ zoo (a network that is a surrogate can be a target only with `white_box: true`):
 def markdown() -> str:
     """Return the page."""
     lines = [_INTRODUCTION, *_attack_defaults()]
+    found = rows()
     for place, heading in PLACES.items():
-        lines += [f"## {heading}", "", *_parts(row for row in rows() if row.place is place), ""]
+        lines += [f"## {heading}", "", *_parts(row for row in found if row.place == place), ""]
     lines += [_ROBUST, *_robust(), ""]
     lines += ["## Names, and how a job writes them", ""]
     lines += _table(
@@ -90,7 +92,7 @@ def _attack_defaults() -> list[str]:
     return [*textwrap.wrap(text, 100), ""]
 
 
-def _parts(chosen: Iterable[Row]) -> list[str]:
+def _parts(chosen: Iterable[MethodRow]) -> list[str]:
     headings = ("name", "what", "defaults", "passes", "needs", "paper")
     cells = (
         (f"`{r.name}`" if r.place else r.name, r.what, r.defaults, r.cost, r.needs, r.paper)

@@ -14,9 +14,8 @@ from gauntlet.pipeline.evaluation.summary import (
     by_group,
     by_target,
     present,
-    unmoved,
 )
-from gauntlet.pipeline.run.rows.unmoved import NO_UPDATE
+from gauntlet.pipeline.evaluation.unmoved import NO_UPDATE, unmoved
 
 NEEDED = (
     *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),

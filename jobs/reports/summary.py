@@ -16,8 +16,8 @@ from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
-from gauntlet.pipeline.run.preparation import in_words
-from gauntlet.pipeline.run.rows.unmoved import BELOW_A_LEVEL, NO_GRADIENT
+from gauntlet.pipeline.evaluation.unmoved import BELOW_A_LEVEL, NO_GRADIENT
+from gauntlet.pipeline.evaluation.verification import threshold_words
 
 HEADLINE = (
     "success: of the n examples that the target got right before the attack (the headline); "
@@ -93,7 +93,7 @@ def threshold_notes(run: str) -> list[str]:
     """Return the thresholds of a run that are not from all pairs of the list, in words."""
     found = results.manifest(run).get("thresholds", {})
     return [
-        in_words(name, entry)
+        threshold_words(name, entry)
         for name, entry in found.items()
         if entry.get("pairs") != entry.get("pairs_listed", entry.get("pairs"))
     ]

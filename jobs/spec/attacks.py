@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gauntlet.jobs.reference import named_attacks as names
+from gauntlet.jobs.spec import named_attacks as names
 from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, entries, validate
 from gauntlet.jobs.spec.problems import Problems

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from gauntlet.jobs.reference.named_attacks import written
+from gauntlet.jobs.spec.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.spec import DataSpec

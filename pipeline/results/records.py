@@ -72,6 +72,27 @@ def selection(folder: RunFolder) -> list[str]:
     return record(folder, "selection.json", _SELECTION.validate_json, remedy)
 
 
+def units_of_complete(folder: str) -> int | None:
+    """Return how many units a run has if they are all finished, None if some work is left."""
+    store = RunFolder(folder)
+    if not store.exists("manifest.json"):
+        return None
+    record = manifest(store)
+    units = record.get("units", {"done": 0, "failed": 0})
+    if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
+        return None
+    return int(units["done"])
+
+
+def occupied(folder: str) -> str | None:
+    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
+    if not RunFolder(folder).exists():
+        return None
+    if units_of_complete(folder) is None:
+        return f"holds a run already; go on with `gauntlet resume {folder}`"
+    return f"holds a finished run already; see it with `gauntlet report {folder}`"
+
+
 def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remedy: str) -> Content:
     """Return a file's content, made by pydantic from JSON.
 

@@ -11,7 +11,7 @@ import numpy as np
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples, PairList
-from gauntlet.pipeline.evaluation.verification import protocol
+from gauntlet.pipeline.evaluation.verification import protocol, threshold_words
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.run import threshold_cache
@@ -68,7 +68,7 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     found |= cached
     missing = [name for name in missing if name not in cached]
     for name, entry in cached.items():
-        progress.note(f"{in_words(name, entry)}, found before ({keys[name]})")
+        progress.note(f"{threshold_words(name, entry)}, found before ({keys[name]})")
     if not missing:
         return Thresholds(found, pairs)
     images = sorted({*pairs.first, *pairs.second})
@@ -102,18 +102,11 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
         threshold_cache.save(keys[name], entry)
         found[name] = entry | listed
         progress.note(
-            f"{in_words(name, found[name])}, accuracy "
+            f"{threshold_words(name, found[name])}, accuracy "
             f"{100 * result.accuracy_mean:.2f} ± {100 * result.accuracy_standard_error:.2f} % "
             f"(ten folds, standard error)"
         )
     return Thresholds(found, pairs)
-
-
-def in_words(name: str, entry: Mapping[str, Any]) -> str:
-    """Return a model's threshold, with the number of pairs where it is not from all of the list."""
-    text = f"{name}: threshold {entry['threshold']:.4f}"
-    used, listed = entry.get("pairs"), entry.get("pairs_listed")
-    return text if used == listed else f"{text} from {used:,} of {listed:,} pairs"
 
 
 def _left_out(pairs: PairList) -> str:

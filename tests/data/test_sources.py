@@ -89,6 +89,7 @@ HERE = Path(sys.argv[1])
 gauntlet.pipeline.data.sources.__path__.append(str(HERE / "more"))  # as if it lay with the others
 
 from gauntlet.jobs.reference.job_page import markdown
+from gauntlet.jobs.reference.job_sections import sections
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput
@@ -114,7 +115,7 @@ print(type(plan.data).__name__, batch.ids, batch.labels.tolist(), int((batch.ima
 said("source: stripes, cuont: 3")
 said("source: stripes, count: 3000")
 said("source: strips")
-page = markdown().splitlines()
+page = markdown(sections()).splitlines()
 print(*(line for line in page if "stripes" in line or "Number of pictures" in line))
 """
 

@@ -54,6 +54,20 @@ def test_mcnemar_exact_and_asymptotic() -> None:
         mcnemar([1, 0], [1])
 
 
+@pytest.mark.parametrize("disagree", [0, 1, 2, 7, 24, 25, 26, 60, 999])
+def test_mcnemar_agrees_with_scipy(disagree: int) -> None:
+    for wins in range(0, disagree + 1, 1 + disagree // 50):
+        losses = disagree - wins
+        found = mcnemar([1] * wins + [0] * losses, [0] * wins + [1] * losses)
+        if disagree == 0:
+            expected = 1.0
+        elif found.exact:
+            expected = stats.binomtest(wins, disagree).pvalue
+        else:
+            expected = stats.chi2.sf(max(abs(wins - losses) - 1, 0) ** 2 / disagree, 1)
+        assert found.p_value == pytest.approx(expected, rel=1e-12)
+
+
 def _methods(n: int, targets: int, gain: float) -> tuple[np.ndarray, np.ndarray]:
     draws = np.random.default_rng(0).random((n, targets))
     return (draws < 0.4 + gain).astype(float), (draws < 0.4).astype(float)

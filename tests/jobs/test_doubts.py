@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gauntlet.jobs.cli.progress import TerminalProgress
+from gauntlet.jobs.cli.bars import TerminalProgress
 from gauntlet.jobs.reports.doubts import decide_on
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.terminal import Terminal

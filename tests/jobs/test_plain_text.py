@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gauntlet import jobs
-from gauntlet.jobs.cli.progress import TerminalProgress, shown_on
+from gauntlet.jobs.cli.bars import TerminalProgress, shown_on
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.plain_text import one_line, spreadsheet_cell, visible
 from gauntlet.jobs.reports.plots import plain

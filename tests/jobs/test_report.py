@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -266,3 +268,25 @@ def test_only_the_columns_that_are_asked_for_are_read(run: Path) -> None:
     assert folder.table("verdicts", ["step", "success"]).column_names == ["step", "success"]
     assert folder.table("interactions", ["l2"]).column_names == ["l2"]
     assert folder.table("interactions").column_names == TABLES["interactions"].names
+
+
+def test_reports_wait_for_neither_torch_nor_ray(run: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "seed-1", seed=1)
+    words = [
+        ["report", str(run), "--targets", "--steps", "--against", "i"],
+        ["report", str(run), "--csv", str(tmp_path / "a.csv"), "--html", str(tmp_path / "a.html")],
+        ["report", str(run), "--plots", str(tmp_path / "plots")],
+        ["report", str(run), str(other), "--csv", str(tmp_path / "b.csv")],
+    ]
+    program = (
+        "import sys\n"
+        "from gauntlet.jobs.cli.app import app\n"
+        f"for words in {words}:\n"
+        "    app(words, standalone_mode=False)\n"
+        "heavy = {'torch', 'ray', 'scipy.stats'} & {*sys.modules}\n"
+        "print(sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("[]\n")
+    assert (tmp_path / "b.csv").exists()

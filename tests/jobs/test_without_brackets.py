@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gauntlet import Attack
-from gauntlet.jobs.reference.named_attacks import NAMES, find_named
 from gauntlet.jobs.spec.loading import load
+from gauntlet.jobs.spec.named_attacks import NAMES, find_named
 from gauntlet.pipeline.run.plan import Evaluate, Select
 from tests.jobs.tiny import attacks, plan, problems, write
 

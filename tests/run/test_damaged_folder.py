@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.actors.launch import launch, read_plan, units_of_complete
+from gauntlet.actors.launch import launch, read_plan
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run import threshold_cache
 from tests.run import small
 

@@ -15,10 +15,12 @@ from torch import nn
 from gauntlet import Attack
 from gauntlet import attack as attack_batch
 from gauntlet.jobs.reference import catalogue
-from gauntlet.jobs.reference.method_rows import OPEN, defaults, in_a_job, rows
+from gauntlet.jobs.reference.index import OPEN, PLACES, shipped
+from gauntlet.jobs.reference.method_rows import defaults, in_a_job, rows
 from gauntlet.jobs.reference.methods_page import markdown
-from gauntlet.jobs.reference.named_attacks import NAMES, Named, find_named
+from gauntlet.jobs.reference.renew import COMMAND
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.jobs.spec.named_attacks import NAMES, Named, find_named
 from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.part import catalogue as parts
 from gauntlet.pipeline.batch import Goal, Task
@@ -28,7 +30,7 @@ from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput
 from tests.jobs.test_cli import gauntlet
 
-PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
+PAGE = Path(__file__).parents[3] / "docs" / "methods.md"
 ENTRIES = 3 * 32 * 32
 
 every_part = pytest.mark.parametrize("part", parts(), ids=lambda part: part.token)
@@ -38,9 +40,9 @@ def printed(name: str | None, width: int = 140) -> str:
     text = io.StringIO()
     console = Terminal(file=text, width=width)
     if name is None:
-        catalogue.print_methods(console)
+        catalogue.print_methods(shipped().methods, console)
     else:
-        catalogue.print_method(name, console)
+        catalogue.print_method(name, shipped().methods, console)
     return text.getvalue()
 
 
@@ -50,7 +52,7 @@ def code(text: str) -> str:
 
 
 def test_the_page_of_methods_is_up_to_date() -> None:
-    assert PAGE.read_text() == markdown(), "run: gauntlet methods --markdown > docs/methods.md"
+    assert PAGE.read_text() == markdown(), f"run: {COMMAND}"
 
 
 def test_the_command_prints_the_page() -> None:
@@ -79,7 +81,7 @@ def test_every_method_of_the_papers_has_a_row(name: str) -> None:
 
 @every_part
 def test_a_row_says_everything_briefly(part: type[Part]) -> None:
-    (row,) = [row for row in rows() if row.name == part.token and row.place is part.place]
+    (row,) = [row for row in rows() if row.name == part.token and row.place == part.place]
     assert row.paper
     assert row.cost
     assert 10 < len(row.what) < 110
@@ -153,7 +155,7 @@ def test_the_list_fits_a_log_of_140_columns() -> None:
 
 
 def test_every_place_of_the_loop_is_listed() -> None:
-    assert {row.place for row in rows()} == {*Place, None}
+    assert {row.place for row in rows()} == {*Place, None} == set(PLACES)
     text = printed(None)
     for title in ("Start: in base", "Penalty, what", "Methods that are not parts"):
         assert title in text

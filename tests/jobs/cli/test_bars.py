@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import threading
 
-from gauntlet.jobs.cli.progress import LogProgress, TerminalProgress, shown_on
+from gauntlet.jobs.cli.bars import LogProgress, TerminalProgress, shown_on
 from gauntlet.jobs.reports.terminal import Terminal
 
 

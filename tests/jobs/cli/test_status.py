@@ -13,14 +13,13 @@ import typer
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from gauntlet.jobs.cli import commands
 from gauntlet.jobs.cli.app import app
-from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.cli.status import Status, end
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.unit import UnitWriter
 from tests.jobs import tiny
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def gauntlet(*arguments: str) -> Result:
@@ -62,7 +61,7 @@ def test_whatever_ends_a_command_has_its_status(error: BaseException, status: St
         raise error
 
     with pytest.raises(typer.Exit) as caught:
-        commands.end(command)
+        end(command)
     assert caught.value.exit_code == status
 
 
@@ -79,7 +78,7 @@ def test_a_terminated_command_cleans_up_and_says_so() -> None:
         return 0
 
     with pytest.raises(typer.Exit) as caught:
-        commands.end(command)
+        end(command)
     assert caught.value.exit_code == Status.TERMINATED == 143
     assert cleaned
     assert signal.getsignal(signal.SIGTERM) == handler

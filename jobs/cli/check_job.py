@@ -1,0 +1,51 @@
+"""What `gauntlet check` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gauntlet.actors.launch import look
+from gauntlet.jobs.cli.bars import shown_on
+from gauntlet.jobs.cli.folders import find_job
+from gauntlet.jobs.cli.readiness import changed, placed, ready
+from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.reference import resolved
+from gauntlet.jobs.reports.doubts import print_probe, strictly_refused
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.problems import BadInput, Problem
+
+
+def check_job(
+    job: str,
+    changes: Sequence[str],
+    out: str | None,
+    address: str | None,
+    placement: str | None,
+    probe: bool,
+    strict: bool,
+    allowed: Sequence[str],
+) -> int:
+    """Print what a job comes to, and refuse what a run would refuse.
+
+    On request the models are built and asked about clean examples, too.
+    """
+    if strict and not probe:
+        raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
+    loaded = open_job(find_job(job), changed(changes, placement), allowed)
+    folder, problems = ready(loaded, out, address)
+    where, misplaced = placed(loaded.plan, address)
+    if problems := problems + misplaced:
+        raise BadInput(problems)
+    resolved.print_plan(loaded.plan, loaded.permission, terminal())
+    place = loaded.output if out is None else folder
+    resolved.print_place(loaded.plan, where, place, terminal())
+    if probe:
+        with shown_on(terminal(stderr=True)) as progress:
+            found = look(
+                loaded.plan, progress=progress, address=address, permission=loaded.permission
+            )
+        print_probe(found, terminal())
+        if strict and found.asks:
+            raise strictly_refused()
+    return Status.DONE

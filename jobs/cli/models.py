@@ -1,0 +1,92 @@
+"""`gauntlet models`: where models come from, and what is in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from gauntlet.jobs.cli.options import AllowImports
+from gauntlet.jobs.cli.status import Status, end
+from gauntlet.jobs.reports.terminal import terminal
+
+models = typer.Typer(name="models")
+
+
+@models.callback(invoke_without_command=True)
+def list_models(
+    context: typer.Context,
+    every: Annotated[
+        bool, typer.Option("--all", help="List the networks of timm and torchvision, too.")
+    ] = False,
+) -> None:
+    """List where models come from, and the architectures of checkpoint files.
+
+    \b
+    gauntlet models
+    gauntlet models --all
+    gauntlet models inspect torchvision/resnet18 --surgery sgm --layers
+    """
+    if context.invoked_subcommand is None:
+        end(_print, every)
+
+
+@models.command()
+def inspect(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A source: torchvision/resnet18.")],
+    surgery: Annotated[str, typer.Option(help="Surgeries, by commas: sgm,linbp.")] = "",
+    layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
+    size: Annotated[int | None, typer.Option("--input", min=1, help="Side of the input.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which of several in a file: source.")] = None,
+    allow_imports: AllowImports = None,
+) -> None:
+    """Show a model's residual branches, what surgeries would touch, and its layers.
+
+    Nothing is attacked, and no weights are downloaded.
+
+    \b
+    gauntlet models inspect torchvision/resnet18 --surgery sgm
+    gauntlet models inspect file:net.safetensors --architecture cifar-resnet-20 --layers
+    """
+    allowed = allow_imports or []
+    end(_inspect, model, surgery, layers, size, architecture, key, allowed)
+
+
+def _print(every: bool) -> int:
+    from gauntlet.jobs.reference.catalogue import print_models
+    from gauntlet.jobs.reference.index import shipped
+
+    if every:
+        from gauntlet.jobs.reference.source_rows import source_rows
+
+        print_models(source_rows(), terminal())
+    else:
+        print_models(shipped().sources, terminal())
+    return Status.DONE
+
+
+def _inspect(
+    model: str,
+    surgery: str,
+    layers: bool,
+    size: int | None,
+    architecture: str | None,
+    key: str | None,
+    allowed: Sequence[str],
+) -> int:
+    from gauntlet.jobs.reference.network import inspect
+    from gauntlet.pipeline.models.sources.permission import granted
+
+    inspect(
+        model,
+        terminal(),
+        surgery=surgery,
+        list_layers=layers,
+        size=size,
+        architecture=architecture,
+        key=key,
+        permission=granted(allowed),
+    )
+    return Status.DONE

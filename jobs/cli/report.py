@@ -1,0 +1,63 @@
+"""`gauntlet report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gauntlet.jobs.cli.status import end
+
+
+def report(
+    folders: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Folder of a run; several: one job, other seeds."),
+    ],
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rates as CSV, too.")
+    ] = None,
+    targets: Annotated[
+        bool, typer.Option("--targets", help="Show every target, not only groups.")
+    ] = False,
+    steps: Annotated[
+        bool,
+        typer.Option("--steps", help="Show success against the step; the CSV has every step."),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="ATTACK", help="Compare every attack with this one, paired."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw the figures as SVG and PNG files.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write tables and figures as one page.")
+    ] = None,
+) -> None:
+    """Print how often each attack fooled each group of targets.
+
+    Also of a run that is still going on: of what is finished. Of several runs of
+    one job with other seeds: mean and standard deviation; --steps, --against,
+    --plots and --html are for one run only.
+
+    \b
+    gauntlet report runs/quickstart-20260131-120000 --targets
+    gauntlet report runs/quickstart-20260131-120000 --csv rates.csv
+    gauntlet report runs/quickstart-20260131-120000 --against i/ens/linf-8
+    gauntlet report runs/quickstart-20260131-120000 --steps --html report.html
+    gauntlet report runs/seed-0 runs/seed-1 runs/seed-2
+    """
+    from gauntlet.jobs.cli.make_report import make_report
+
+    end(
+        make_report,
+        folders,
+        csv=csv,
+        targets=targets,
+        steps=steps,
+        against=against,
+        plots=plots,
+        html=html,
+    )

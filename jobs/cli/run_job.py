@@ -1,0 +1,112 @@
+"""What `gauntlet run` and `gauntlet resume` do."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+from gauntlet.actors.launch import launch, read_plan
+from gauntlet.actors.ray_engine import RayEngine
+from gauntlet.jobs.cli.bars import shown_on
+from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
+from gauntlet.jobs.cli.folders import check_run, find_job
+from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
+from gauntlet.jobs.cli.status import Status, said, say
+from gauntlet.jobs.reports.doubts import decide_on
+from gauntlet.jobs.reports.summary import print_report
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.run.plan import Plan
+
+
+def run_job(
+    job: str,
+    out: str | None,
+    changes: Sequence[str],
+    address: str | None,
+    placement: str | None,
+    yes: bool,
+    strict: bool,
+    allowed: Sequence[str],
+) -> int:
+    """Run a job in a new folder."""
+    _refuse_both(yes, strict)
+    loaded = open_job(find_job(job), changed(changes, placement), allowed)
+    folder, problems = ready(loaded, out, address)
+    if address is None:
+        problems += placed(loaded.plan, None)[1]
+    if problems:
+        raise BadInput(problems)
+    permission = loaded.permission
+    return _carry_out(loaded.plan, folder, address, permission, yes, strict, again=False)
+
+
+def resume_run(
+    folder: str, address: str | None, yes: bool, strict: bool, allowed: Sequence[str]
+) -> int:
+    """Go on with the run in a folder, whose plan does not say what code it may run."""
+    _refuse_both(yes, strict)
+    check_run(folder)
+    plan = read_plan(folder)
+    permission = granted(allowed)
+    if problems := without_ray_at(address, plan):
+        raise BadInput(problems)
+    units = units_of_complete(folder)
+    if units is None:
+        return _carry_out(plan, folder, address, permission, yes, strict, again=True)
+    say(f"nothing left to do: all {units} units are finished")
+    print_report(folder, terminal())
+    return Status.DONE
+
+
+def _refuse_both(yes: bool, strict: bool) -> None:
+    if yes and strict:
+        what = "--yes goes on whatever the models say, --strict does not; give one of them"
+        raise BadInput(Problem("--yes, --strict", what))
+
+
+def _carry_out(
+    plan: Plan,
+    folder: str,
+    address: str | None,
+    permission: Permission,
+    yes: bool,
+    strict: bool,
+    again: bool,
+) -> int:
+    errors = terminal(stderr=True)
+    try:
+        with shown_on(errors) as progress:
+            progress.note(f"run folder: {folder}")
+            outcome = launch(
+                plan,
+                folder,
+                progress=progress,
+                address=address,
+                resume=again,
+                decide=decide_on(progress, errors, yes, strict),
+                permission=permission,
+            )
+    except BadInput:
+        raise
+    except KeyboardInterrupt as error:
+        return said(error, how_to_go_on(folder))
+    except (OSError, *RayEngine.losses) as error:
+        return _stopped(folder, f"stopped: {in_short(str(error))}; ")
+    except Exception:
+        traceback.print_exc()
+        return _stopped(folder, "stopped; its cause mended, ")
+    print_report(folder, terminal())
+    if not outcome.units_failed:
+        return Status.DONE
+    for line in failed_units(outcome, folder):
+        say(line)
+    return Status.INCOMPLETE
+
+
+def _stopped(folder: str, what: str) -> Status:
+    say(f"{what}{how_to_go_on(folder)}")
+    return Status.STOPPED if begun(folder) else Status.REFUSED

@@ -1,0 +1,42 @@
+"""The shipped rows are what the code says, and the commands that print them wait for no code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gauntlet.jobs.reference.index import PATH, shipped
+from gauntlet.jobs.reference.renew import COMMAND, text
+from tests.jobs.test_cli import gauntlet
+
+HEAVY = ("torch", "ray", "pandas", "scipy", "matplotlib")
+
+
+def test_the_shipped_index_is_up_to_date() -> None:
+    assert PATH.read_text(encoding="utf-8") == text(), f"run: {COMMAND}"
+
+
+@pytest.mark.parametrize("words", ["methods", "methods rgea", "methods PGD-l2", "models", "schema"])
+def test_commands_that_print_rows_load_nothing_heavy(words: str) -> None:
+    program = (
+        "import sys\n"
+        "from gauntlet.jobs.cli.app import app\n"
+        f"app({words.split()}, standalone_mode=False)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "[]\n"
+    assert len(done.stdout) > 200
+
+
+def test_names_of_libraries_are_listed_on_request_only() -> None:
+    libraries = ["timm/NAME", "torchvision/NAME"]
+    assert [row.form for row in shipped().sources if row.names is None] == libraries
+    few, every = gauntlet("models").output, gauntlet("models", "--all").output
+    for name in ("resnet50", "vit_base_patch16_224"):
+        assert name not in few
+        assert f" {name}," in every
+    assert few.count("gauntlet models --all") == len(libraries)
