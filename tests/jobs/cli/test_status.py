@@ -102,7 +102,7 @@ def narrow(seed: int) -> nn.Module:
 
 
 def test_units_that_would_fail_again_are_not_said_to_be_resumable(tmp_path: Path) -> None:
-    old, new = "tests.jobs.tiny:network", "tests.jobs.test_status:narrow"
+    old, new = "tests.jobs.tiny:network", "tests.jobs.cli.test_status:narrow"
     seed = '", options: {seed: 0}'
     path, out = tiny.write(tmp_path, (old + seed, new + seed)), tmp_path / "run"
     result = gauntlet("run", str(path), "--out", str(out))
