@@ -22,7 +22,8 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import Observed
 from gauntlet.pipeline.run.interactions import Interactions
 from gauntlet.pipeline.run.local import observed
 from gauntlet.pipeline.run.look import Look

@@ -19,8 +19,8 @@ from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
-from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.records import occupied
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.plan import Plan
@@ -30,31 +30,6 @@ from gauntlet.pipeline.run.runner import Outcome, Runner
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""
-
-
-def read_plan(folder: str) -> Plan:
-    """Return the plan that a run was started with.
-
-    Raises:
-        BadInput: when there is no run in the folder, or its plan is damaged.
-    """
-    store = RunFolder(folder)
-    if not store.exists():
-        raise BadInput(Problem(folder, "no run here: plan.json is missing"))
-    remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
-    return records.record(store, "plan.json", Plan.model_validate_json, remedy)
-
-
-def units_of_complete(folder: str) -> int | None:
-    """Return how many units a run has if they are all finished, None if some work is left."""
-    store = RunFolder(folder)
-    if not store.exists("manifest.json"):
-        return None
-    record = records.manifest(store)
-    units = record.get("units", {"done": 0, "failed": 0})
-    if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
-        return None
-    return int(units["done"])
 
 
 def launch(
@@ -70,7 +45,7 @@ def launch(
     """Carry a plan out in a run folder.
 
     Args:
-        plan: what to do; with ``resume`` it must be the folder's own (`read_plan`).
+        plan: what to do; with ``resume`` it must be the folder's own (`plan_of`).
         folder: local path, or ``s3://bucket/prefix``, ``gs://...``.
         progress: who listens.
         address: of a Ray cluster; a local one is started when it is None and one is needed.
@@ -138,15 +113,6 @@ def look(
             engine.close()
     finally:
         disconnect()
-
-
-def occupied(folder: str) -> str | None:
-    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
-    if not RunFolder(folder).exists():
-        return None
-    if units_of_complete(folder) is None:
-        return f"holds a run already; go on with `gauntlet resume {folder}`"
-    return f"holds a finished run already; see it with `gauntlet report {folder}`"
 
 
 def foresee(plan: Plan, address: str | None) -> str:

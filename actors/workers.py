@@ -27,7 +27,7 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.oracle.responder import Responder
-from gauntlet.pipeline.run.engine import ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.interactions import Interactions, interactions
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import (

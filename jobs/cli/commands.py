@@ -11,7 +11,7 @@ from typing import NoReturn, ParamSpec
 import typer
 
 from gauntlet.actors.engine import RayEngine
-from gauntlet.actors.launch import foresee, launch, look, read_plan, units_of_complete
+from gauntlet.actors.launch import foresee, launch, look
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.folders import check_run, find_job, make_room, new_run_folder
 from gauntlet.jobs.cli.progress import shown_on
@@ -28,7 +28,8 @@ from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.run.plan import Plan, plan_of
 
 SHOWN_PROBLEMS = 20
 """Problems that are printed; the rest are of the same kinds, or come up again."""
@@ -135,7 +136,7 @@ def resume(
     """Go on with the run in a folder, whose plan does not say what code it may run."""
     _refuse_both(yes, strict)
     check_run(folder)
-    plan = read_plan(folder)
+    plan = plan_of(folder)
     permission = granted(allowed)
     if problems := _in_process_with(address, plan):
         raise BadInput(problems)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from gauntlet.actors.launch import units_of_complete
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run.runner import Outcome
 
 SHOWN_REASONS = 3

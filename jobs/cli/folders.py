@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gauntlet.actors.launch import occupied
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.records import occupied
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
 SHOWN_RUNS = 5

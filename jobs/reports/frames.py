@@ -38,7 +38,7 @@ class Figures:
     def __init__(self, run: str) -> None:
         self.run = run
         self.verdicts = results.read(run, "verdicts", NEEDED)
-        self._labels = [attack["attack"] for attack in results.manifest(run)["attacks"]]
+        self._labels = results.manifest(run).labels
 
     @property
     def empty(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gauntlet.actors.launch import read_plan, units_of_complete
 from gauntlet.jobs.cli.folders import check_run
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
@@ -21,7 +20,8 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.run.plan import Plan, plan_of
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
 """Figures whose mean and deviation over the runs are given."""
@@ -134,12 +134,12 @@ def _unfinished(run: str) -> str | None:
     """Return what is left of a run, or None when all its units are finished."""
     if units_of_complete(run) is not None:
         return None
-    record = results.manifest(run) if RunFolder(run).exists("manifest.json") else {}
-    if failed := record.get("units", {}).get("failed"):
+    begun = RunFolder(run).exists("manifest.json")
+    if begun and (failed := results.manifest(run).units.failed):
         return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
     return f"is not finished; go on with `gauntlet resume {run}`"
 
 
 def _plan(run: str) -> Plan:
     check_run(run)
-    return read_plan(run)
+    return plan_of(run)

@@ -16,7 +16,6 @@ from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
-from gauntlet.pipeline.run.preparation import in_words
 from gauntlet.pipeline.run.unmoved import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
@@ -91,12 +90,8 @@ def notes(table: pd.DataFrame) -> list[str]:
 
 def threshold_notes(run: str) -> list[str]:
     """Return the thresholds of a run that are not from all pairs of the list, in words."""
-    found = results.manifest(run).get("thresholds", {})
-    return [
-        in_words(name, entry)
-        for name, entry in found.items()
-        if entry.get("pairs") != entry.get("pairs_listed", entry.get("pairs"))
-    ]
+    found = results.manifest(run).thresholds or {}
+    return [entry.in_words(name) for name, entry in found.items() if not entry.from_all_pairs]
 
 
 def unmoved_words(table: pd.DataFrame) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import Manifest
 
 Content = TypeVar("Content")
 
@@ -17,49 +17,13 @@ _ANEW = "delete it, and `gauntlet resume {}` writes it anew"
 _SELECTION = TypeAdapter(list[str])
 
 
-class _Noted(BaseModel):
-    """A mapping of which some fields are read, and the others kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class _Attack(_Noted):
-    attack: str
-
-
-class _Model(_Noted):
-    fingerprint: str
-
-
-class _Threshold(_Noted):
-    threshold: float
-
-
-class _Units(_Noted):
-    done: int
-    failed: int
-
-
-class _Manifest(_Noted):
-    attacks: list[_Attack]
-    models: dict[str, _Model] = {}
-    thresholds: dict[str, _Threshold] = {}
-    units: _Units = _Units(done=0, failed=0)
-    seconds: float = 0.0
-
-
-def manifest(folder: RunFolder) -> dict[str, Any]:
+def manifest(folder: RunFolder) -> Manifest:
     """Return what a run recorded about its models, attacks, thresholds and software.
 
     Raises:
         BadInput: when the file is missing or damaged.
     """
-
-    def checked(content: bytes) -> dict[str, Any]:
-        _Manifest.model_validate_json(content)
-        return dict(json.loads(content))
-
-    return record(folder, "manifest.json", checked, _ANEW)
+    return record(folder, "manifest.json", Manifest.model_validate_json, _ANEW)
 
 
 def selection(folder: RunFolder) -> list[str]:
@@ -70,6 +34,31 @@ def selection(folder: RunFolder) -> list[str]:
     """
     remedy = "delete it, and `gauntlet resume {}` chooses the same examples again"
     return record(folder, "selection.json", _SELECTION.validate_json, remedy)
+
+
+def units_of_complete(location: str) -> int | None:
+    """Return how many units a run has if they are all finished, None if some work is left.
+
+    Raises:
+        BadInput: when its manifest is damaged.
+    """
+    folder = RunFolder(location)
+    if not folder.exists("manifest.json"):
+        return None
+    found = manifest(folder)
+    unfinished = found.finished is None or found.units.failed
+    if unfinished or len(folder.finished()) < found.units.done:
+        return None
+    return found.units.done
+
+
+def occupied(location: str) -> str | None:
+    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
+    if not RunFolder(location).exists():
+        return None
+    if units_of_complete(location) is None:
+        return f"holds a run already; go on with `gauntlet resume {location}`"
+    return f"holds a finished run already; see it with `gauntlet report {location}`"
 
 
 def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remedy: str) -> Content:

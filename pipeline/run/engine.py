@@ -13,35 +13,11 @@ from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.interactions import InteractionSpec
+from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.interactions import Interactions
 from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.probe.sample import ImageSample, Sampled
 from gauntlet.pipeline.run.steps import StepAnswers, Watch
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a built model says of itself, for the manifest.
-
-    Attributes:
-        name: unique name.
-        fingerprint: of weights, preprocessing and defence.
-        weights: fingerprint of the weights alone.
-        preprocessing: the adapter in words.
-        randomised: whether two evaluations of one image differ.
-        folded: whether batch norm was folded.
-        device: where it runs.
-        adversarial: how the weights were trained adversarially, or None.
-    """
-
-    name: str
-    fingerprint: str
-    weights: str
-    preprocessing: str
-    randomised: bool
-    folded: bool
-    device: str
-    adversarial: str | None
 
 
 @dataclass(frozen=True)

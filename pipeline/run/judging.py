@@ -15,6 +15,7 @@ from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run.columns import Columns
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.failed import Failed
@@ -51,9 +52,11 @@ class CleanAnswers:
 class Judges:
     """The plan's targets, with their thresholds, ready to judge batches."""
 
-    def __init__(self, plan: Plan, engine: Engine, thresholds: Mapping[str, Any]) -> None:
+    def __init__(
+        self, plan: Plan, engine: Engine, thresholds: Mapping[str, ThresholdRecord]
+    ) -> None:
         self._plan, self._engine = plan, engine
-        self._thresholds = {name: entry["threshold"] for name, entry in thresholds.items()}
+        self._thresholds = {name: found.threshold for name, found in thresholds.items()}
         self._targets = {spec.name: spec for spec in plan.targets}
         self._repeats = {
             name: self._repeats_of(spec, engine.cards[f"target/{name}"].randomised)

@@ -15,7 +15,8 @@ from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.adapter import Model
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
-from gauntlet.pipeline.run.engine import ModelCard, Observed
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import Observed
 from gauntlet.pipeline.run.interactions import Interactions, interactions
 from gauntlet.pipeline.run.look import Look
 from gauntlet.pipeline.run.models import (

@@ -7,10 +7,9 @@ import json
 import platform
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
 
 import torch
 
@@ -21,6 +20,13 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import (
+    AttackRecord,
+    Manifest,
+    SelectionRecord,
+    ThresholdRecord,
+    UnitsRecord,
+)
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.failed import Failed
@@ -102,28 +108,28 @@ class Runner:
         started = time.perf_counter()
         plan = self._plan
         self._progress.note(f"placement: {self._engine.description}")
-        record = self._record()
+        manifest = self._manifest()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-        self._tell_data(record)
-        if "thresholds" not in record:
+        self._tell_data(manifest)
+        if manifest.thresholds is None:
             found = thresholds(plan, self._examples, self._engine, self._progress)
             if found.pairs is not None:
                 self._report_left_out(found.pairs)
-            record["thresholds"] = found.found
-            self._save(record)
-        if "probe" not in record:
-            record["probe"] = self._probe(record["thresholds"]).record()
-            self._save(record)
-        self._judges = Judges(plan, self._engine, record["thresholds"])
+            manifest.thresholds = found.found
+            self._save(manifest)
+        if manifest.probe is None:
+            manifest.probe = self._probe(manifest.thresholds).record()
+            self._save(manifest)
+        self._judges = Judges(plan, self._engine, manifest.thresholds)
         self._writer = UnitWriter(plan, self._engine, self._judges, self._folder)
-        self._chosen = self._selection(record)
+        self._chosen = self._selection(manifest)
         total = len(self._chosen) * len(plan.attacks)
         self._progress.stage("attack and evaluate", total)
         self._work()
-        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        record["seconds"] = record.get("seconds", 0.0) + time.perf_counter() - started
-        record["units"] = {"done": self._found, "failed": self._failed}
-        self._save(record)
+        manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        manifest.seconds += time.perf_counter() - started
+        manifest.units = UnitsRecord(done=self._found, failed=self._failed)
+        self._save(manifest)
         return Outcome(
             folder=self._folder.location,
             units_done=self._found,
@@ -136,13 +142,13 @@ class Runner:
 
     # -- what is read --------------------------------------------------------------------------
 
-    def _tell_data(self, record: dict[str, Any]) -> None:
+    def _tell_data(self, manifest: Manifest) -> None:
         """Say and record what the source holds, and what of it is left out."""
         for line in described(self._examples, self._plan.data.source):
             self._progress.note(f"data: {line}")
         account = self._examples.account
-        record["data"] = {"examples": len(self._examples), **account.record()}
-        self._save(record)
+        manifest.data = account.record(len(self._examples))
+        self._save(manifest)
         failed = Failed(None)
         for entry in account.left_out:
             failed.add(None, "input", f"left out: {entry}")
@@ -157,7 +163,7 @@ class Runner:
 
     # -- stages --------------------------------------------------------------------------------
 
-    def _probe(self, thresholds: dict[str, Any]) -> Probe:
+    def _probe(self, thresholds: Mapping[str, ThresholdRecord]) -> Probe:
         found = probe(self._plan, self._examples, self._engine, thresholds)
         if summary := found.summary():
             self._progress.note(summary)
@@ -167,11 +173,11 @@ class Runner:
             self._decide(found)
         return found
 
-    def _selection(self, record: dict[str, Any]) -> Examples:
+    def _selection(self, manifest: Manifest) -> Examples:
         if not self._folder.exists("selection.json"):
             found = select(self._plan, self._examples, self._judges, self._progress)
-            record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
-            self._save(record)
+            manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
+            self._save(manifest)
             if found.dropped:
                 failed = Failed(None)
                 for example, reason in found.dropped.items():
@@ -283,15 +289,27 @@ class Runner:
 
     # -- the manifest --------------------------------------------------------------------------
 
-    def _record(self) -> dict[str, Any]:
+    def _manifest(self) -> Manifest:
         """Return the manifest so far, refusing to go on with other models than before."""
-        cards = {key: vars(card) for key, card in self._engine.cards.items()}
+        plan, cards = self._plan, dict(self._engine.cards)
+        manifest = Manifest(
+            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            name=plan.name,
+            seed=plan.seed,
+            task=plan.task.model_dump(mode="json"),
+            evaluate=plan.evaluate.model_dump(mode="json"),
+            resources=plan.resources.model_dump(mode="json"),
+            placement=self._engine.description,
+            attacks=[AttackRecord.model_validate(attack.summary()) for attack in plan.attacks],
+            models=cards,
+            software=_software(),
+        )
         if self._folder.exists("manifest.json"):
-            record = records.manifest(self._folder)
+            before = records.manifest(self._folder)
             changed = [
                 key
-                for key, card in record.get("models", {}).items()
-                if cards.get(key, {}).get("fingerprint") != card["fingerprint"]
+                for key, card in before.models.items()
+                if key not in cards or cards[key].fingerprint != card.fingerprint
             ]
             if changed:
                 raise BadInput(
@@ -301,24 +319,12 @@ class Runner:
                         "put the old checkpoint back, or start a new run",
                     )
                 )
-        else:
-            record = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        record |= {
-            "name": self._plan.name,
-            "seed": self._plan.seed,
-            "task": self._plan.task.model_dump(mode="json"),
-            "evaluate": self._plan.evaluate.model_dump(mode="json"),
-            "resources": self._plan.resources.model_dump(mode="json"),
-            "placement": self._engine.description,
-            "attacks": [attack.summary() for attack in self._plan.attacks],
-            "models": cards,
-            "software": _software(),
-        }
-        self._save(record)
-        return record
+            manifest = before.taken_up(manifest)
+        self._save(manifest)
+        return manifest
 
-    def _save(self, record: dict[str, Any]) -> None:
-        self._folder.write("manifest.json", json.dumps(record, indent=2).encode())
+    def _save(self, manifest: Manifest) -> None:
+        self._folder.write("manifest.json", manifest.text())
 
 
 def _set_aside(what: str, names: Sequence[str]) -> str:

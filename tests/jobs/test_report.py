@@ -17,6 +17,7 @@ from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder
 from tests.jobs.tiny import plan
+from tests.results.made_up import manifest
 
 N = 40
 STEPS = 12
@@ -46,8 +47,7 @@ def write_run(
     made = plan(folder).model_copy(update={"seed": seed, "name": f"run-{seed}"})
     text = json.loads(made.model_dump_json()) | {"root": "/data"}
     run.write("plan.json", json.dumps(text).encode())
-    labels = {"finished": "2026-01-01", "attacks": [{"attack": name} for name in attacks]}
-    run.write("manifest.json", json.dumps(labels).encode())
+    run.write("manifest.json", manifest(attacks, finished="2026-01-01").text())
     for place, attack in enumerate(attacks):
         for column, target in enumerate(targets):
             table = success_table(100 * seed + 10 * place + column)[:, -steps:]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gauntlet.actors.launch import launch, units_of_complete
+from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.summary import summary, unmoved_words
 from gauntlet.pipeline import results
+from gauntlet.pipeline.results.records import units_of_complete
 from tests.jobs.test_cli import gauntlet
 from tests.jobs.tiny import attacks, plan
 
