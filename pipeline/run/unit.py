@@ -222,7 +222,7 @@ def _identity(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, Any]:
         "goal": plan.task.goal.value,
         "attack": attack.label,
         "base": attack.base,
-        "combine": attack.combine,
+        "rule": attack.combine,
         "surrogates": "+".join(names),
         "norm": attack.norm,
         "epsilon": _tidy(255 * attack.epsilon),

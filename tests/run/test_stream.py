@@ -205,7 +205,7 @@ def test_quantize_is_honoured(quantize, tmp_path):
     carry_out(tmp_path, "in-process", evaluate={"quantize": quantize, "traces": False})
     examples = results.read(str(tmp_path / "run"), "examples")
     assert set(examples["dtype"]) == {"uint8" if quantize else "float32"}
-    rgea = examples[examples["combine"] == "rgea"]
+    rgea = examples[examples["rule"] == "rgea"]
     whole = np.allclose(rgea["linf"], rgea["linf"].round(), atol=1e-6)
     assert whole is quantize or not rgea["linf"].lt(8).any()
     assert results.read(str(tmp_path / "run"), "traces").empty
