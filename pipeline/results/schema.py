@@ -48,7 +48,6 @@ EXAMPLES = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image."""
 
 VERDICTS = pa.schema(
     [
@@ -82,7 +81,6 @@ VERDICTS = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image x target x evaluated step."""
 
 TRACES = pa.schema(
     [
@@ -97,7 +95,6 @@ TRACES = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an image x update."""
 
 INTERACTIONS = pa.schema(
     [
@@ -138,7 +135,6 @@ INTERACTIONS = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image x surrogate; `evaluate.interactions` asks for it."""
 
 FAILURES = pa.schema(
     [
@@ -153,8 +149,6 @@ FAILURES = pa.schema(
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
     ]
 )
-"""One row a rejected input, a lost example or a failed unit of work; and one an example without a
-gradient at any update (stage `gradient`), which has its rows in the other tables, too."""
 
 TABLES: dict[str, pa.Schema] = {
     "examples": EXAMPLES,
@@ -163,6 +157,19 @@ TABLES: dict[str, pa.Schema] = {
     "interactions": INTERACTIONS,
     "failures": FAILURES,
 }
+
+ROWS = {
+    "examples": "One row an adversarial image.",
+    "verdicts": "One row an adversarial image x target x evaluated step.",
+    "traces": "One row an image x update.",
+    "interactions": "One row an adversarial image x surrogate; `evaluate.interactions` asks for it.",
+    "failures": (
+        "One row a rejected input, a lost example or a failed unit of work; and one an example "
+        "without a gradient at any update (stage `gradient`), which has its rows in the other "
+        "tables, too."
+    ),
+}
+"""What a row of each table is."""
 
 FORMER = {"rule": "combine"}
 """Columns that earlier versions named otherwise: `combine` is a method of pandas' frames."""
