@@ -13,7 +13,7 @@ import typer
 from gauntlet.actors.engine import RayEngine
 from gauntlet.actors.launch import foresee, launch, look
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
-from gauntlet.jobs.cli.folders import check_run, find_job, make_room, new_run_folder
+from gauntlet.jobs.cli.folders import find_job, make_room, new_run_folder
 from gauntlet.jobs.cli.progress import shown_on
 from gauntlet.jobs.cli.status import Status, Terminated, termination_raised
 from gauntlet.jobs.reference import catalogue, resolved
@@ -28,7 +28,7 @@ from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.records import check_run, units_of_complete
 from gauntlet.pipeline.run.plan import Plan, plan_of
 
 SHOWN_PROBLEMS = 20

@@ -16,7 +16,7 @@ from gauntlet.pipeline.evaluation.summary import (
     present,
     unmoved,
 )
-from gauntlet.pipeline.run.unmoved import NO_UPDATE
+from gauntlet.pipeline.results.schema import NO_UPDATE
 
 NEEDED = (
     *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),

@@ -13,11 +13,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gauntlet.jobs.cli.folders import check_run
-from gauntlet.jobs.reports.plots import plain
+from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.plan import plan_of
 
 Pixels = npt.NDArray[np.float64]

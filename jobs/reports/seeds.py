@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from gauntlet.jobs.cli.folders import check_run
+from gauntlet.jobs.reports.cells import has, judge_words
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.notes import LOO
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
-from gauntlet.jobs.reports.summary import LOO, has, judge_words
 from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.results.records import units_of_complete
-from gauntlet.pipeline.run.plan import Plan, plan_of
+from gauntlet.pipeline.results.records import check_run, units_of_complete
+
+if TYPE_CHECKING:
+    from gauntlet.pipeline.run.plan import Plan
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
 """Figures whose mean and deviation over the runs are given."""
@@ -141,5 +143,7 @@ def _unfinished(run: str) -> str | None:
 
 
 def _plan(run: str) -> Plan:
+    from gauntlet.pipeline.run.plan import plan_of  # a plan knows attacks, which know torch
+
     check_run(run)
     return plan_of(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,8 @@ from gauntlet.pipeline.results.manifest import Manifest
 
 Content = TypeVar("Content")
 
+SHOWN_RUNS = 5
+"""Runs that a message about a folder of runs names."""
 _ANEW = "delete it, and `gauntlet resume {}` writes it anew"
 _SELECTION = TypeAdapter(list[str])
 
@@ -59,6 +62,30 @@ def occupied(location: str) -> str | None:
     if units_of_complete(location) is None:
         return f"holds a run already; go on with `gauntlet resume {location}`"
     return f"holds a finished run already; see it with `gauntlet report {location}`"
+
+
+def check_run(folder: str) -> None:
+    """Check that a folder holds a run.
+
+    Raises:
+        BadInput: when it does not, with what is there instead.
+    """
+    path = Path(folder)
+    if "://" not in folder:
+        if not path.exists():
+            raise BadInput(Problem(folder, "no run here: no such folder"))
+        if not path.is_dir():
+            raise BadInput(Problem(folder, "no run here: is a file; expected the run's folder"))
+    if RunFolder(folder).exists():
+        return
+    what = "no run here: plan.json is missing"
+    plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))
+    if plans:
+        # The names of runs end with their times: the newest are the last.
+        found = [str(plan.parent) for plan in plans[-SHOWN_RUNS:]]
+        more = "..., " if len(plans) > SHOWN_RUNS else ""
+        what += f"; runs here: {more}{', '.join(found)}"
+    raise BadInput(Problem(folder, what))
 
 
 def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remedy: str) -> Content:

@@ -158,11 +158,22 @@ TABLES: dict[str, pa.Schema] = {
     "failures": FAILURES,
 }
 
+NO_UPDATE = "no update"
+"""The attack has no steps: somebody wanted the clean images judged."""
+NO_BUDGET = "zero budget"
+NO_GRADIENT = "zero gradient"
+"""The surrogates' combined gradient was zero at every update."""
+BELOW_A_LEVEL = "below one level"
+"""Rounding to 8 bits took a change back that was smaller than the budget's first level, or than
+half a level."""
+NOWHERE = "steps led nowhere"
+"""The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
+
 ROWS = {
     "examples": "One row an adversarial image.",
     "verdicts": "One row an adversarial image x target x evaluated step.",
     "traces": "One row an image x update.",
-    "interactions": "One row an adversarial image x surrogate; `evaluate.interactions` asks for it.",
+    "interactions": "One row an adversarial image x surrogate, if `evaluate.interactions` asks.",
     "failures": (
         "One row a rejected input, a lost example or a failed unit of work; and one an example "
         "without a gradient at any update (stage `gradient`), which has its rows in the other "

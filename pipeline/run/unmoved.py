@@ -6,17 +6,13 @@ import numpy as np
 
 from gauntlet.pipeline.attacks.loop import Trace
 from gauntlet.pipeline.attacks.recipe import Attack
-
-NO_UPDATE = "no update"
-"""The attack has no steps: somebody wanted the clean images judged."""
-NO_BUDGET = "zero budget"
-NO_GRADIENT = "zero gradient"
-"""The surrogates' combined gradient was zero at every update."""
-BELOW_A_LEVEL = "below one level"
-"""Rounding to 8 bits took a change back that was smaller than the budget's first level, or than
-half a level."""
-NOWHERE = "steps led nowhere"
-"""The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
+from gauntlet.pipeline.results.schema import (
+    BELOW_A_LEVEL,
+    NO_BUDGET,
+    NO_GRADIENT,
+    NO_UPDATE,
+    NOWHERE,
+)
 
 
 def silent(trace: Trace) -> np.ndarray:

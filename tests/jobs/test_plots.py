@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from gauntlet.jobs.reports.drawings import figures_of, steps_figure, svg
 from gauntlet.jobs.reports.page import page
-from gauntlet.jobs.reports.plots import figures_of, plain, steps_figure, svg, write_plots
+from gauntlet.jobs.reports.plain_text import plain
+from gauntlet.jobs.reports.plots import write_plots
 from gauntlet.pipeline.results import RunFolder
 from tests.jobs.test_report import N, gauntlet, write_run
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.seeds import over_runs
-from gauntlet.jobs.reports.summary import spread, summary
+from gauntlet.jobs.reports.summary import summary
+from gauntlet.jobs.reports.tables import spread
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder
