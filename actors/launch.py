@@ -20,8 +20,7 @@ from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
-from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.plan import Plan
@@ -32,19 +31,6 @@ from gauntlet.pipeline.run.stream import Outcome
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""
-
-
-def read_plan(folder: str) -> Plan:
-    """Return the plan that a run was started with.
-
-    Raises:
-        BadInput: when there is no run in the folder, or its plan is damaged.
-    """
-    store = RunFolder(folder)
-    if not store.exists():
-        raise BadInput(Problem(folder, "no run here: plan.json is missing"))
-    remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
-    return records.record(store, "plan.json", Plan.model_validate_json, remedy)
 
 
 def launch(
@@ -60,7 +46,7 @@ def launch(
     """Carry a plan out in a run folder.
 
     Args:
-        plan: what to do; with ``resume`` it must be the folder's own (`read_plan`).
+        plan: what to do; with ``resume`` it must be the folder's own (`plan_of`).
         folder: local path, or ``s3://bucket/prefix``, ``gs://...``.
         progress: who listens.
         address: of a Ray cluster; a local one is started when it is None and one is needed.

@@ -17,7 +17,8 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.engine import AttackResult, ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps

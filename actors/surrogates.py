@@ -17,7 +17,8 @@ from gauntlet.actors.turns import Turns
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.run.engine import AttackResult, ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import run_judged
 from gauntlet.pipeline.run.models import image_dtype
 from gauntlet.pipeline.run.plan import Plan

@@ -10,7 +10,7 @@ import numpy as np
 import ray
 
 from gauntlet.actors.wire import Packed
-from gauntlet.pipeline.run.engine import ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 

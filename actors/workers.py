@@ -27,7 +27,8 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.responder import Responder
-from gauntlet.pipeline.run.engine import AttackResult, ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import (
     build_surrogate,

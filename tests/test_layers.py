@@ -34,6 +34,40 @@ def test_imports_point_downwards(package, forbidden):
             assert not bad, f"{path.relative_to(ROOT)} imports {bad}"
 
 
+LAUNCHING = {"jobs/cli/commands.py"}
+"""Files of `jobs` that start runs; whatever only reads a run's folder needs no actors."""
+
+
+def imports(path):
+    """The modules and names that a file imports from, dotted."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_only_what_launches_imports_actors():
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "jobs").rglob("*.py")
+        if any(f"{name}.".startswith("gauntlet.actors.") for name in imports(path))
+    }
+    assert importers == LAUNCHING
+
+
+RENDERERS = ("contact_sheet", "page", "pictures", "plots", "seeds", "summary")
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_a_renderer_is_not_a_library_of_another(renderer):
+    names = imports(ROOT / "jobs" / "reports" / f"{renderer}.py")
+    others = tuple(f"gauntlet.jobs.reports.{name}." for name in RENDERERS)
+    assert not [name for name in names if f"{name}.".startswith(others)]
+
+
 def test_the_library_works_without_ray():
     script = (
         "import sys; sys.modules['ray'] = None\n"

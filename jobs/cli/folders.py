@@ -12,8 +12,6 @@ from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.records import occupied
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
-SHOWN_RUNS = 5
-"""Runs that a message about a folder of runs names."""
 
 
 def bundled_jobs() -> list[str]:
@@ -49,30 +47,6 @@ def find_job(name: str) -> Path:
     if path.suffix in (".yaml", ".yml") or path.name != name:
         raise BadInput(Problem(name, "no such job file"))
     raise BadInput(Problem(name, suggest(name, bundled_jobs(), "job, and no file of that name:")))
-
-
-def check_run(folder: str) -> None:
-    """Check that a folder holds a run.
-
-    Raises:
-        BadInput: when it does not, with what is there instead.
-    """
-    path = Path(folder)
-    if "://" not in folder:
-        if not path.exists():
-            raise BadInput(Problem(folder, "no run here: no such folder"))
-        if not path.is_dir():
-            raise BadInput(Problem(folder, "no run here: is a file; expected the run's folder"))
-    if RunFolder(folder).exists():
-        return
-    what = "no run here: plan.json is missing"
-    plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))
-    if plans:
-        # The names of runs end with their times: the newest are the last.
-        found = [str(plan.parent) for plan in plans[-SHOWN_RUNS:]]
-        more = "..., " if len(plans) > SHOWN_RUNS else ""
-        what += f"; runs here: {more}{', '.join(found)}"
-    raise BadInput(Problem(folder, what))
 
 
 def make_room(files: Mapping[str, Path | None], folders: Mapping[str, Path | None]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 
-from gauntlet.actors.launch import launch, read_plan
+from gauntlet.actors.launch import launch
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
-from gauntlet.jobs.cli.folders import check_run, find_job
+from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
 from gauntlet.jobs.cli.status import Status, said, say
 from gauntlet.jobs.reports.doubts import decide_on
@@ -18,8 +18,8 @@ from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.records import units_of_complete
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.results.records import check_run, units_of_complete
+from gauntlet.pipeline.run.plan import Plan, plan_of
 
 
 def run_job(
@@ -50,7 +50,7 @@ def resume_run(
     """Go on with the run in a folder, whose plan does not say what code it may run."""
     _refuse_both(yes, strict)
     check_run(folder)
-    plan = read_plan(folder)
+    plan = plan_of(folder)
     permission = granted(allowed)
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)

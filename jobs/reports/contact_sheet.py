@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gauntlet.jobs.cli.folders import find_job
-from gauntlet.jobs.reports.summary import spread
+from gauntlet.jobs.reports.tables import spread
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.data.decoding import Undecodable

@@ -79,5 +79,4 @@ def print_warning(text: str, console: Terminal) -> None:
 
 def doubts(run: str) -> list[str]:
     """Return the warnings that a run began with; none for runs that are older than the probe."""
-    found: list[str] = results.manifest(run).get("probe", {}).get("warnings", [])
-    return found
+    return results.manifest(run).warnings

@@ -15,7 +15,8 @@ from gauntlet.pipeline.evaluation.summary import (
     by_target,
     present,
 )
-from gauntlet.pipeline.evaluation.unmoved import NO_UPDATE, unmoved
+from gauntlet.pipeline.evaluation.unmoved import unmoved
+from gauntlet.pipeline.results.schema import NO_UPDATE
 
 NEEDED = (
     *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),
@@ -37,7 +38,7 @@ class Figures:
     def __init__(self, run: str) -> None:
         self.run = run
         self.verdicts = results.read(run, "verdicts", NEEDED)
-        self._labels = [attack["attack"] for attack in results.manifest(run)["attacks"]]
+        self._labels = results.manifest(run).labels
 
     @property
     def empty(self) -> bool:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gauntlet.jobs.reports.doubts import doubts
+from gauntlet.jobs.reports.cells import cells
+from gauntlet.jobs.reports.drawings import figures_of, svg
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import visible
-from gauntlet.jobs.reports.plots import figures_of, svg
-from gauntlet.jobs.reports.summary import cells, notes, threshold_notes, unmoved_words
 from gauntlet.pipeline import results
+from gauntlet.pipeline.results import Manifest
 
 STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 90em; padding: 0 1em; }
@@ -51,10 +52,10 @@ def page(run: str) -> str:
         ValueError: when there is no run in the folder.
     """
     figures = Figures(run)
-    record = results.manifest(run)
-    name = str(record.get("name", run))
-    body = [f"<h1>{_text(name)}</h1>", _facts(run, record)]
-    body += [f'<p class="warning">Warning: {_text(text)}</p>' for text in doubts(run)]
+    manifest = results.manifest(run)
+    name = manifest.name
+    body = [f"<h1>{_text(name)}</h1>", _facts(run, manifest)]
+    body += [f'<p class="warning">Warning: {_text(text)}</p>' for text in manifest.warnings]
     if figures.empty:
         body.append(f"<p>{_text(figures.why_empty)}</p>")
     else:
@@ -85,15 +86,14 @@ def _lines(parts: list[str]) -> str:
     return "".join(f"{part}\n" for part in parts if part)
 
 
-def _facts(run: str, record: dict[str, object]) -> str:
-    evaluate = record.get("evaluate")
-    rounded = isinstance(evaluate, dict) and evaluate.get("quantize")
+def _facts(run: str, manifest: Manifest) -> str:
+    rounded = manifest.evaluate.get("quantize")
     facts = {
         "run": run,
-        "seed": record.get("seed"),
-        "started": record.get("started"),
-        "finished": record.get("finished", "not yet"),
-        "placement": record.get("placement"),
+        "seed": manifest.seed,
+        "started": manifest.started,
+        "finished": manifest.finished or "not yet",
+        "placement": manifest.placement,
         "images": "rounded to 8 bits" if rounded else "not rounded",
     }
     items = [f"{_text(key)}: {_text(str(value))}" for key, value in facts.items() if value]

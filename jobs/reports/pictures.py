@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gauntlet.actors.launch import read_plan
-from gauntlet.jobs.cli.folders import check_run
-from gauntlet.jobs.reports.plots import plain
+from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.results.records import check_run
+from gauntlet.pipeline.run.plan import plan_of
 
 Pixels = npt.NDArray[np.float64]
 """(H, W, 3) in [0, 1]."""
@@ -51,7 +51,7 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
         raise BadInput(Problem("--out", f"{path}: expected a .png, .svg or .pdf file"))
     check_run(run)
     made = results.read(run, "examples", _COLUMNS)
-    known = [attack["attack"] for attack in results.manifest(run)["attacks"]]
+    known = results.manifest(run).labels
     if unknown := [label for label in attacks if label not in known]:
         raise BadInput(Problem("--attack", suggest(label, known, "attack")) for label in unknown)
     chosen = list(attacks) or known[:MOST_ATTACKS]
@@ -59,7 +59,7 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
     if made.empty:
         what = "stores no images of these attacks; its job needs `evaluate: {images: true}`"
         raise BadInput(Problem(run, what))
-    plan = read_plan(run)
+    plan = plan_of(run)
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     complete = made.groupby("example")["attack"].nunique() == len(chosen)
     wanted = [name for name in examples.ids if complete.get(name, False)][:count]

@@ -28,6 +28,12 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+def plain(text: str) -> str:
+    """Return a text that is drawn as it is: no formula, one line, and shown in a legend."""
+    text = one_line(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def spreadsheet_cell(value: object) -> object:
     """Return a cell of a CSV that a spreadsheet takes for what it is.
 

@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.jobs.cli.folders import check_run
+from gauntlet.jobs.reports.cells import has, judge_words
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.notes import LOO
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
-from gauntlet.jobs.reports.summary import LOO, has, judge_words
 from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder, records
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.records import check_run, units_of_complete
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
 """Figures whose mean and deviation over the runs are given."""
@@ -140,8 +140,8 @@ def _unfinished(run: str) -> str | None:
     """Return what is left of a run, or None when all its units are finished."""
     if units_of_complete(run) is not None:
         return None
-    record = results.manifest(run) if RunFolder(run).exists("manifest.json") else {}
-    if failed := record.get("units", {}).get("failed"):
+    begun = RunFolder(run).exists("manifest.json")
+    if begun and (failed := results.manifest(run).units.failed):
         return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
     return f"is not finished; go on with `gauntlet resume {run}`"
 
@@ -159,7 +159,7 @@ def _compared(plan: _Written) -> dict[str, Any]:
 def _differing(one: str, other: str) -> list[str]:
     """Return the fields in which the plans of two runs differ, whatever version wrote them."""
     # What a plan of an older version leaves out, the whole model fills in, which takes torch.
-    from gauntlet.actors.launch import read_plan
+    from gauntlet.pipeline.run.plan import plan_of
 
-    first, second = (read_plan(run).model_dump(mode="json", exclude=_FREE) for run in (one, other))
+    first, second = (plan_of(run).model_dump(mode="json", exclude=_FREE) for run in (one, other))
     return [name for name in first if first[name] != second[name]]

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gauntlet.jobs.reports.comparison import against, check_reference
+from gauntlet.jobs.reports.cells import cells, judge_words, percent
 from gauntlet.jobs.reports.doubts import print_doubts
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
-from gauntlet.jobs.reports.tables import Column, all_fit, figures, names, print_table, texts
+from gauntlet.jobs.reports.tables import (
+    Column,
+    all_fit,
+    figures,
+    names,
+    print_table,
+    spread,
+    texts,
+)
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.unmoved import BELOW_A_LEVEL, NO_GRADIENT
-from gauntlet.pipeline.evaluation.verification import threshold_words
+from gauntlet.pipeline.evaluation.comparison import against, unfit_reference
+from gauntlet.pipeline.problems import BadInput, Problem
 
-HEADLINE = (
-    "success: of the n examples that the target got right before the attack (the headline); "
-    "of all: of all examples; in brackets 95 % intervals; linf, l2: mean change in 8-bit steps"
-)
-"""What the table's figures are; the verdicts hold both denominators."""
-UTILITY = (
-    "utility: mean transfer utility, the gain in the logit margin of the best wrong class "
-    "(score - clean_score)"
-)
-LOO = (
-    "success and all other figures: after the last update. LOO (leave-one-out): each image after "
-    "the update at which most of the other images fool the same target, chosen on that target's "
-    "own answers: an upper view, not comparable with last-step rates"
-)
-"""What the leave-one-out column is (specification, trap 19)."""
 ELSEWHERE = "--csv FILE has all"
 """Where the figures are that a table has no room for."""
-SHOWN_UNMOVED = 5
-"""Lines about images that attacks left as they were."""
-_CAUSES = {
-    NO_GRADIENT: "the gradient was zero at every update",
-    BELOW_A_LEVEL: "budget or steps below one level: rounding to 8 bits took the change back",
-}
 SHOWN_STEPS = 10
 """Columns of the table of success against the step."""
 
@@ -79,48 +65,6 @@ def print_report(run: str, console: Terminal, targets: bool = False, steps: bool
     console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)
 
 
-def notes(table: pd.DataFrame) -> list[str]:
-    """Return what the figures of a table mean."""
-    lines = [HEADLINE]
-    if has(table, "transfer_utility"):
-        lines.append(UTILITY)
-    if has(table, "loo_all"):
-        lines.append(LOO)
-    return lines
-
-
-def threshold_notes(run: str) -> list[str]:
-    """Return the thresholds of a run that are not from all pairs of the list, in words."""
-    found = results.manifest(run).get("thresholds", {})
-    return [
-        threshold_words(name, entry)
-        for name, entry in found.items()
-        if entry.get("pairs") != entry.get("pairs_listed", entry.get("pairs"))
-    ]
-
-
-def unmoved_words(table: pd.DataFrame) -> list[str]:
-    """Return what is to be said of images that attacks left as they were.
-
-    Args:
-        table: from `gauntlet.jobs.reports.frames.Figures.unmoved`.
-    """
-    lines = [
-        f"not changed by {row['attack']}: {row['count']} of {row['examples']} images "
-        f"({_CAUSES.get(row['cause'], row['cause'])})"
-        for row in table.head(SHOWN_UNMOVED).to_dict("records")
-    ]
-    if len(table) > SHOWN_UNMOVED:
-        rest = table[SHOWN_UNMOVED:]["attack"].nunique()
-        lines.append(f"... and images of {rest} more attacks: column `unmoved` of `examples`")
-    return lines
-
-
-def has(table: pd.DataFrame, column: str) -> bool:
-    """Return whether a column is there and holds a figure."""
-    return column in table and bool(table[column].notna().any())
-
-
 def check_against(run: str, reference: str) -> None:
     """Check that a run's attacks can be compared with one of them.
 
@@ -128,14 +72,15 @@ def check_against(run: str, reference: str) -> None:
         BadInput: when the run has no such attack, or no other one.
     """
     judged = results.read(run, "verdicts", ("attack",))["attack"]
-    check_reference([str(label) for label in judged.unique()], reference)
+    if unfit := unfit_reference([str(label) for label in judged.unique()], reference):
+        raise BadInput(Problem("--against", unfit))
 
 
 def print_comparison(run: str, reference: str, console: Terminal) -> None:
     """Print how every attack of a run compares with one of them, on the same examples.
 
     Raises:
-        BadInput: as `check_against`.
+        ValueError: when the run has no such attack, or no other one.
     """
     rows = []
     for group, label, found in against(Figures(run).in_order(), reference):
@@ -177,56 +122,6 @@ def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) ->
     print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
 
 
-def cells(frame: pd.DataFrame, by: str) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and rows of a summary table as text.
-
-    Args:
-        frame: from `gauntlet.jobs.reports.frames.Figures`, groups or targets.
-        by: ``group`` or ``target``.
-    """
-    loo, utility = has(frame, "loo_all"), has(frame, "transfer_utility")
-    headings = ["attack", by, "success %", "n", "of all %", "n", "clean right %"]
-    headings += [*(["LOO %"] if loo else []), *(["utility"] if utility else [])]
-    rows = []
-    for row in frame.to_dict("records"):
-        entry = [str(row["attack"]), judge_words(row, by), rate(row, "success"), str(row["n"])]
-        entry += [rate(row, "success", "_all"), str(row["n_all"]), percent(row["clean_rate"])]
-        if loo:
-            entry.append(rate(row, "loo"))
-        if utility:
-            entry.append(number(row["transfer_utility"]))
-        rows.append([*entry, number(row["linf"]), number(row["l2"])])
-    return [*headings, "linf", "l2"], rows
-
-
-def judge_words(row: Mapping[Any, Any], by: str) -> str:
-    """Return what a row calls its target or group of targets."""
-    name = str(row[by])
-    if row["white_box"] and name != "white-box":
-        name += " (white box)"
-    count = row.get("targets")
-    return f"{name} x {count}" if count is not None and count > 1 else name
-
-
-def rate(row: Mapping[Any, Any], name: str, suffix: str = "") -> str:
-    """Return a rate with its interval, in percent."""
-    if pd.isna(row[f"{name}{suffix}"]):
-        return "-"
-    ends = {"success": ("low", "high"), "loo": ("low_loo", "high_loo")}[name]
-    low, high = (100 * row[f"{end}{suffix}"] for end in ends)
-    return f"{100 * row[f'{name}{suffix}']:.1f} ({low:.1f}-{high:.1f})"
-
-
-def percent(value: float) -> str:
-    """Return a share in percent, or a dash."""
-    return "-" if pd.isna(value) else f"{100 * value:.1f}"
-
-
-def number(value: float) -> str:
-    """Return a number with two decimals, or a dash."""
-    return "-" if pd.isna(value) else f"{value:.2f}"
-
-
 def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:
     curves, by = found.curves(targets), "target" if targets else "group"
     every = sorted(curves["step"].unique())
@@ -257,13 +152,6 @@ def _steps(curves: pd.DataFrame, by: str, shown: list[int]) -> tuple[list[Column
         cells = [percent(rates.get(step, np.nan)) for step in shown]
         rows.append([str(row["attack"]), judge_words(row, by), *cells])
     return [*names("attack", by), *figures(*map(str, shown))], rows
-
-
-def spread(steps: list[int], most: int) -> list[int]:
-    """Return at most that many of the steps, evenly spread, the first and the last among them."""
-    if len(steps) <= most:
-        return steps
-    return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
 
 
 def _print_failures(failures: pd.DataFrame, console: Terminal) -> None:

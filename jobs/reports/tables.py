@@ -49,6 +49,13 @@ def figures(*headings: str) -> list[Column]:
     return [Column(heading, figure=True) for heading in headings]
 
 
+def spread(steps: list[int], most: int) -> list[int]:
+    """Return at most that many of the steps, evenly spread, the first and the last among them."""
+    if len(steps) <= most:
+        return steps
+    return [steps[round(place * (len(steps) - 1) / (most - 1))] for place in range(most)]
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table of text.

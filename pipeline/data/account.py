@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gauntlet.pipeline.results.manifest import DataRecord
+
 FIRST = 3
 """How many names stand for all."""
 
@@ -64,13 +66,14 @@ class Account:
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
-    def record(self) -> dict[str, object]:
-        """Return the account as a run's manifest holds it."""
-        return {
-            "held": self.held,
-            "labels": list(self.labels) if self.labels else None,
-            "classes_present": self.present if self.labels else None,
-            "classes": self.classes,
-            "notes": list(self.notes),
-            "left_out": {entry.cause: entry.count for entry in self.left_out},
-        }
+    def record(self, examples: int) -> DataRecord:
+        """Return the account as a run's manifest holds it, with the number of chosen examples."""
+        return DataRecord(
+            examples=examples,
+            held=self.held,
+            labels=self.labels,
+            classes_present=self.present if self.labels else None,
+            classes=self.classes,
+            notes=list(self.notes),
+            left_out={entry.cause: entry.count for entry in self.left_out},
+        )

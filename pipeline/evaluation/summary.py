@@ -7,7 +7,7 @@ import pandas as pd
 
 from gauntlet.pipeline.evaluation.statistics import wilson
 
-ATTACK = ("attack", "base", "combine", "norm", "epsilon")
+ATTACK = ("attack", "base", "rule", "norm", "epsilon")
 """What names an attack in the summaries, as far as the verdicts have the column."""
 TARGET = ("target", "group", "white_box")
 GROUP = ("group", "white_box")
@@ -29,7 +29,7 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         verdicts: columns ``example, attack, target, group, white_box, success`` and
-            ``clean_correct`` (nullable); optionally ``base, combine, norm, epsilon, step, linf,
+            ``clean_correct`` (nullable); optionally ``base, rule, norm, epsilon, step, linf,
             l2``, and ``goal, score, clean_score``.
 
     Returns:

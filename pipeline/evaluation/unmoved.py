@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-NO_UPDATE = "no update"
-"""The attack has no steps: somebody wanted the clean images judged."""
-NO_BUDGET = "zero budget"
-NO_GRADIENT = "zero gradient"
-"""The surrogates' combined gradient was zero at every update."""
-BELOW_A_LEVEL = "below one level"
-"""Rounding to 8 bits took a change back that was smaller than the budget's first level, or than
-half a level."""
-NOWHERE = "steps led nowhere"
-"""The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
-
 
 def unmoved(examples: pd.DataFrame) -> pd.DataFrame:
     """Return how many images each attack left as they were, one row an attack x cause.

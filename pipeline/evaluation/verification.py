@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,10 +110,3 @@ def best_threshold(scores: Reals, same: Flags) -> float:
     middle = below + (above - below) / 2
     # Between neighbouring floats the midpoint rounds to one of them, and `below` must be rejected.
     return float(middle if middle > below else above)
-
-
-def threshold_words(name: str, entry: Mapping[str, Any]) -> str:
-    """Return a model's threshold, with the number of pairs where it is not from all of the list."""
-    text = f"{name}: threshold {entry['threshold']:.4f}"
-    used, listed = entry.get("pairs"), entry.get("pairs_listed")
-    return text if used == listed else f"{text} from {used:,} of {listed:,} pairs"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.schema import TABLES
 
-__all__ = ["TABLES", "RunFolder", "decode_image", "manifest", "read"]
+__all__ = ["TABLES", "Manifest", "RunFolder", "decode_image", "manifest", "read"]
 
 
 def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataF
     return frame
 
 
-def manifest(run: str) -> dict[str, Any]:
+def manifest(run: str) -> Manifest:
     """Return what a run recorded about its models, attacks, thresholds and software.
 
     Raises:

@@ -12,17 +12,19 @@ import json
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.schema import FORMER, TABLES
 
 
 class RunFolder:
@@ -158,7 +160,7 @@ class RunFolder:
             arrays.append(pa.array(value, field.type))
         sink = pa.BufferOutputStream()
         pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
+            pa.Table.from_arrays(arrays, schema=self._as_begun(schema)),
             sink,
             compression="zstd",
             compression_level=1,
@@ -197,22 +199,60 @@ class RunFolder:
             BadInput: when a file of it is damaged.
         """
         names = list(columns) if columns is not None else TABLES[name].names
-        selector = fs.FileSelector(self._path(name), allow_not_found=True)
-        paths = sorted(
-            info.path
-            for info in self._fs.get_file_info(selector)
-            if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
-        )
+        paths = self._parts(name)
         if not paths:
             return TABLES[name].empty_table().select(names)
         return pa.concat_tables(self._part(path, name, names) for path in paths)
 
+    def _parts(self, table: str) -> list[str]:
+        """Return the paths of a table's files."""
+        selector = fs.FileSelector(self._path(table), allow_not_found=True)
+        return sorted(
+            info.path
+            for info in self._fs.get_file_info(selector)
+            if info.base_name.endswith(".parquet") and not info.base_name.startswith(".")
+        )
+
+    def _as_begun(self, schema: pa.Schema) -> pa.Schema:
+        """Return a table's columns under the names that the run's files have for them.
+
+        A run that an earlier version began goes on under its names: a table whose files differ
+        would lose a column where it is not read through this class.
+        """
+        names = [FORMER.get(name, name) if self._is_former else name for name in schema.names]
+        fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
+        return pa.schema(fields)
+
+    @cached_property
+    def _is_former(self) -> bool:
+        """Whether an earlier version began the run: asked before the first rows are written."""
+        for table in [name for name, schema in TABLES.items() if FORMER.keys() & {*schema.names}]:
+            for path in self._parts(table):
+                if self._local and obstacle(Path(path)):
+                    continue
+                with contextlib.suppress(pa.ArrowException, OSError):  # a damaged one tells nothing
+                    stored = pq.read_schema(path, filesystem=self._fs)
+                    return not FORMER.keys() & {*stored.names}
+        return False
+
     def _part(self, path: str, table: str, columns: list[str]) -> pa.Table:
-        """Return the rows of one file of a table."""
+        """Return the rows of one file of a table, whichever names its columns have."""
+        schema = TABLES[table]
+        former = {name: old for name, old in FORMER.items() if name in columns}
+        either = [*schema, *(schema.field(name).with_name(old) for name, old in former.items())]
         try:
             if self._local and (what := obstacle(Path(path))):
                 raise OSError(what)
-            return pq.read_table(path, filesystem=self._fs, schema=TABLES[table], columns=columns)
+            part = pq.read_table(
+                path,
+                filesystem=self._fs,
+                schema=pa.schema(either),
+                columns=[*columns, *former.values()],
+            )
+            for name, old in former.items():  # the one that is not in the file is empty
+                known = pc.coalesce(part[name], part[old])
+                part = part.set_column(columns.index(name), schema.field(name), known)
+            return part.select(columns)
         except (pa.ArrowException, OSError) as error:
             unit = path.rpartition("/")[2].removesuffix(".parquet")
             entry = f"ledger/{unit}.json"

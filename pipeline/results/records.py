@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import Manifest
 
 Content = TypeVar("Content")
 
+SHOWN_RUNS = 5
+"""Runs that a message about a folder of runs names."""
 _ANEW = "delete it, and `gauntlet resume {}` writes it anew"
 _SELECTION = TypeAdapter(list[str])
 
 
-class _Noted(BaseModel):
-    """A mapping of which some fields are read, and the others kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class _Attack(_Noted):
-    attack: str
-
-
-class _Model(_Noted):
-    fingerprint: str
-
-
-class _Threshold(_Noted):
-    threshold: float
-
-
-class _Units(_Noted):
-    done: int
-    failed: int
-
-
-class _Manifest(_Noted):
-    attacks: list[_Attack]
-    models: dict[str, _Model] = {}
-    thresholds: dict[str, _Threshold] = {}
-    units: _Units = _Units(done=0, failed=0)
-    seconds: float = 0.0
-
-
-def manifest(folder: RunFolder) -> dict[str, Any]:
+def manifest(folder: RunFolder) -> Manifest:
     """Return what a run recorded about its models, attacks, thresholds and software.
 
     Raises:
         BadInput: when the file is missing or damaged.
     """
-
-    def checked(content: bytes) -> dict[str, Any]:
-        _Manifest.model_validate_json(content)
-        return dict(json.loads(content))
-
-    return record(folder, "manifest.json", checked, _ANEW)
+    return record(folder, "manifest.json", Manifest.model_validate_json, _ANEW)
 
 
 def selection(folder: RunFolder) -> list[str]:
@@ -72,25 +39,53 @@ def selection(folder: RunFolder) -> list[str]:
     return record(folder, "selection.json", _SELECTION.validate_json, remedy)
 
 
-def units_of_complete(folder: str) -> int | None:
-    """Return how many units a run has if they are all finished, None if some work is left."""
-    store = RunFolder(folder)
-    if not store.exists("manifest.json"):
+def units_of_complete(location: str) -> int | None:
+    """Return how many units a run has if they are all finished, None if some work is left.
+
+    Raises:
+        BadInput: when its manifest is damaged.
+    """
+    folder = RunFolder(location)
+    if not folder.exists("manifest.json"):
         return None
-    record = manifest(store)
-    units = record.get("units", {"done": 0, "failed": 0})
-    if "finished" not in record or units["failed"] or len(store.finished()) < units["done"]:
+    found = manifest(folder)
+    unfinished = found.finished is None or found.units.failed
+    if unfinished or len(folder.finished()) < found.units.done:
         return None
-    return int(units["done"])
+    return found.units.done
 
 
-def occupied(folder: str) -> str | None:
+def occupied(location: str) -> str | None:
     """Return why a new run cannot go into a folder that holds one, None if it holds none."""
-    if not RunFolder(folder).exists():
+    if not RunFolder(location).exists():
         return None
-    if units_of_complete(folder) is None:
-        return f"holds a run already; go on with `gauntlet resume {folder}`"
-    return f"holds a finished run already; see it with `gauntlet report {folder}`"
+    if units_of_complete(location) is None:
+        return f"holds a run already; go on with `gauntlet resume {location}`"
+    return f"holds a finished run already; see it with `gauntlet report {location}`"
+
+
+def check_run(folder: str) -> None:
+    """Check that a folder holds a run.
+
+    Raises:
+        BadInput: when it does not, with what is there instead.
+    """
+    path = Path(folder)
+    if "://" not in folder:
+        if not path.exists():
+            raise BadInput(Problem(folder, "no run here: no such folder"))
+        if not path.is_dir():
+            raise BadInput(Problem(folder, "no run here: is a file; expected the run's folder"))
+    if RunFolder(folder).exists():
+        return
+    what = "no run here: plan.json is missing"
+    plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))
+    if plans:
+        # The names of runs end with their times: the newest are the last.
+        found = [str(plan.parent) for plan in plans[-SHOWN_RUNS:]]
+        more = "..., " if len(plans) > SHOWN_RUNS else ""
+        what += f"; runs here: {more}{', '.join(found)}"
+    raise BadInput(Problem(folder, what))
 
 
 def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remedy: str) -> Content:

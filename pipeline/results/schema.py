@@ -17,7 +17,7 @@ _ATTACK = [
     _column("goal", _TEXT, "untargeted, targeted, impersonation or dodging"),
     _column("attack", _TEXT, "label of the attack, unique within the run"),
     _column("base", _TEXT, "its base: the parts besides the combination rule, such as di-ti-mi"),
-    _column("combine", _TEXT, "its combination rule, such as rgea"),
+    _column("rule", _TEXT, "its combination rule, such as rgea"),
     _column("surrogates", _TEXT, "names of the surrogates, joined by +"),
     _column("norm", _TEXT, "norm of the budget: linf or l2"),
     _column("epsilon", _REAL, "budget as the job states it, 8-bit steps (255 times [0, 1] units)"),
@@ -48,7 +48,6 @@ EXAMPLES = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image."""
 
 VERDICTS = pa.schema(
     [
@@ -82,7 +81,6 @@ VERDICTS = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image x target x evaluated step."""
 
 TRACES = pa.schema(
     [
@@ -97,7 +95,6 @@ TRACES = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an image x update."""
 
 INTERACTIONS = pa.schema(
     [
@@ -138,7 +135,6 @@ INTERACTIONS = pa.schema(
         _column("unit", _TEXT, "unit of work that wrote the row"),
     ]
 )
-"""One row an adversarial image x surrogate; `evaluate.interactions` asks for it."""
 
 FAILURES = pa.schema(
     [
@@ -153,8 +149,6 @@ FAILURES = pa.schema(
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),
     ]
 )
-"""One row a rejected input, a lost example or a failed unit of work; and one an example without a
-gradient at any update (stage `gradient`), which has its rows in the other tables, too."""
 
 TABLES: dict[str, pa.Schema] = {
     "examples": EXAMPLES,
@@ -163,3 +157,30 @@ TABLES: dict[str, pa.Schema] = {
     "interactions": INTERACTIONS,
     "failures": FAILURES,
 }
+
+NO_UPDATE = "no update"
+"""The attack has no steps: somebody wanted the clean images judged."""
+NO_BUDGET = "zero budget"
+NO_GRADIENT = "zero gradient"
+"""The surrogates' combined gradient was zero at every update."""
+BELOW_A_LEVEL = "below one level"
+"""Rounding to 8 bits took a change back that was smaller than the budget's first level, or than
+half a level."""
+NOWHERE = "steps led nowhere"
+"""The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
+
+ROWS = {
+    "examples": "One row an adversarial image.",
+    "verdicts": "One row an adversarial image x target x evaluated step.",
+    "traces": "One row an image x update.",
+    "interactions": "One row an adversarial image x surrogate, if `evaluate.interactions` asks.",
+    "failures": (
+        "One row a rejected input, a lost example or a failed unit of work; and one an example "
+        "without a gradient at any update (stage `gradient`), which has its rows in the other "
+        "tables, too."
+    ),
+}
+"""What a row of each table is."""
+
+FORMER = {"rule": "combine"}
+"""Columns that earlier versions named otherwise: `combine` is a method of pandas' frames."""

@@ -9,35 +9,11 @@ from typing import Protocol, TypeVar
 from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps, StepVerdicts
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a built model says of itself, for the manifest.
-
-    Attributes:
-        name: unique name.
-        fingerprint: of weights, preprocessing and defence.
-        weights: fingerprint of the weights alone.
-        preprocessing: the adapter in words.
-        randomised: whether two evaluations of one image differ.
-        folded: whether batch norm was folded.
-        device: where it runs.
-        adversarial: how the weights were trained adversarially, or None.
-    """
-
-    name: str
-    fingerprint: str
-    weights: str
-    preprocessing: str
-    randomised: bool
-    folded: bool
-    device: str
-    adversarial: str | None
 
 
 @dataclass(frozen=True)

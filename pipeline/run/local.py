@@ -13,7 +13,8 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
-from gauntlet.pipeline.run.engine import AttackResult, ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.models import (
     build_surrogate,
     build_target,

@@ -12,6 +12,9 @@ from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]
@@ -173,3 +176,16 @@ class Plan(Spec):
     def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
         """Return the names of the surrogates that an attack of the plan uses."""
         return attack.surrogates or tuple(spec.name for spec in self.surrogates)
+
+
+def plan_of(location: str) -> Plan:
+    """Return the plan that the run in a folder was started with.
+
+    Raises:
+        BadInput: when there is no run in the folder, or its plan is damaged.
+    """
+    folder = RunFolder(location)
+    if not folder.exists():
+        raise BadInput(Problem(location, "no run here: plan.json is missing"))
+    remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
+    return records.record(folder, "plan.json", Plan.model_validate_json, remedy)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples, PairList
-from gauntlet.pipeline.evaluation.verification import protocol, threshold_words
+from gauntlet.pipeline.evaluation.verification import protocol
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator, not_finite
@@ -30,7 +30,7 @@ class Thresholds:
         pairs: the pairs; None when none was needed.
     """
 
-    found: dict[str, dict[str, Any]]
+    found: dict[str, ThresholdRecord]
     pairs: PairList | None = None
 
 
@@ -43,8 +43,8 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     if plan.task.kind is Task.CLASSIFICATION:
         return Thresholds({})
     wanted = _judged(plan)
-    found: dict[str, dict[str, Any]] = {
-        spec.name: {"threshold": spec.threshold, "source": "job"}
+    found = {
+        spec.name: ThresholdRecord(source="job", threshold=spec.threshold)
         for spec in (*plan.surrogates, *plan.targets)
         if spec.threshold is not None
     }
@@ -63,12 +63,14 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     # The key is of the pairs that are used: an entry may be from a list without the others.
     listed = {"pairs_listed": pairs.listed}
     cached = {
-        name: entry | listed for name in missing if (entry := threshold_cache.load(keys[name]))
+        name: entry.model_copy(update=listed)
+        for name in missing
+        if (entry := threshold_cache.load(keys[name]))
     }
     found |= cached
     missing = [name for name in missing if name not in cached]
     for name, entry in cached.items():
-        progress.note(f"{threshold_words(name, entry)}, found before ({keys[name]})")
+        progress.note(f"{entry.in_words(name)}, found before ({keys[name]})")
     if not missing:
         return Thresholds(found, pairs)
     images = sorted({*pairs.first, *pairs.second})
@@ -90,19 +92,19 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
             * vectors[[row[image] for image in pairs.second]]
         ).sum(1)
         result = protocol(scores, pairs.same, pairs.fold)
-        entry = {
-            "source": "LFW protocol",
-            "pairs": len(pairs.first),
-            "threshold": result.threshold,
-            "accuracy": result.accuracy_mean,
-            "accuracy_standard_error": result.accuracy_standard_error,
-            "accuracy_sd": result.accuracy_sd,
-            "accuracy_at_threshold": result.accuracy_at_threshold,
-        }
+        entry = ThresholdRecord(
+            source="LFW protocol",
+            pairs=len(pairs.first),
+            threshold=result.threshold,
+            accuracy=result.accuracy_mean,
+            accuracy_standard_error=result.accuracy_standard_error,
+            accuracy_sd=result.accuracy_sd,
+            accuracy_at_threshold=result.accuracy_at_threshold,
+        )
         threshold_cache.save(keys[name], entry)
-        found[name] = entry | listed
+        found[name] = entry.model_copy(update=listed)
         progress.note(
-            f"{threshold_words(name, found[name])}, accuracy "
+            f"{found[name].in_words(name)}, accuracy "
             f"{100 * result.accuracy_mean:.2f} ± {100 * result.accuracy_standard_error:.2f} % "
             f"(ten folds, standard error)"
         )

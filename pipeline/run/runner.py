@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
 
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
@@ -14,6 +14,13 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import (
+    AttackRecord,
+    Manifest,
+    SelectionRecord,
+    ThresholdRecord,
+    UnitsRecord,
+)
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
@@ -50,44 +57,44 @@ class Runner:
         started = time.perf_counter()
         plan = self._plan
         self._progress.note(f"placement: {self._engine.description}")
-        record = self._record()
+        manifest = self._manifest()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-        self._tell_data(record)
-        if "thresholds" not in record:
+        self._tell_data(manifest)
+        if manifest.thresholds is None:
             found = thresholds(plan, self._examples, self._engine, self._progress)
             if found.pairs is not None:
                 self._report_left_out(found.pairs)
-            record["thresholds"] = found.found
-            self._save(record)
-        if "probe" not in record:
-            record["probe"] = self._probe(record["thresholds"]).record()
-            self._save(record)
-        self._evaluator = Evaluator(plan, self._engine, record["thresholds"])
+            manifest.thresholds = found.found
+            self._save(manifest)
+        if manifest.probe is None:
+            manifest.probe = self._probe(manifest.thresholds).record()
+            self._save(manifest)
+        self._evaluator = Evaluator(plan, self._engine, manifest.thresholds)
         stream = Stream(
             plan,
             self._folder,
             self._engine,
             self._evaluator,
-            self._selection(record),
+            self._selection(manifest),
             self._finished,
             self._progress,
         )
         outcome = stream.run(started)
-        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        record["seconds"] = record.get("seconds", 0.0) + outcome.seconds
-        record["units"] = {"done": outcome.units_done, "failed": outcome.units_failed}
-        self._save(record)
+        manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        manifest.seconds += outcome.seconds
+        manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)
+        self._save(manifest)
         return outcome
 
     # -- what is read --------------------------------------------------------------------------
 
-    def _tell_data(self, record: dict[str, Any]) -> None:
+    def _tell_data(self, manifest: Manifest) -> None:
         """Say and record what the source holds, and what of it is left out."""
         for line in described(self._examples, self._plan.data.source):
             self._progress.note(f"data: {line}")
         account = self._examples.account
-        record["data"] = {"examples": len(self._examples), **account.record()}
-        self._save(record)
+        manifest.data = account.record(len(self._examples))
+        self._save(manifest)
         rows = [(None, "input", f"left out: {entry}") for entry in account.left_out]
         Failures(None, rows).write(self._folder, "data")
 
@@ -99,7 +106,7 @@ class Runner:
 
     # -- stages --------------------------------------------------------------------------------
 
-    def _probe(self, thresholds: dict[str, Any]) -> Probe:
+    def _probe(self, thresholds: Mapping[str, ThresholdRecord]) -> Probe:
         found = probe(self._plan, self._examples, self._engine, thresholds)
         if summary := found.summary():
             self._progress.note(summary)
@@ -109,11 +116,11 @@ class Runner:
             self._decide(found)
         return found
 
-    def _selection(self, record: dict[str, Any]) -> Examples:
+    def _selection(self, manifest: Manifest) -> Examples:
         if not self._folder.exists("selection.json"):
             found = select(self._plan, self._examples, self._evaluator, self._progress)
-            record["selection"] = {"kept": len(found.ids), "looked_at": found.looked_at}
-            self._save(record)
+            manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
+            self._save(manifest)
             if found.dropped:
                 rows = [(example, "select", reason) for example, reason in found.dropped.items()]
                 Failures(None, rows).write(self._folder, "select")
@@ -127,15 +134,27 @@ class Runner:
 
     # -- the manifest --------------------------------------------------------------------------
 
-    def _record(self) -> dict[str, Any]:
+    def _manifest(self) -> Manifest:
         """Return the manifest so far, refusing to go on with other models than before."""
-        cards = {key: vars(card) for key, card in self._engine.cards.items()}
+        plan, cards = self._plan, dict(self._engine.cards)
+        manifest = Manifest(
+            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            name=plan.name,
+            seed=plan.seed,
+            task=plan.task.model_dump(mode="json"),
+            evaluate=plan.evaluate.model_dump(mode="json"),
+            resources=plan.resources.model_dump(mode="json"),
+            placement=self._engine.description,
+            attacks=[AttackRecord.model_validate(attack.summary()) for attack in plan.attacks],
+            models=cards,
+            software=_software(),
+        )
         if self._folder.exists("manifest.json"):
-            record = records.manifest(self._folder)
+            before = records.manifest(self._folder)
             changed = [
                 key
-                for key, card in record.get("models", {}).items()
-                if cards.get(key, {}).get("fingerprint") != card["fingerprint"]
+                for key, card in before.models.items()
+                if key not in cards or cards[key].fingerprint != card.fingerprint
             ]
             if changed:
                 raise BadInput(
@@ -145,24 +164,12 @@ class Runner:
                         "put the old checkpoint back, or start a new run",
                     )
                 )
-        else:
-            record = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        record |= {
-            "name": self._plan.name,
-            "seed": self._plan.seed,
-            "task": self._plan.task.model_dump(mode="json"),
-            "evaluate": self._plan.evaluate.model_dump(mode="json"),
-            "resources": self._plan.resources.model_dump(mode="json"),
-            "placement": self._engine.description,
-            "attacks": [attack.summary() for attack in self._plan.attacks],
-            "models": cards,
-            "software": _software(),
-        }
-        self._save(record)
-        return record
+            manifest = before.taken_up(manifest)
+        self._save(manifest)
+        return manifest
 
-    def _save(self, record: dict[str, Any]) -> None:
-        self._folder.write("manifest.json", json.dumps(record, indent=2).encode())
+    def _save(self, manifest: Manifest) -> None:
+        self._folder.write("manifest.json", manifest.text())
 
 
 def _software() -> dict[str, str]:

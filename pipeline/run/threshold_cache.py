@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from gauntlet.pipeline.files import obstacle
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    pairs: int
-    threshold: FiniteFloat
-    accuracy: FiniteFloat
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 
 
 def folder() -> Path:
@@ -29,24 +19,26 @@ def folder() -> Path:
     return Path(base) / "gauntlet" / "thresholds"
 
 
-def load(key: str) -> dict[str, Any] | None:
+def load(key: str) -> ThresholdRecord | None:
     """Return what was found under a key, or None; an unreadable entry is found anew."""
     path = folder() / f"{key}.json"
     try:
         if obstacle(path):
             return None
-        return _Entry.model_validate_json(path.read_bytes()).model_dump()
+        found = ThresholdRecord.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
+    complete = found.pairs is not None and found.accuracy is not None
+    return found if complete and math.isfinite(found.threshold) else None
 
 
-def save(key: str, entry: Mapping[str, Any]) -> None:
+def save(key: str, entry: ThresholdRecord) -> None:
     """Keep an entry; a cache that cannot be written costs time, nothing else."""
     path = folder() / f"{key}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(dict(entry)))
+        aside.write_text(json.dumps(entry.model_dump(exclude_unset=True)))
         aside.replace(path)
     except OSError:
         return

@@ -23,7 +23,7 @@ def verdicts(
             "example": [f"set/{i}" for i in range(len(success))],
             "attack": attack,
             "base": "i",
-            "combine": "ens",
+            "rule": "ens",
             "norm": "linf",
             "epsilon": 8.0,
             "target": target,
@@ -47,7 +47,7 @@ def test_trap_05_both_denominators() -> None:
     assert (row["low"], row["high"]) == pytest.approx(tuple(map(float, wilson(2, 4))))
     assert (row["low_all"], row["high_all"]) == pytest.approx(tuple(map(float, wilson(3, 5))))
     assert (row["linf"], row["l2"]) == (8.0, 6.5)
-    assert (row["base"], row["combine"], row["epsilon"]) == ("i", "ens", 8.0)
+    assert (row["base"], row["rule"], row["epsilon"]) == ("i", "ens", 8.0)
 
 
 def test_unknown_clean_answers_have_no_headline() -> None:

@@ -12,8 +12,7 @@ import pytest
 from gauntlet import jobs
 from gauntlet.jobs.cli.bars import TerminalProgress, shown_on
 from gauntlet.jobs.reports.page import page
-from gauntlet.jobs.reports.plain_text import one_line, spreadsheet_cell, visible
-from gauntlet.jobs.reports.plots import plain
+from gauntlet.jobs.reports.plain_text import one_line, plain, spreadsheet_cell, visible
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.results import RunFolder
 from tests.jobs.pseudo_terminal import pseudo_terminal, shown

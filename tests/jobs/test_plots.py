@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from gauntlet.jobs.reports.drawings import figures_of, steps_figure, svg
 from gauntlet.jobs.reports.page import page
-from gauntlet.jobs.reports.plots import figures_of, plain, steps_figure, svg, write_plots
+from gauntlet.jobs.reports.plain_text import plain
+from gauntlet.jobs.reports.plots import write_plots
 from gauntlet.pipeline.results import RunFolder
 from tests.jobs.test_report import N, gauntlet, write_run
 
@@ -31,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {
                 "example": [f"e{i}" for i in range(N)],
                 "task": "classification", "goal": "untargeted", "attack": attack, "base": attack,
-                "combine": "ens", "surrogates": "s0", "norm": "linf", "epsilon": 8.0, "steps": 12,
+                "rule": "ens", "surrogates": "s0", "norm": "linf", "epsilon": 8.0, "steps": 12,
                 "step_size": 1.0, "surrogate": "s0", "grid": "4x4", "utility": "loss",
                 "estimator": "exact", "samples": 16, "interaction": place + rng.normal(size=N),
                 "standard_error": 0.0, "total": 1.0, "empty": 0.0, "closed_form": None,

@@ -14,11 +14,13 @@ from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.seeds import over_runs
-from gauntlet.jobs.reports.summary import spread, summary
+from gauntlet.jobs.reports.summary import summary
+from gauntlet.jobs.reports.tables import spread
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder
 from tests.jobs.tiny import plan
+from tests.results.made_up import manifest
 
 N = 40
 STEPS = 12
@@ -48,8 +50,7 @@ def write_run(
     made = plan(folder).model_copy(update={"seed": seed, "name": f"run-{seed}"})
     text = json.loads(made.model_dump_json()) | {"root": "/data"}
     run.write("plan.json", json.dumps(text).encode())
-    labels = {"finished": "2026-01-01", "attacks": [{"attack": name} for name in attacks]}
-    run.write("manifest.json", json.dumps(labels).encode())
+    run.write("manifest.json", manifest(attacks, finished="2026-01-01").text())
     for place, attack in enumerate(attacks):
         for column, target in enumerate(targets):
             table = success_table(100 * seed + 10 * place + column)[:, -steps:]
@@ -60,7 +61,7 @@ def write_run(
                 {
                     "example": [f"e{i}" for i in range(N) for _ in range(steps)],
                     "task": "classification", "goal": "untargeted", "attack": attack,
-                    "base": attack, "combine": "ens", "surrogates": "s0", "norm": "linf",
+                    "base": attack, "rule": "ens", "surrogates": "s0", "norm": "linf",
                     "epsilon": 8.0, "steps": STEPS, "step_size": 1.0, "target": target,
                     "group": "normal", "white_box": False,
                     "step": [t + STEPS - steps + 1 for _ in range(N) for t in range(steps)],

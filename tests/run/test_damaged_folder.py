@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.actors.launch import launch, read_plan
+from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run import threshold_cache
+from gauntlet.pipeline.run.plan import plan_of
 from tests.run import small
 
 DAMAGE = [b"", b"{", b"[]", b'{"models": 3}', b"\xff\xfe", b"[" * 10_000, b'["a", 3]']
@@ -45,7 +47,7 @@ def refused(action: Callable[[], object], path: Path) -> str:
 @pytest.mark.parametrize("content", DAMAGE)
 def test_a_damaged_plan(run: Path, content: bytes) -> None:
     (run / "plan.json").write_bytes(content)
-    what = refused(lambda: read_plan(str(run)), run / "plan.json")
+    what = refused(lambda: plan_of(str(run)), run / "plan.json")
     assert "damaged, or of another version" in what
     assert f"without it {run} cannot go on: put it back from a copy" in what
 
@@ -57,7 +59,7 @@ def test_a_damaged_manifest(run: Path, content: bytes) -> None:
     for action in (
         lambda: units_of_complete(str(run)),
         lambda: results.manifest(str(run)),
-        lambda: launch(read_plan(str(run)), str(run), resume=True),
+        lambda: launch(plan_of(str(run)), str(run), resume=True),
     ):
         assert f"delete it, and `gauntlet resume {run}` writes it anew" in refused(action, path)
 
@@ -75,10 +77,10 @@ def test_the_way_out_leads_out(run: Path, name: str) -> None:
         assert f"delete it and ledger/{path.stem}.json of the run" in what
         (run / "ledger" / f"{path.stem}.json").unlink()
     else:
-        action = lambda: launch(read_plan(str(run)), str(run), resume=True)  # noqa: E731
+        action = lambda: launch(plan_of(str(run)), str(run), resume=True)  # noqa: E731
         assert "delete it" in refused(action, path)
     path.unlink()
-    launch(read_plan(str(run)), str(run), resume=True)
+    launch(plan_of(str(run)), str(run), resume=True)
     assert small.verdicts(run).equals(before)
 
 
@@ -86,7 +88,7 @@ def test_the_way_out_leads_out(run: Path, name: str) -> None:
 def test_a_damaged_selection(run: Path, content: bytes) -> None:
     path = run / "selection.json"
     path.write_bytes(content)
-    what = refused(lambda: launch(read_plan(str(run)), str(run), resume=True), path)
+    what = refused(lambda: launch(plan_of(str(run)), str(run), resume=True), path)
     assert f"delete it, and `gauntlet resume {run}` chooses the same examples again" in what
 
 
@@ -103,7 +105,7 @@ def test_every_table_of_a_report_names_its_damaged_part(run: Path) -> None:
 def test_special_files_in_a_run_folder_are_not_read(run: Path) -> None:
     (run / "plan.json").unlink()
     os.mkfifo(run / "plan.json")
-    assert "is a named pipe" in refused(lambda: read_plan(str(run)), run / "plan.json")
+    assert "is a named pipe" in refused(lambda: plan_of(str(run)), run / "plan.json")
     (part,) = (run / "verdicts").glob("*.parquet")
     part.unlink()
     os.mkfifo(part)
@@ -119,7 +121,9 @@ def test_a_damaged_threshold_is_found_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path))
-    entry = {"source": "LFW protocol", "pairs": 20, "threshold": 0.5, "accuracy": 1.0, "more": [1]}
+    entry = ThresholdRecord.model_validate(
+        {"source": "LFW protocol", "pairs": 20, "threshold": 0.5, "accuracy": 1.0, "more": [1]}
+    )
     threshold_cache.save("key", entry)
     assert threshold_cache.load("key") == entry
     (tmp_path / "thresholds" / "key.json").write_bytes(content)

@@ -9,6 +9,7 @@ from gauntlet import jobs
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run import threshold_cache
 from tests.run.small import verdicts
 
@@ -41,11 +42,11 @@ def impersonation(empty_cache, tmp_path_factory, data_root):
 
 
 def test_the_protocol_gives_the_reference_threshold_and_accuracy(impersonation):
-    (entry,) = impersonation[0]["thresholds"].values()
-    assert f"{entry['threshold']:.4f}" == "0.3359"
-    assert f"{100 * entry['accuracy']:.2f}" == "99.92"
-    assert f"{100 * entry['accuracy_at_threshold']:.2f}" == "99.92"
-    assert entry["pairs"] == 1200
+    (entry,) = impersonation[0].thresholds.values()
+    assert f"{entry.threshold:.4f}" == "0.3359"
+    assert f"{100 * entry.accuracy:.2f}" == "99.92"
+    assert f"{100 * entry.accuracy_at_threshold:.2f}" == "99.92"
+    assert entry.pairs == 1200
 
 
 def test_impersonation_raises_the_cosine_over_the_threshold(impersonation):
@@ -67,8 +68,8 @@ def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
     changes = ("task.goal=dodging", "data.kind=same")
     manifest, frame = carry_out(tmp_path, data_root, "run", *changes)
     assert entries[0].stat().st_mtime_ns == stamp
-    (entry,) = manifest["thresholds"].values()
-    assert entry["threshold"] == next(iter(impersonation[0]["thresholds"].values()))["threshold"]
+    (entry,) = manifest.thresholds.values()
+    assert entry.threshold == next(iter(impersonation[0].thresholds.values())).threshold
     assert frame["clean_accepted"].all()
     assert frame["clean_correct"].all()
     assert (frame["score"] < frame["clean_score"] - 0.2).all()
@@ -76,10 +77,10 @@ def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
 
 
 def test_an_unreadable_cache_entry_is_found_anew():
-    entry = {"pairs": 6, "threshold": 0.5, "accuracy": 1.0}
+    entry = ThresholdRecord(source="LFW protocol", pairs=6, threshold=0.5, accuracy=1.0)
     threshold_cache.save("broken", entry)
     assert threshold_cache.load("broken") == entry
-    threshold_cache.save("less", {"threshold": 0.5})
+    threshold_cache.save("less", ThresholdRecord(source="job", threshold=0.5))
     assert threshold_cache.load("less") is None
     (threshold_cache.folder() / "broken.json").write_text("{")
     assert threshold_cache.load("broken") is None

@@ -74,15 +74,15 @@ def test_a_threshold_from_fewer_pairs_says_so(run: tuple[Path, list[str]]) -> No
         "(3.png, 5.png)" in notes
     )
     assert any(note.startswith("t0: threshold") and "from 9 of 16 pairs" in note for note in notes)
-    entry = results.manifest(str(folder))["thresholds"]["t0"]
-    assert (entry["pairs"], entry["pairs_listed"]) == (9, 16)
+    entry = results.manifest(str(folder)).thresholds["t0"]
+    assert (entry.pairs, entry.pairs_listed) == (9, 16)
     failures = results.read(str(folder), "failures")
     broken = failures[failures["stage"] == "threshold"]
     assert broken["example"].tolist() == ["3.png", "5.png"]
     assert broken["reason"].str.contains("the file is empty; its pairs give no threshold").all()
     report = CliRunner().invoke(app, ["report", str(folder)]).output
     for text in (report, page(str(folder))):
-        assert f"t0: threshold {entry['threshold']:.4f} from 9 of 16 pairs" in text
+        assert f"t0: threshold {entry.threshold:.4f} from 9 of 16 pairs" in text
 
 
 def test_a_threshold_found_before_says_so_too(run: tuple[Path, list[str]], tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_a_threshold_found_before_says_so_too(run: tuple[Path, list[str]], tmp_p
     launch(load(faces(tmp_path)), str(tmp_path / "run"), progress=heard)
     (note,) = [note for note in heard.notes if note.startswith("t0: threshold")]
     assert "from 9 of 16 pairs, found before" in note
-    again = results.manifest(str(tmp_path / "run"))["thresholds"]["t0"]
-    assert again == results.manifest(str(run[0]))["thresholds"]["t0"]
+    again = results.manifest(str(tmp_path / "run")).thresholds["t0"]
+    assert again == results.manifest(str(run[0])).thresholds["t0"]
     assert (results.read(str(tmp_path / "run"), "failures")["stage"] == "threshold").sum() == 2
 
 
@@ -133,9 +133,9 @@ def test_the_first_lines_and_the_manifest_tell_the_data(tmp_path: Path) -> None:
     assert said[0] == "data: 2 examples from folder; labels 0 to 1, 2 of 2 classes; images 8 x 8"
     left_out = "left out: 1 without suffix (b/raw); 1 with suffix .heic (b/1.heic)"
     assert said[-1] == f"data: {left_out}"
-    record = results.manifest(str(tmp_path / "run"))["data"]
-    assert record["left_out"] == {"without suffix": 1, "with suffix .heic": 1}
-    assert (record["examples"], record["held"], record["labels"]) == (2, 2, [0, 1])
+    record = results.manifest(str(tmp_path / "run")).data
+    assert record.left_out == {"without suffix": 1, "with suffix .heic": 1}
+    assert (record.examples, record.held, record.labels) == (2, 2, (0, 1))
     failures = results.read(str(tmp_path / "run"), "failures")
     assert failures["reason"].tolist() == [
         "left out: 1 without suffix (b/raw)",

@@ -60,9 +60,9 @@ def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_
     assert_same(verdicts(tmp_path / "run"), reference)
     # The workers are asked about the same clean examples, and say the same of them.
     runs = (tmp_path / "run", reference_run)
-    probes = [results.manifest(str(run))["probe"] for run in runs]
+    probes = [results.manifest(str(run)).probe for run in runs]
     assert probes[0] == probes[1]
-    assert probes[0]["models"]["plain"]["of"] == 64
+    assert probes[0].models["plain"].of == 64
 
 
 def test_batch_size_changes_no_draw_and_no_verdict_in_float64(tmp_path):
@@ -227,6 +227,6 @@ def test_a_flag_tells_that_a_target_was_trained_adversarially(tmp_path):
     assert frame["group"].to_dict() == {
         "wide": "normal", "patches": "adversarial", "both": "transform", "residual": "mine",
     }  # fmt: skip
-    cards = results.manifest(str(tmp_path / "run"))["models"]
-    assert cards["target/patches"]["adversarial"] == "as the job states"
-    assert cards["target/wide"]["adversarial"] is None
+    cards = results.manifest(str(tmp_path / "run")).models
+    assert cards["target/patches"].adversarial == "as the job states"
+    assert cards["target/wide"].adversarial is None

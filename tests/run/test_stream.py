@@ -84,13 +84,13 @@ def test_traces_follow_the_attack(run):
 
 def test_the_manifest_says_what_was_done(run):
     manifest = results.manifest(str(run))
-    assert manifest["evaluate"]["quantize"] is True
-    assert manifest["attacks"][0]["step_size"] == pytest.approx(1.5 * 8 / 255 / 4)
-    card = manifest["models"]["surrogate/plain"]
-    assert card["folded"] is True
-    assert len(card["fingerprint"]) >= 16
-    assert manifest["units"] == {"done": 6, "failed": 0}
-    assert manifest["software"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert manifest.evaluate["quantize"] is True
+    assert manifest.attacks[0].step_size == pytest.approx(1.5 * 8 / 255 / 4)
+    card = manifest.models["surrogate/plain"]
+    assert card.folded is True
+    assert len(card.fingerprint) >= 16
+    assert (manifest.units.done, manifest.units.failed) == (6, 0)
+    assert manifest.software["torch"].split("+")[0] == torch.__version__.split("+")[0]
 
 
 def test_images_that_do_not_decode_go_to_failures_and_the_rest_goes_on(tmp_path):
@@ -205,7 +205,7 @@ def test_quantize_is_honoured(quantize, tmp_path):
     carry_out(tmp_path, "in-process", evaluate={"quantize": quantize, "traces": False})
     examples = results.read(str(tmp_path / "run"), "examples")
     assert set(examples["dtype"]) == {"uint8" if quantize else "float32"}
-    rgea = examples[examples["combine"] == "rgea"]
+    rgea = examples[examples["rule"] == "rgea"]
     whole = np.allclose(rgea["linf"], rgea["linf"].round(), atol=1e-6)
     assert whole is quantize or not rgea["linf"].lt(8).any()
     assert results.read(str(tmp_path / "run"), "traces").empty

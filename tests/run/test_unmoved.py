@@ -9,8 +9,9 @@ import pytest
 
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.notes import unmoved_words
 from gauntlet.jobs.reports.page import page
-from gauntlet.jobs.reports.summary import summary, unmoved_words
+from gauntlet.jobs.reports.summary import summary
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results.records import units_of_complete
 from tests.jobs.test_cli import gauntlet

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results.manifest import AnswersRecord, ProbeRecord
 
 LISTED = 6
 """Models whose clean accuracies are listed; of more only the range is said."""
@@ -179,17 +179,18 @@ class Probe:
         noun = "pairs" if any(found.classes is None for found in rates.values()) else "examples"
         return f"clean accuracy on {asked} {noun}: {shown}"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ProbeRecord:
         """Return the findings as the manifest holds them."""
-        models = {}
-        for finding in self.models:
-            accuracy = finding.accuracy
-            models[finding.name] = {
-                "right": None if accuracy is None else accuracy.right,
-                "of": None if accuracy is None else accuracy.of,
-                "classes": None if accuracy is None else accuracy.classes,
-            }
-        return {"models": models, "warnings": list(self.warnings)}
+        accuracies = {finding.name: finding.accuracy for finding in self.models}
+        models = {
+            name: AnswersRecord(
+                right=None if found is None else found.right,
+                of=None if found is None else found.of,
+                classes=None if found is None else found.classes,
+            )
+            for name, found in accuracies.items()
+        }
+        return ProbeRecord(models=models, warnings=list(self.warnings))
 
 
 Decide = Callable[[Probe], None]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from gauntlet.pipeline.data.listing import Flags
 from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy, better
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.classes import class_problems
@@ -44,7 +44,12 @@ FAIR = 0.95
 """A model that is right about this share is read as it should be."""
 
 
-def probe(plan: Plan, examples: Examples, engine: Engine, thresholds: Mapping[str, Any]) -> Probe:
+def probe(
+    plan: Plan,
+    examples: Examples,
+    engine: Engine,
+    thresholds: Mapping[str, ThresholdRecord],
+) -> Probe:
     """Show clean examples to every model of a run, by the workers that hold them.
 
     Args:
@@ -100,7 +105,7 @@ class _Look:
         plan: Plan,
         examples: Examples,
         engine: Engine,
-        thresholds: Mapping[str, Any],
+        thresholds: Mapping[str, ThresholdRecord],
     ) -> None:
         self._plan, self._examples = plan, examples
         self._engine, self._thresholds = engine, thresholds
@@ -157,7 +162,7 @@ class _Look:
     def _identity(self, spec: ModelSpec) -> tuple[str, float | None]:
         return self._card(spec.name).fingerprint, spec.threshold
 
-    def _card(self, name: str) -> Any:
+    def _card(self, name: str) -> ModelCard:
         cards = self._engine.cards
         return cards.get(f"target/{name}") or cards[f"surrogate/{name}"]
 
@@ -168,11 +173,10 @@ class _Look:
 
     def _known(self, name: str) -> CleanAccuracy | None:
         """Return the accuracy that the search for thresholds gave."""
-        entry = self._thresholds.get(name, {})
-        if "accuracy_at_threshold" not in entry:
+        found = self._thresholds.get(name)
+        if found is None or found.accuracy_at_threshold is None or found.pairs is None:
             return None
-        pairs = int(entry["pairs"])
-        return CleanAccuracy(round(entry["accuracy_at_threshold"] * pairs), pairs, None)
+        return CleanAccuracy(round(found.accuracy_at_threshold * found.pairs), found.pairs, None)
 
     def _accuracy(self, name: str) -> CleanAccuracy | None:
         if (known := self._known(name)) is not None:

@@ -17,7 +17,7 @@ def identity_columns(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, An
         "goal": plan.task.goal.value,
         "attack": attack.label,
         "base": attack.base,
-        "combine": attack.combine,
+        "rule": attack.combine,
         "surrogates": "+".join(plan.surrogates_of(attack)),
         "norm": attack.norm,
         "epsilon": _tidy(255 * attack.epsilon),

@@ -6,7 +6,7 @@ import numpy as np
 
 from gauntlet.pipeline.attacks.loop import Trace
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.evaluation.unmoved import (
+from gauntlet.pipeline.results.schema import (
     BELOW_A_LEVEL,
     NO_BUDGET,
     NO_GRADIENT,

@@ -6,6 +6,7 @@ import pytest
 from gauntlet.actors.launch import launch, look
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
+from gauntlet.pipeline.results.manifest import AnswersRecord
 from gauntlet.pipeline.run.probe.findings import Refused
 from gauntlet.pipeline.run.probe.sample import keyed
 from tests.run.probe import colours
@@ -165,10 +166,10 @@ def test_the_sample_is_keyed_by_seed_and_name_alone():
 def test_a_run_says_it_in_its_manifest_and_goes_on(tmp_path):
     job = plan(tmp_path, TRUE[:24], targets=[model("t0", "bgr")])
     assert launch(job, str(tmp_path / "run")).units_failed == 0
-    record = results.manifest(str(tmp_path / "run"))["probe"]
-    assert record["models"]["s0"] == {"right": 24, "of": 24, "classes": CLASSES}
-    assert len(record["warnings"]) == 1
-    assert "`channels: bgr`" in record["warnings"][0]
+    record = results.manifest(str(tmp_path / "run")).probe
+    assert record.models["s0"] == AnswersRecord(right=24, of=24, classes=CLASSES)
+    assert len(record.warnings) == 1
+    assert "`channels: bgr`" in record.warnings[0]
 
 
 def test_who_decides_may_end_a_run_and_no_folder_is_left(tmp_path):
@@ -234,7 +235,7 @@ def test_what_the_search_for_thresholds_knows_is_not_asked_again(tmp_path):
     run = str(tmp_path / "run")
     launch(faces(tmp_path), run)
     record = results.manifest(run)
-    entry = record["thresholds"]["t0"]
-    assert entry["pairs"] == 80
-    right = round(entry["accuracy_at_threshold"] * 80)
-    assert record["probe"]["models"]["t0"] == {"right": right, "of": 80, "classes": None}
+    entry = record.thresholds["t0"]
+    assert entry.pairs == 80
+    right = round(entry.accuracy_at_threshold * 80)
+    assert record.probe.models["t0"] == AnswersRecord(right=right, of=80, classes=None)

@@ -1,11 +1,10 @@
-"""Paired comparison of attacks in a report."""
+"""Paired comparison of attacks."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gauntlet.jobs.reports.comparison import against
-from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.evaluation.comparison import against
 
 
 def verdicts(rates, n=300):
@@ -38,7 +37,7 @@ def test_only_examples_that_the_target_got_right_count():
 
 
 def test_an_unknown_attack_is_named():
-    with pytest.raises(BadInput, match="--against: unknown attack 'aa'; did you mean 'a'"):
+    with pytest.raises(ValueError, match="unknown attack 'aa'; did you mean 'a'"):
         against(verdicts({"a": 0.5, "b": 0.7}, n=20), "aa")
 
 

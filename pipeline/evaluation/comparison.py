@@ -1,4 +1,4 @@
-"""Paired comparison of a run's attacks with one of them."""
+"""Paired comparison of attacks with one of them, from the verdicts of a run."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ import pandas as pd
 
 from gauntlet.pipeline.evaluation.statistics import Comparison, compare
 from gauntlet.pipeline.evaluation.summary import last_step
-from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.problems import suggest
 
 
-def check_reference(labels: Sequence[str], reference: str) -> None:
-    """Check that attacks can be compared with one of them.
+def unfit_reference(labels: Sequence[str], reference: str) -> str | None:
+    """Return why attacks cannot be compared with one of them, None if they can.
 
     Args:
         labels: of the attacks that were judged.
         reference: label of the attack to compare with.
-
-    Raises:
-        BadInput: when it is none of them, or the only one.
     """
     if not labels:
-        raise BadInput(Problem("--against", "no attack was judged yet"))
+        return "no attack was judged yet"
     if reference not in labels:
-        raise BadInput(Problem("--against", suggest(reference, labels, "attack")))
+        return suggest(reference, labels, "attack")
     if len(labels) == 1:
-        what = f"only {reference!r} was judged; no other attack to compare with"
-        raise BadInput(Problem("--against", what))
+        return f"only {reference!r} was judged; no other attack to compare with"
+    return None
 
 
 def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comparison]]:
@@ -47,11 +44,12 @@ def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comp
         follow the others as ``GROUP (white box)``.
 
     Raises:
-        BadInput: as `check_reference`.
+        ValueError: when the reference was not judged, or no other attack was.
     """
     frame = last_step(verdicts)
     labels = list(dict.fromkeys(frame["attack"]))
-    check_reference(labels, reference)
+    if unfit := unfit_reference(labels, reference):
+        raise ValueError(unfit)
     right = frame["clean_correct"].astype("boolean").fillna(False)
     frame = frame.assign(success=frame["success"].where(right))
     white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)

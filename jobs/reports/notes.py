@@ -1,0 +1,64 @@
+"""What is said below a summary's tables: what their figures mean, and what they are not from."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gauntlet.jobs.reports.cells import has
+from gauntlet.pipeline import results
+from gauntlet.pipeline.results.schema import BELOW_A_LEVEL, NO_GRADIENT
+
+HEADLINE = (
+    "success: of the n examples that the target got right before the attack (the headline); "
+    "of all: of all examples; in brackets 95 % intervals; linf, l2: mean change in 8-bit steps"
+)
+"""What the table's figures are; the verdicts hold both denominators."""
+UTILITY = (
+    "utility: mean transfer utility, the gain in the logit margin of the best wrong class "
+    "(score - clean_score)"
+)
+LOO = (
+    "success and all other figures: after the last update. LOO (leave-one-out): each image after "
+    "the update at which most of the other images fool the same target, chosen on that target's "
+    "own answers: an upper view, not comparable with last-step rates"
+)
+"""What the leave-one-out column is (specification, trap 19)."""
+SHOWN_UNMOVED = 5
+"""Lines about images that attacks left as they were."""
+_CAUSES = {
+    NO_GRADIENT: "the gradient was zero at every update",
+    BELOW_A_LEVEL: "budget or steps below one level: rounding to 8 bits took the change back",
+}
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Return what the figures of a table mean."""
+    lines = [HEADLINE]
+    if has(table, "transfer_utility"):
+        lines.append(UTILITY)
+    if has(table, "loo_all"):
+        lines.append(LOO)
+    return lines
+
+
+def threshold_notes(run: str) -> list[str]:
+    """Return the thresholds of a run that are not from all pairs of the list, in words."""
+    found = results.manifest(run).thresholds or {}
+    return [entry.in_words(name) for name, entry in found.items() if not entry.from_all_pairs]
+
+
+def unmoved_words(table: pd.DataFrame) -> list[str]:
+    """Return what is to be said of images that attacks left as they were.
+
+    Args:
+        table: from `gauntlet.jobs.reports.frames.Figures.unmoved`.
+    """
+    lines = [
+        f"not changed by {row['attack']}: {row['count']} of {row['examples']} images "
+        f"({_CAUSES.get(row['cause'], row['cause'])})"
+        for row in table.head(SHOWN_UNMOVED).to_dict("records")
+    ]
+    if len(table) > SHOWN_UNMOVED:
+        rest = table[SHOWN_UNMOVED:]["attack"].nunique()
+        lines.append(f"... and images of {rest} more attacks: column `unmoved` of `examples`")
+    return lines

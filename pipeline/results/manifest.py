@@ -1,0 +1,192 @@
+"""`manifest.json`: what a run says of its attacks, models and data, and of its own course."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, JsonValue
+
+from gauntlet.pipeline.files import escaped
+from gauntlet.pipeline.spec import Spec
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Words = Annotated[str, BeforeValidator(lambda text: escaped(text) if type(text) is str else text)]
+"""A text in which a file's name may stand: bytes of it that are not UTF-8 are written out."""
+
+
+class Record(Spec):
+    """A mapping of the manifest: types are strict, what other versions add is kept as it is."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class AttackRecord(Record):
+    """An attack, resolved: `gauntlet.pipeline.attacks.recipe.Attack.summary`."""
+
+    attack: str
+    """Its label."""
+    base: str
+    combine: str
+    norm: str
+    epsilon: float
+    """In [0, 1] units."""
+    epsilon_unit: str
+    steps: int
+    step_size: float
+    """In [0, 1] units."""
+    normalise: str
+    objective: str
+    random_start: bool
+    surrogates: str
+    parts: str
+    """Every part with its parameters."""
+
+
+class ModelCard(Record):
+    """What a built model says of itself."""
+
+    name: str
+    """Unique name."""
+    fingerprint: str
+    """Of weights, preprocessing and defence."""
+    weights: str
+    """Fingerprint of the weights alone."""
+    preprocessing: str
+    """The adapter in words."""
+    randomised: bool
+    """Whether two evaluations of one image differ."""
+    folded: bool
+    """Whether batch norm was folded."""
+    device: str
+    """Where it runs."""
+    adversarial: str | None = None
+    """How the weights were trained adversarially, or None."""
+
+
+class DataRecord(Record):
+    """What the data source holds: `gauntlet.pipeline.data.account.Account`."""
+
+    examples: Count
+    """Those that the job chose, before `select`."""
+    held: Count
+    labels: tuple[int, int] | None
+    """Lowest and highest; None for pairs, as the numbers of classes."""
+    classes_present: Count | None
+    classes: Count | None
+    notes: list[Words]
+    left_out: dict[Words, Count]
+    """Number of files that are not read, by cause."""
+
+
+class ThresholdRecord(Record):
+    """A verification model's threshold, and what is known of it where the protocol gave it."""
+
+    source: str
+    """`job` or `LFW protocol`."""
+    pairs: Count | None = None
+    threshold: float
+    """Cosine."""
+    accuracy: FiniteFloat | None = None
+    """Mean over the folds."""
+    accuracy_standard_error: float | None = None
+    accuracy_sd: float | None = None
+    accuracy_at_threshold: FiniteFloat | None = None
+    pairs_listed: Count | None = None
+    """Pairs of the list; more than ``pairs`` where images did not decode."""
+
+    def in_words(self, name: str) -> str:
+        """Return the threshold of a model of that name, and from how many pairs it is where it is
+        not from all of the list."""
+        text = f"{name}: threshold {self.threshold:.4f}"
+        if self.from_all_pairs:
+            return text
+        return f"{text} from {self.pairs:,} of {self.pairs_listed:,} pairs"
+
+    @property
+    def from_all_pairs(self) -> bool:
+        """Whether no pair of the list was left out, as far as that was recorded."""
+        return None in (self.pairs, self.pairs_listed) or self.pairs == self.pairs_listed
+
+
+class AnswersRecord(Record):
+    """How often a model was right about clean examples; None where it could not be asked."""
+
+    right: Count | None
+    of: Count | None
+    classes: Count | None
+
+
+class ProbeRecord(Record):
+    """What a look at the models before the first attack found."""
+
+    models: dict[str, AnswersRecord]
+    warnings: list[Words]
+
+
+class SelectionRecord(Record):
+    """How many examples `select` looked at and kept."""
+
+    kept: Count
+    looked_at: Count
+
+
+class UnitsRecord(Record):
+    """How many units of work are finished, and how many kept failing."""
+
+    done: Count = 0
+    failed: Count = 0
+
+
+class Manifest(Record):
+    """What a run says of itself; a field without a value is not known yet.
+
+    A run fills it in as it goes on and writes it after every stage.
+    """
+
+    model_config = ConfigDict(frozen=False)
+
+    started: str
+    """Local time with its offset, as `finished`."""
+    name: str
+    seed: int
+    task: dict[str, JsonValue]
+    """As the plan has it; `evaluate` and `resources`, too."""
+    evaluate: dict[str, JsonValue]
+    resources: dict[str, JsonValue]
+    placement: str
+    """What was chosen, and why."""
+    attacks: list[AttackRecord]
+    models: dict[str, ModelCard]
+    """By role and name: ``surrogate/NAME`` and ``target/NAME``."""
+    software: dict[str, str]
+    """Versions."""
+    data: DataRecord | None = None
+    thresholds: dict[str, ThresholdRecord] | None = None
+    """By model; empty for classification."""
+    probe: ProbeRecord | None = None
+    """None in runs that are older than the probe, too."""
+    selection: SelectionRecord | None = None
+    finished: str | None = None
+    seconds: FiniteFloat = 0.0
+    """Wall-clock time of all attempts that went to their end."""
+    units: UnitsRecord = UnitsRecord()
+
+    @property
+    def labels(self) -> list[str]:
+        """The attacks' labels, in the order of the job."""
+        return [attack.attack for attack in self.attacks]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What seemed to be wrong before the first attack."""
+        return [] if self.probe is None else self.probe.warnings
+
+    def taken_up(self, now: Manifest) -> Manifest:
+        """Return what an earlier attempt recorded, with what a new one says where both do."""
+        said = now.model_fields_set - {"started"}
+        return self.model_copy(update={name: getattr(now, name) for name in said})
+
+    def text(self) -> bytes:
+        """Return the content of `manifest.json`."""
+        return json.dumps(self.model_dump(mode="json", exclude_unset=True), indent=2).encode()
