@@ -6,7 +6,8 @@ import ast
 import operator
 import os
 import re
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -19,6 +20,16 @@ class Spec(BaseModel):
     """A frozen, typed description; an unknown field is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed; what was worked out from the others is forgotten.
+
+        Pydantic copies cached properties, too, which would go on describing the old fields.
+        """
+        copy = super().model_copy(update=update, deep=deep)
+        for name in vars(copy).keys() - type(self).model_fields.keys():
+            del vars(copy)[name]
+        return copy
 
 
 _OPERATORS = {

@@ -34,7 +34,7 @@ def test_imports_point_downwards(package, forbidden):
             assert not bad, f"{path.relative_to(ROOT)} imports {bad}"
 
 
-LAUNCHING = {"jobs/cli/commands.py"}
+LAUNCHING = {f"jobs/cli/{name}.py" for name in ("check_job", "readiness", "run_job")}
 """Files of `jobs` that start runs; whatever only reads a run's folder needs no actors."""
 
 

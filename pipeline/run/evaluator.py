@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
@@ -49,9 +49,11 @@ class CleanVerdicts:
 class Evaluator:
     """The plan's targets, with their thresholds, ready to judge batches."""
 
-    def __init__(self, plan: Plan, engine: Engine, thresholds: Mapping[str, Any]) -> None:
+    def __init__(
+        self, plan: Plan, engine: Engine, thresholds: Mapping[str, ThresholdRecord]
+    ) -> None:
         self._plan, self._engine = plan, engine
-        self._thresholds = {name: entry["threshold"] for name, entry in thresholds.items()}
+        self._thresholds = {name: found.threshold for name, found in thresholds.items()}
         self._specs = {spec.name: spec for spec in plan.targets}
         self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
 

@@ -420,6 +420,15 @@ def test_trap_18_a_wrong_recipe_is_refused_by_name(fields, message):
         Attack(**fields)
 
 
+def test_a_copy_with_another_base_is_another_attack():
+    given = Attack(base="mi", epsilon="8/255")
+    assert {part.token for part in given.parts} == {"mi", "ens"}
+    changed = given.model_copy(update={"base": "di", "epsilon": 4 / 255})
+    assert {part.token for part in changed.parts} == {"di", "ens"}
+    assert changed.alpha == pytest.approx(given.alpha / 2)
+    assert changed.label != given.label
+
+
 def test_a_recipe_survives_json():
     given = Attack(base="di-mi", combine="svre", options={"di": {"p": 0.8}, "svre": {"inner": 3}})
     again = Attack.model_validate_json(given.model_dump_json())
