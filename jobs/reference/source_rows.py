@@ -15,8 +15,7 @@ def source_rows(most: float = math.inf) -> list[SourceRow]:
         most: names of one source; where there are more, none are given.
     """
     found = [
-        SourceRow(form=offer.form, what=offer.what, names=offer.names)
-        for offer in build.offers()
+        SourceRow(form=offer.form, what=offer.what, names=offer.names) for offer in build.offers()
     ]
     many = {"names": None}
     return [row.model_copy(update=many) if len(row.names or ()) > most else row for row in found]
