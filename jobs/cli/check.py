@@ -35,12 +35,12 @@ def check(
 
     Prints every attack with its budget, step size and normalisation, every model
     with its preprocessing and the file of yours that was run for it (an import:
-    model), what was read of the data (examples, labels, classes, sizes, files left
-    out; `gauntlet data look` draws them), and where the work would be done. Takes
-    the options of `run` and refuses what it would refuse; what only running can
-    tell is named. With --probe also how many clean examples each
-    model is right about, and what would explain it if those are few: labels from
-    1, the channel order, 0..255, normalisation.
+    model), what was read of the data (examples, labels, classes, sizes, files
+    left out; `gauntlet data look` draws them), and where the work would be done.
+    Takes the options of `run` and refuses what it would refuse; what only running
+    can tell is named. With --probe also how many clean examples each model is
+    right about, and what would explain it if those are few: labels from 1, the
+    channel order, 0..255, normalisation.
 
     \b
     gauntlet check quickstart

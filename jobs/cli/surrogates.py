@@ -56,8 +56,9 @@ def harden(
     """Fine-tune a surrogate adversarially, and write it with its provenance.
 
     PGD adversarial training (Madry 2018) with a small budget: slightly robust
-    surrogates transfer better (Springer 2021). Clean and robust accuracy on held-out
-    images are printed and written. How a job uses the file is printed, too.
+    surrogates transfer better (Springer 2021). Clean and robust accuracy on
+    held-out images are printed and written. How a job uses the file is printed,
+    too.
 
     \b
     gauntlet surrogates harden job.yaml --surrogate resnet20 --out hard.safetensors
@@ -89,15 +90,15 @@ def align(
     """Fine-tune a surrogate so that its loss gradient follows the data, and write it.
 
     Climbs IA's criterion (Zhu 2022) beside the cross-entropy, on the form of the
-    network with Softplus in place of ReLU. The weights go into the original network;
-    the attack part ia smooths it.
+    network with Softplus in place of ReLU. The weights go into the original
+    network; the attack part ia smooths it.
 
     \b
     gauntlet surrogates align job.yaml --surrogate resnet20 --out aligned.safetensors
     gauntlet surrogates align job.yaml --surrogate r --out r.safetensors --weight 1
 
-    Not good enough is a criterion on held-out images that did not rise, or a loss of
-    more clean accuracy than --drop.
+    Not good enough is a criterion on held-out images that did not rise, or a loss
+    of more clean accuracy than --drop.
     """
     from gauntlet.jobs.cli import train_surrogates
 

@@ -46,9 +46,9 @@ def train(
 ) -> None:
     """Train the bundled networks from rendered faces: a few minutes of one core each.
 
-    Interrupted by Ctrl-C or a kill, it goes on where it stopped when called again,
-    and ends with the weights it would have ended with. More threads change the
-    last digits, and so the weights.
+    Interrupted by Ctrl-C or a kill, it goes on where it stopped when called
+    again, and ends with the weights it would have ended with. More threads change
+    the last digits, and so the weights.
 
     \b
     gauntlet zoo train --smoke
