@@ -45,6 +45,6 @@ def look(
     gauntlet data look job.yaml --out sheet.png
     gauntlet data look job.yaml --out sheet.png --rows 100 --columns 4
     """
-    from gauntlet.jobs.reports.contact_sheet import look as draw
+    from gauntlet.jobs.cli.look_at_data import look as draw
 
     end(draw, job, changes or [], out, rows, columns, allow_imports or [])

@@ -12,16 +12,11 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.reports.tables import spread
-from gauntlet.jobs.reports.terminal import terminal
-from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.data.decoding import Undecodable
-from gauntlet.pipeline.data.described import described
-from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.known_classes import title
 from gauntlet.pipeline.data.stores import ImageStore
-from gauntlet.pipeline.problems import BadInput, Problem
 
 SIDE = 96
 """Longer side of an image on the sheet, in pixels."""
@@ -44,48 +39,6 @@ class Row:
     heading: tuple[str, ...]
     positions: list[int]
     captions: list[str]
-
-
-def look(
-    job: str,
-    changes: Sequence[str],
-    out: Path,
-    rows: int,
-    columns: int,
-    allowed: Sequence[str] = (),
-) -> int:
-    """Draw a job's data and say what they are.
-
-    Args:
-        job: job file, or name of a bundled one.
-        changes: overrides such as ``data.limit=300``.
-        out: the .png file.
-        rows: most rows.
-        columns: most images in a row.
-        allowed: folders and packages that the job's models may run code from, too.
-
-    Raises:
-        BadInput: when the job is wrong, or the file cannot be written.
-    """
-    if out.suffix.lower() != ".png":
-        raise BadInput(Problem("--out", f"{out}: expected a .png file"))
-    plan = open_job(find_job(job), list(changes), allowed).plan
-    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    chosen, shows = sheet_rows(examples, rows, columns)
-    sheet, broken = draw(chosen, examples.listing.store)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(out)
-    except OSError as error:
-        raise BadInput(Problem("--out", f"{out}: {error.strerror or error}")) from None
-    lines = [f"data: {line}" for line in described(examples, plan.data.source)]
-    lines.append(f"{out} shows {shows}")
-    if broken:
-        lines.append(f"not decoded: {len(broken)}, such as {broken[0]}")
-    console = terminal(soft_wrap=True)
-    for line in lines:
-        console.print(line)
-    return 0
 
 
 def sheet_rows(examples: Examples, rows: int, columns: int) -> tuple[list[Row], str]:

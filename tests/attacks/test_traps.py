@@ -424,7 +424,7 @@ def test_a_copy_with_another_base_is_another_attack():
     given = Attack(base="mi", epsilon="8/255")
     assert {part.token for part in given.parts} == {"mi", "ens"}
     changed = given.model_copy(update={"base": "di", "epsilon": 4 / 255})
-    assert {part.token for part in changed.parts} == {"di", "ens"}
+    assert {part.token for part in changed.parts} == {"di", "ens", "i"}
     assert changed.alpha == pytest.approx(given.alpha / 2)
     assert changed.label != given.label
 
