@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that run the tests.
+WORKERS ?= 2
 
 .PHONY: install demo test test-slow lint format bench clean
 
@@ -18,11 +20,14 @@ $(STAMP): pyproject.toml
 demo: install
 	$(BIN)/gauntlet run demo
 
+# A file of tests a worker at a time, each on one thread: two small cores are then kept busy.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: install
 	$(BIN)/ruff check .

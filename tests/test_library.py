@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gauntlet import Attack, Goal, adapt, attack, gradient_cosines
-from tests.attacks.toys import SmallNet, images
+from tests.toys.surrogates import SmallNet, images
 
 EPS = 1 / 255
 CLEAN = images(6).float()

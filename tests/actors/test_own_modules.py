@@ -13,7 +13,7 @@ from gauntlet.actors.own_modules import packed
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.problems import BadInput
 from tests.actors.test_sessions import shared, start_cluster  # noqa: F401
-from tests.jobs.tiny import JOB, write
+from tests.toys.jobs import JOB, write
 
 KIT = """
 import os
@@ -38,7 +38,7 @@ def project(folder: Path, placement: str) -> Path:
     (folder / "kit" / "layers.py").write_text(LAYERS)
     (folder / "sizes.py").write_text("CLASSES = 5\n")
     (folder / "notes").mkdir()
-    text = JOB.replace("tests.jobs.tiny:network", "kit.nets:make")
+    text = JOB.replace("tests.toys.jobs:network", "kit.nets:make")
     text = text.replace("{seed:", f"{{notes: {folder / 'notes'}, seed:")
     text = text.replace("placement: in-process", f"placement: {placement}, threads: 1, workers: 2")
     return write(folder, text=text)

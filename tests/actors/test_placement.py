@@ -10,7 +10,7 @@ from gauntlet.actors.placement import fits, lay_out
 from gauntlet.actors.session import grows
 from gauntlet.actors.workers import keep_to_share
 from gauntlet.pipeline.problems import BadInput
-from tests.run.small import network, plan
+from tests.toys.runs import network, plan
 
 
 def layout(

@@ -19,7 +19,7 @@ from ray._private import services
 from gauntlet.actors.address import resolve
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
-from tests.run.small import carry_out, job, verdicts
+from tests.toys.runs import carry_out, job, verdicts
 
 PATIENCE = 900
 """Seconds for a run on a machine that is busy with other things."""

@@ -7,7 +7,7 @@ import pytest
 
 from gauntlet.actors.placement import Devices, lay_out
 from gauntlet.actors.turns import Turns
-from tests.run.small import plan
+from tests.toys.runs import plan
 
 
 class Reference:

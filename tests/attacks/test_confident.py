@@ -17,7 +17,7 @@ from gauntlet.pipeline.oracle import InProcessOracle
 from gauntlet.pipeline.training.ascent import ascend
 from gauntlet.pipeline.training.ia_search import alignment
 from gauntlet.pipeline.training.robustness import entropy
-from tests.attacks.toys import SmallNet, as_model, images, names, vectors
+from tests.toys.surrogates import SmallNet, as_model, images, names, vectors
 
 SEEDS = (0, 1)
 GAIN = 14.0

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from gauntlet import Attack, gradient_cosines
-from tests.attacks.toys import SHAPE, SmallNet, linear
-from tests.attacks.toys import images as made_up
+from tests.toys.surrogates import SHAPE, SmallNet, linear
+from tests.toys.surrogates import images as made_up
 
 LOGIT = Attack(objective="logit")
 

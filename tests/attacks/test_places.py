@@ -16,7 +16,7 @@ from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.attacks.views.view import View
 from gauntlet.pipeline.batch import Task
-from tests.attacks.toys import images, linear, recipe, run_float, scalar_batch, vectors
+from tests.toys.surrogates import images, linear, recipe, run_float, scalar_batch, vectors
 
 EPSILON = 4 / 255
 

@@ -11,7 +11,7 @@ import pytest
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.known_classes import imagenet_synsets
-from tests.data.made_up import opened, problems, write_image
+from tests.toys.datasets import opened, problems, write_image
 
 UNTARGETED = Goal.UNTARGETED
 FOLDER: dict[str, Any] = {"source": "folder", "root": "set"}

@@ -10,15 +10,7 @@ from pydantic import ValidationError
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.problems import BadInput
-from tests.data.made_up import (
-    opened,
-    pixels,
-    problems,
-    spec,
-    write_image,
-    write_npz,
-    write_text,
-)
+from tests.toys.datasets import opened, pixels, problems, spec, write_image, write_npz, write_text
 
 UNTARGETED, TARGETED = Goal.UNTARGETED, Goal.TARGETED
 

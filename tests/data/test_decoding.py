@@ -10,7 +10,7 @@ from PIL import Image
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.decoding import Fit, Undecodable, decode
-from tests.data.made_up import opened, write_image
+from tests.toys.datasets import opened, write_image
 
 
 def _bomb(path: Path, width: int, height: int) -> None:

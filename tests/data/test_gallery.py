@@ -15,7 +15,7 @@ from gauntlet.pipeline.data.examples import Examples, check
 from gauntlet.pipeline.data.sources import cifar10
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.problems import BadInput
-from tests.data.made_up import opened, pixels, problems, spec, write_image, write_npz, write_text
+from tests.toys.datasets import opened, pixels, problems, spec, write_image, write_npz, write_text
 
 TARGETED = Goal.TARGETED
 NPZ: dict[str, Any] = {"source": "npz", "path": "set.npz", "references": "gallery"}

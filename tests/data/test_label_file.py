@@ -10,7 +10,7 @@ import pytest
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples
-from tests.data.made_up import opened, pixels, problems, write_image, write_npz, write_text
+from tests.toys.datasets import opened, pixels, problems, write_image, write_npz, write_text
 
 UNTARGETED, TARGETED = Goal.UNTARGETED, Goal.TARGETED
 FIELDS: dict[str, Any] = {"source": "folder", "root": "set", "labels": "labels.csv"}

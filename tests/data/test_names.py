@@ -16,7 +16,7 @@ from gauntlet.pipeline.data.findings import Found
 from gauntlet.pipeline.data.sources.folder import Folder
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.problems import BadInput, Problem
-from tests.run import small
+from tests.toys import runs as small
 
 
 def pictures(root: Path) -> Path:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.problems import BadInput
-from tests.data.made_up import (
+from tests.toys.datasets import (
     opened,
     pixels,
     problems,

@@ -17,7 +17,7 @@ from torch import Tensor
 from gauntlet import pipeline
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
-from tests.data.made_up import opened, problems, spec, write_text
+from tests.toys.datasets import opened, problems, spec, write_text
 
 SMALL = {"source": "rendered", "pairs": 40, "identities": 30, "size": 16}
 PEOPLE = [0, 7, 7, 999_999, 1_000_000, 3, 12, 12, 5, 2**40]

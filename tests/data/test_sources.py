@@ -13,7 +13,7 @@ import pytest
 from gauntlet.pipeline.data.sources.labelled import Labelled
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.data.sources.source import catalogue, register
-from tests.data.made_up import spec
+from tests.toys.datasets import spec
 
 STRIPES = '''
 """Stripes: a source of labelled images."""
@@ -94,7 +94,7 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.plan import Plan
-from tests.jobs.tiny import write
+from tests.toys.jobs import write
 
 SOURCE = "source: npz, path: images.npz"
 

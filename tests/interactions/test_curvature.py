@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gauntlet.pipeline.interactions import Grid, curvature, self_terms
-from tests.interactions.games import ReluNet, normal, uniform
+from tests.toys.games import ReluNet, normal, uniform
 
 SIDE = 4
 

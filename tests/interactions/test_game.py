@@ -19,14 +19,7 @@ from gauntlet.pipeline.interactions import (
     shapley_values,
 )
 from gauntlet.pipeline.interactions.mean import mixed_difference
-from tests.interactions.games import (
-    ReluNet,
-    classes_batch,
-    draws,
-    perturbed,
-    relu_game,
-    uniform,
-)
+from tests.toys.games import ReluNet, classes_batch, draws, perturbed, relu_game, uniform
 
 SIDE = 6
 

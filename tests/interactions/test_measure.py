@@ -20,7 +20,7 @@ from gauntlet.pipeline.interactions import (
     sampled_order_interactions,
     self_terms,
 )
-from tests.interactions.games import ReluNet, classes_batch, names, perturbed, uniform
+from tests.toys.games import ReluNet, classes_batch, names, perturbed, uniform
 
 SIDE = 6
 RUN = {"seed": 3, "model_name": "m", "rows_per_pass": 16}

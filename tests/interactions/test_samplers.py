@@ -27,7 +27,7 @@ from gauntlet.pipeline.interactions import (
 )
 from gauntlet.pipeline.interactions.contexts import random_contexts
 from gauntlet.pipeline.interactions.mean import interaction_rows
-from tests.interactions.games import TableGame, draws, random_game, random_quadratic
+from tests.toys.games import TableGame, draws, random_game, random_quadratic
 
 REPEATS = 3000
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.interactions import Grid, PerturbationGame
-from tests.interactions.games import ReluNet, classes_batch, names, perturbed, uniform
+from tests.toys.games import ReluNet, classes_batch, names, perturbed, uniform
 
 SIDE, GRID = 4, Grid(2, 2)
 SETS = torch.tensor([[True, False, True, False], [False, True, True, True]])

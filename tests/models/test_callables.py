@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gauntlet import Attack, adapt, attack
-from tests.attacks.toys import SmallNet, images
+from tests.toys.surrogates import SmallNet, images
 
 CLEAN, LABELS = images(4).float(), torch.arange(4)
 RECIPE = Attack(base="mi", steps=2)

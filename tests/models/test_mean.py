@@ -16,7 +16,7 @@ HERE = Path(".")
 
 
 def member(seed, **fields):
-    source = "import:tests.jobs.tiny:network"
+    source = "import:tests.toys.jobs:network"
     return ModelSpec(name=f"m{seed}", source=source, options={"seed": seed}, **fields)
 
 

@@ -13,7 +13,7 @@ from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from tests.attacks.toys import SmallNet, images
+from tests.toys.surrogates import SmallNet, images
 
 LABELS = torch.arange(6) % 4
 CLEAN = images(6).float()

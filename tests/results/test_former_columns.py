@@ -14,7 +14,7 @@ from gauntlet.jobs.reports.summary import summary
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.plan import plan_of
-from tests.run import small
+from tests.toys import runs as small
 
 TABLES = ("verdicts", "examples", "interactions")
 

@@ -18,7 +18,7 @@ from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.plan import plan_of
-from tests.run import small
+from tests.toys import runs as small
 
 DAMAGE = [b"", b"{", b"[]", b'{"models": 3}', b"\xff\xfe", b"[" * 10_000, b'["a", 3]']
 

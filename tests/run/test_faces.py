@@ -11,7 +11,7 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run import threshold_cache
-from tests.run.small import verdicts
+from tests.toys.runs import verdicts
 
 FACES = Path(jobs.__file__).parent / "bundled" / "faces.yaml"
 

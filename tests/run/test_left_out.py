@@ -17,16 +17,16 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.progress import Silent
 from tests.data.test_class_folders import grow
-from tests.jobs import tiny
+from tests.toys import jobs as tiny
 
 JOB = """\
 name: tiny
 task: {kind: verification, goal: impersonation}
 data: {source: pairs, images: faces, pairs: pairs.csv, folds: 2}
 surrogates:
-  - {name: s0, source: "import:tests.jobs.tiny:network", options: {seed: 0}, threshold: 0.5}
+  - {name: s0, source: "import:tests.toys.jobs:network", options: {seed: 0}, threshold: 0.5}
 targets:
-  - {name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}
+  - {name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}
 attacks:
   - {base: i, epsilon: 8/255, steps: 2}
 resources: {placement: in-process, batch: 4}

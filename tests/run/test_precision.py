@@ -16,8 +16,8 @@ from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.rows.interactions import InteractionRequest
 from gauntlet.pipeline.run.showing import Showing
-from tests.attacks.toys import class_batch, images
-from tests.run.small import carry_out, plan, verdicts
+from tests.toys.runs import carry_out, plan, verdicts
+from tests.toys.surrogates import class_batch, images
 
 ATTACK = Attack(base="mi", steps=3, epsilon=2 / 255)
 

@@ -24,10 +24,10 @@ from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.preparation import select
 from gauntlet.pipeline.run.runner import Runner
 from gauntlet.pipeline.run.unit import UnitWriter
-from tests.jobs import tiny
+from tests.toys import jobs as tiny
 
-TARGETS = '{name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}'
-SURROGATE = '{name: s0, source: "import:tests.jobs.tiny:network", options: {seed: 0}}'
+TARGETS = '{name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}'
+SURROGATE = '{name: s0, source: "import:tests.toys.jobs:network", options: {seed: 0}}'
 
 
 class Dazzled(nn.Module):

@@ -29,8 +29,8 @@ from gauntlet.pipeline.run.models import build_target
 from gauntlet.pipeline.run.plan import Evaluate
 from gauntlet.pipeline.run.showing import Showing, pixels
 from gauntlet.pipeline.run.steps import IN_FLIGHT, JudgedSteps, StepJudge
-from tests.run.small import KEYS, carry_out, job, own, plan, verdicts
-from tests.run.test_placements import assert_same, kill_when_running, wait_for_units
+from tests.actors.test_placements import assert_same, kill_when_running, wait_for_units
+from tests.toys.runs import KEYS, carry_out, job, own, plan, verdicts
 
 STEPS = 4
 ROWS = 24 * 2 * 2 * STEPS

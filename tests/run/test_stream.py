@@ -18,7 +18,7 @@ from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import TABLES, RunFolder
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.runner import Runner
-from tests.run.small import KEYS, QUICKSTART, carry_out, own, plan, verdicts
+from tests.toys.runs import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
-from tests.run.small import carry_out, network, plan, verdicts
+from tests.toys.runs import carry_out, network, plan, verdicts
 
 DEVICES = Devices(cpus=8, gpus=0, memory=2**34)
 GPUS = Devices(cpus=16, gpus=8, memory=2**36)
@@ -212,7 +212,7 @@ def test_every_model_field_that_shapes_the_output_does(field, value, tmp_path):
 
 
 def test_a_model_s_options_change_it(tmp_path):
-    source = "import:tests.jobs.tiny:network"
+    source = "import:tests.toys.jobs:network"
     models = [
         build(ModelSpec(name="m", source=source, options={"seed": seed}), permission=granted())
         for seed in (0, 1)

@@ -20,7 +20,7 @@ from gauntlet.pipeline.training.align import align, climbable, write_aligned
 from gauntlet.pipeline.training.ia_search import alignment
 from gauntlet.pipeline.training.settings import AlignSettings
 from gauntlet.pipeline.training.trained_file import about_trained
-from tests.training.small import Residual, images, model
+from tests.toys.classifiers import Residual, images, model
 
 BRIEF = AlignSettings(
     epochs=10, batch=24, rate=0.01, weight=3, beta=5, probes=4, judge_probes=16, judge_steps=3
@@ -179,7 +179,7 @@ def test_the_file_holds_weights_and_provenance(tmp_path: Path) -> None:
     done = align(net, data, BRIEF)
     path = tmp_path / "aligned.safetensors"
     write_aligned(path, done, net, BRIEF)
-    own = {"source": "import:tests.training.small:network"}
+    own = {"source": "import:tests.toys.classifiers:network"}
     again = build(ModelSpec(name="a", source=f"trained:{path}", options=own), permission=granted())
     assert again.weights_fingerprint == weights_fingerprint(done.network)
     about = about_trained(path)

@@ -11,7 +11,7 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.norms import l2, linf
 from gauntlet.pipeline.training.ascent import ascend
 from gauntlet.pipeline.training.robustness import entropy
-from tests.training.small import colours, model
+from tests.toys.classifiers import colours, model
 
 
 def draws(size: int) -> Draws:

@@ -30,7 +30,7 @@ from gauntlet.pipeline.training.robustness import accuracy
 from gauntlet.pipeline.training.settings import HardenSettings
 from gauntlet.pipeline.training.trained_file import about_trained
 from gauntlet.pipeline.training.unattacked import apart
-from tests.training.small import NOBODY, Residual, colours, examples, images, model, network
+from tests.toys.classifiers import NOBODY, Residual, colours, examples, images, model, network
 
 BRIEF = HardenSettings(
     epsilon=6 / 255, epochs=20, batch=24, rate=0.02, validation=0.3, judge_steps=5
@@ -186,10 +186,10 @@ def test_other_sources_get_their_weights_back(tmp_path: Path) -> None:
     done = harden(net, data, BRIEF.model_copy(update={"epochs": 1}))
     path = tmp_path / "hard.safetensors"
     write_hardened(path, done, net, BRIEF)
-    own = {"source": "import:tests.training.small:network"}
+    own = {"source": "import:tests.toys.classifiers:network"}
     again = build(ModelSpec(name="a", source=f"trained:{path}", options=own), permission=granted())
     assert again.weights_fingerprint == weights_fingerprint(done.network)
-    other = {"source": "import:tests.jobs.tiny:network", "seed": 0}
+    other = {"source": "import:tests.toys.jobs:network", "seed": 0}
     with pytest.raises(BadInput, match="does not fit"):
         build(ModelSpec(name="a", source=f"trained:{path}", options=other), permission=granted())
 

@@ -17,7 +17,7 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.cli.status import Status, end
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.unit import UnitWriter
-from tests.jobs import tiny
+from tests.toys import jobs as tiny
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -102,7 +102,7 @@ def narrow(seed: int) -> nn.Module:
 
 
 def test_units_that_would_fail_again_are_not_said_to_be_resumable(tmp_path: Path) -> None:
-    old, new = "tests.jobs.tiny:network", f"{__name__}:narrow"
+    old, new = "tests.toys.jobs:network", f"{__name__}:narrow"
     seed = '", options: {seed: 0}'
     path, out = tiny.write(tmp_path, (old + seed, new + seed)), tmp_path / "run"
     result = gauntlet("run", str(path), "--out", str(out))

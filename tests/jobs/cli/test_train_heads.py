@@ -23,10 +23,10 @@ name: heads
 task: {kind: classification, goal: targeted}
 data: {source: npz, path: images.npz, limit: 6}
 surrogates:
-  - {name: s0, source: "import:tests.jobs.tiny:network", options: {seed: 0}}
-  - {name: s1, source: "import:tests.jobs.tiny:network", options: {seed: 1}}
+  - {name: s0, source: "import:tests.toys.jobs:network", options: {seed: 0}}
+  - {name: s1, source: "import:tests.toys.jobs:network", options: {seed: 1}}
 targets:
-  - {name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}
+  - {name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}
 attacks:
   - {base: i, epsilon: 8/255, steps: 2}
   - base: mi

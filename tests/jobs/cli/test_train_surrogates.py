@@ -30,7 +30,7 @@ from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
 from gauntlet.pipeline.training.trained_file import about_trained
-from tests.training.small import Residual, colours, examples, model
+from tests.toys.classifiers import Residual, colours, examples, model
 
 JOB = """\
 name: trained
@@ -40,7 +40,7 @@ surrogates:
   - {name: s0, source: "import:tests.jobs.cli.test_train_surrogates:trained"}
   - {name: s1, source: "import:tests.jobs.cli.test_train_surrogates:trained", options: {scale: 2.0}}
 targets:
-  - {name: t0, source: "import:tests.jobs.tiny:network", options: {seed: 2}}
+  - {name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}
 attacks:
   - {base: i, epsilon: 8/255, steps: 2}
 resources: {placement: in-process, batch: 4}

@@ -18,7 +18,7 @@ from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe
 from gauntlet.pipeline.training.zoo import evaluate, produce
 from gauntlet.pipeline.training.zoo.table import markdown
-from tests.training.zoo.fakes import small_recipe
+from tests.toys.faces import small_recipe
 
 
 def zoo(*arguments: str) -> Result:

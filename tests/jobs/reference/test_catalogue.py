@@ -28,7 +28,7 @@ from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput
-from tests.jobs.test_cli import gauntlet
+from tests.jobs.cli.test_run_job import gauntlet
 
 PAGE = Path(__file__).parents[3] / "docs" / "methods.md"
 ENTRIES = 3 * 32 * 32

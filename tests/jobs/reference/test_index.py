@@ -9,7 +9,7 @@ import pytest
 
 from gauntlet.jobs.reference.index import PATH, shipped
 from gauntlet.jobs.reference.renew import COMMAND, text
-from tests.jobs.test_cli import gauntlet
+from tests.jobs.cli.test_run_job import gauntlet
 
 HEAVY = ("torch", "ray", "pandas", "scipy", "matplotlib")
 

@@ -19,7 +19,7 @@ from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.training.zoo import evaluate, produce, shipping, table
 from gauntlet.pipeline.training.zoo.pool import TEST
 from gauntlet.pipeline.training.zoo.train import begin, train
-from tests.training.zoo.fakes import patterns, small_pool, small_recipe
+from tests.toys.faces import patterns, small_pool, small_recipe
 
 
 @pytest.fixture(scope="module")

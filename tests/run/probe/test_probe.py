@@ -9,8 +9,8 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.results.manifest import AnswersRecord
 from gauntlet.pipeline.run.probe.findings import Refused
 from gauntlet.pipeline.run.probe.sample import keyed
-from tests.run.probe import colours
-from tests.run.probe.colours import CLASSES, MEAN, STD, model, plan
+from tests.toys import colours
+from tests.toys.colours import CLASSES, MEAN, STD, model, plan
 
 TRUE = np.arange(96) % CLASSES
 IMAGENET = {"mean": list(MEAN), "std": list(STD)}
@@ -144,7 +144,7 @@ def test_a_robust_or_defended_model_is_told_of_and_not_asked_about(tmp_path):
 
 
 def test_a_model_that_cannot_look_at_the_images_is_named(tmp_path):
-    bad = {"name": "bad", "source": "import:tests.run.probe.colours:of_whole_batches"}
+    bad = {"name": "bad", "source": "import:tests.toys.colours:of_whole_batches"}
     (text,) = look(plan(tmp_path, TRUE, targets=[model("t0"), bad])).warnings
     assert text.startswith("bad: cannot look at the clean images: TypeError: model 'bad': expected")
 
@@ -197,7 +197,7 @@ def faces(folder, threshold=None, same=None, **more):
     rows = [rows[row] for i in range(40) for row in (i, 40 + i)]
     lines = [f"{a},{b},{flag if same is None else 1 - flag}" for a, b, flag in rows]
     (folder / "pairs.csv").write_text("index_a,index_b,same\n" + "\n".join(lines))
-    network = {"source": "import:tests.run.probe.colours:embedding", **more}
+    network = {"source": "import:tests.toys.colours:embedding", **more}
     fixed = {} if threshold is None else {"threshold": threshold}
     return plan(
         folder,

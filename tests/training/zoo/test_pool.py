@@ -11,7 +11,7 @@ from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.training.zoo.augment import batch, batch_draws, move
 from gauntlet.pipeline.training.zoo.interrupted import Interrupted
 from gauntlet.pipeline.training.zoo.pool import open_pool
-from tests.training.zoo.fakes import patterns, small_pool, small_recipe
+from tests.toys.faces import patterns, small_pool, small_recipe
 
 
 def test_the_pool_holds_what_is_rendered(tmp_path: Path) -> None:

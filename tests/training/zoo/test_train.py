@@ -12,7 +12,7 @@ from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.training.zoo.interrupted import Interrupted
 from gauntlet.pipeline.training.zoo.state import Training, restore, save
 from gauntlet.pipeline.training.zoo.train import begin, learning_rate, train
-from tests.training.zoo.fakes import small_pool, small_recipe
+from tests.toys.faces import small_pool, small_recipe
 
 
 def state(training: Training) -> dict[str, torch.Tensor]:

@@ -1,0 +1,232 @@
+"""One job, every placement: the same rows, whatever happens on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from gauntlet.pipeline import results
+from tests.toys.runs import KEYS, carry_out, job, network, own, verdicts
+
+ROWS = 24 * 2 * 2
+EXACT = ["success", "clean_correct", "prediction", "linf", "threshold", "repeats", "white_box"]
+
+
+@pytest.fixture(scope="module")
+def reference_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    carry_out(folder, "in-process")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def reference(reference_run):
+    return verdicts(reference_run)
+
+
+def assert_same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert (one[KEYS] == other[KEYS]).all(axis=None)
+    for column in EXACT:
+        assert one[column].equals(other[column]), column
+    assert np.allclose(one["score"], other["score"], atol=1e-4)
+
+
+def test_in_process_has_every_row_once(reference):
+    assert len(reference) == ROWS
+    assert not reference.duplicated(KEYS).any()
+    assert (reference["linf"] <= 8).all()
+    assert reference["success"].between(0, 1).all()
+    assert set(reference["group"]) == {"normal", "transform"}
+
+
+@pytest.mark.parametrize("placement", ["packed", "pinned"])
+def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_path):
+    """With a surrogate that a module beside the job file makes, which is installed nowhere."""
+    (tmp_path / "mine.py").write_text(
+        "from gauntlet.pipeline.models.quickstart import networks\n"
+        "def make(name):\n    return networks.load(name)\n"
+    )
+    surrogates = [own("plain", "mine:make"), network("separable")]
+    outcome = carry_out(tmp_path, placement, surrogates=surrogates)
+    assert outcome.units_failed == 0
+    assert_same(verdicts(tmp_path / "run"), reference)
+    # The workers are asked about the same clean examples, and say the same of them.
+    runs = (tmp_path / "run", reference_run)
+    probes = [results.manifest(str(run)).probe for run in runs]
+    assert probes[0] == probes[1]
+    assert probes[0].models["plain"].of == 64
+
+
+def test_batch_size_changes_no_draw_and_no_verdict_in_float64(tmp_path):
+    found = []
+    for batch in (5, 24):
+        name = f"batch-{batch}"
+        carry_out(tmp_path, "in-process", name, resources={"batch": batch, "dtype": "float64"})
+        found.append(verdicts(tmp_path / name))
+        images = results.read(str(tmp_path / name), "examples")
+        found[-1]["image"] = None
+        found.append(images.sort_values(["example", "attack"]).reset_index(drop=True))
+    assert_same(found[0], found[2])
+    assert found[1]["image"].equals(found[3]["image"])
+
+
+def test_trap_16_a_randomised_target_is_evaluated_several_times(reference):
+    random = reference[reference["target"] == "wide-resize-pad"]
+    assert (random["repeats"] == 3).all()
+    assert set(np.round(random["success"] * 3, 6)) <= {0, 1, 2, 3}
+    assert random["score_std"].gt(0).any()
+    assert (reference[reference["target"] == "wide"]["score_std"] == 0).all()
+
+
+def wait_for_units(run: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(run.glob("ledger/*.json"))) < count:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("placement", ["in-process", "packed"])
+def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement, tmp_path):
+    attacks = [{"grid": {"base": ["i", "mi", "di", "ti-mi"], "combine": ["ens", "svre"]}}]
+    path, run = tmp_path / "job.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump(job(attacks=attacks)))
+    command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
+    arguments = ["run", str(path), "--out", str(run), "--placement", placement]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for_units(run, 3, process)
+        process.send_signal(signal.SIGKILL)
+    done = len(list(run.glob("ledger/*.json")))
+    assert 3 <= done < 24
+    stamps = {path: path.stat().st_mtime_ns for path in run.glob("ledger/*.json")}
+    finished = subprocess.run(
+        [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    frame = verdicts(run)
+    assert len(frame) == 24 * 8 * 2
+    assert not frame.duplicated(KEYS).any()
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    examples = results.read(str(run), "examples")
+    assert len(examples) == 24 * 8
+    assert not examples.duplicated(["example", "attack"]).any()
+    assert len(results.read(str(run), "traces")) == 24 * 8 * 10
+    again = subprocess.run(
+        [*command, "run", str(path), "--out", str(tmp_path / "whole"), "--placement", "in-process"],
+        capture_output=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0
+    assert_same(frame, verdicts(tmp_path / "whole"))
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process descends from this one: other sessions' actors have the same names."""
+    while pid not in (0, os.getpid()):
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[1])
+        except OSError:
+            return False
+    return pid == os.getpid()
+
+
+def kill_when_running(name: str, run: Path, killed: list[int]) -> None:
+    """Kill one actor of this session, by its class, once two units are done."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if len(list(run.glob("ledger/*.json"))) >= 2:
+            for status in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    title = status.read_bytes()
+                except OSError:
+                    continue
+                pid = int(status.parent.name)
+                if title.startswith(f"ray::{name}".encode()) and _is_ours(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                    return
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("placement", "actor"), [("pinned", "SurrogateActor"), ("packed", "PackedWorker")]
+)
+def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, reference, tmp_path):
+    killed: list[int] = []
+    attacks = [
+        {"base": "mi", "steps": 4},
+        {"base": "pgd-di", "combine": "rgea", "steps": 4},
+        {"base": "mi", "steps": 60, "name": "long"},
+    ]
+    arguments = (actor, tmp_path / "run", killed)
+    killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)
+    killer.start()
+    outcome = carry_out(tmp_path, placement, attacks=attacks)
+    killer.join()
+    assert killed, "no actor was killed"
+    assert outcome.units_failed == 0
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 24 * 3 * 2
+    assert not frame.duplicated(KEYS).any()
+    assert_same(frame[frame["attack"] != "long"].reset_index(drop=True), reference)
+
+
+def test_a_local_session_listens_on_loopback_only():
+    script = (
+        "from gauntlet.actors.session import connect; import os, ray; connect(None)\n"
+        "@ray.remote\n"
+        "class Actor:\n"
+        "    def pid(self): return os.getpid()\n"
+        "ray.get(Actor.remote().pid.remote())\n"
+        "pids = [p for p in os.listdir('/proc') if p.isdigit()]\n"
+        "me, parent = os.getpid(), {}\n"
+        "for p in pids:\n"
+        "    try: parent[int(p)] = int(open(f'/proc/{p}/stat').read().rsplit(')')[-1].split()[1])\n"
+        "    except OSError: pass\n"
+        "def mine(p):\n"
+        "    while p and p != me: p = parent.get(p, 0)\n"
+        "    return p == me\n"
+        "inodes = set()\n"
+        "for p in filter(mine, list(parent)):\n"
+        "    for fd in os.listdir(f'/proc/{p}/fd'):\n"
+        "        try: link = os.readlink(f'/proc/{p}/fd/{fd}')\n"
+        "        except OSError: continue\n"
+        "        if link.startswith('socket:['): inodes.add(link[8:-1])\n"
+        "for table in ('tcp', 'tcp6'):\n"
+        "    for line in open(f'/proc/net/{table}').readlines()[1:]:\n"
+        "        f = line.split()\n"
+        "        if f[3] == '0A' and f[9] in inodes: print('LISTENS', f[1].rsplit(':')[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    listening = [line.split()[1] for line in done.stdout.splitlines() if "LISTENS" in line]
+    assert len(listening) >= 3
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert set(listening) <= loopback
+
+
+def test_a_flag_tells_that_a_target_was_trained_adversarially(tmp_path):
+    robust = network("patches", adversarial=True)
+    defended = {"like": "patches", "defence": {"kind": "bit-reduction"}, "name": "both"}
+    named = network("residual", adversarial=True, group="mine")
+    targets = [network("wide"), robust, defended, named]
+    outcome = carry_out(tmp_path, "in-process", targets=targets, select={"limit": 4})
+    assert outcome.units_failed == 0
+    frame = verdicts(tmp_path / "run").drop_duplicates("target").set_index("target")
+    assert frame["group"].to_dict() == {
+        "wide": "normal", "patches": "adversarial", "both": "transform", "residual": "mine",
+    }  # fmt: skip
+    cards = results.manifest(str(tmp_path / "run")).models
+    assert cards["target/patches"].adversarial == "as the job states"
+    assert cards["target/wide"].adversarial is None

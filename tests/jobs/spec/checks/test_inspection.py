@@ -1,0 +1,106 @@
+"""The list of checks: each says what it needs, and a model is looked at once for all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gauntlet.jobs.spec.checks.check import check
+from gauntlet.jobs.spec.checks.inspection import BEFORE_A_RUN, CHECKS, inspect
+from gauntlet.jobs.spec.job_draft import JobDraft, Section
+from gauntlet.jobs.spec.loading import load
+from gauntlet.jobs.spec.wording import Complaint
+from gauntlet.jobs.spec.yaml_source import read
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.problems import Problem
+from tests.toys.jobs import attacks, write
+
+HARD = attacks(
+    "  - {base: i, epsilon: 8/255, steps: 2}\n"
+    "  - {base: mi+ir, options: {ir: {grid: 9}}}\n"
+    "  - {base: sgm, surrogates: [s0]}\n"
+    '  - {base: i, objective: fi, options: {fi: {layer: "1"}}}\n'
+    '  - {base: i, objective: fd, options: {fd: {layer: "1", heads: nowhere}}}'
+)
+MORE = (
+    "resources: {placement: in-process, batch: 4}\n",
+    "resources: {placement: in-process, batch: 4, dtype: float16}\n"
+    "evaluate: {steps: [1, 9], interactions: {grid: 9}}\n"
+    "select: {correct: [nobody]}\n",
+)
+TARGETED = ("goal: untargeted", "goal: targeted")
+WRONG: dict[Section, tuple[str, str]] = {
+    "task": ("kind: classification", "kind: verification"),
+    "root": ("data:", "root: nowhere\ndata:"),
+    "data": ("source: npz", "source: nzp"),
+    "surrogates": ("surrogates:\n", "surrogates:\n  - 7\n"),
+    "targets": ("targets:\n", "targets:\n  - 7\n"),
+}
+
+
+def draft(folder: Path, *changes: tuple[str, str]) -> JobDraft:
+    return JobDraft.of(read(write(folder, *changes)), folder)
+
+
+@pytest.mark.parametrize("section", WRONG)
+def test_what_a_check_reads_it_says_that_it_needs(tmp_path: Path, section: Section) -> None:
+    job = draft(tmp_path, TARGETED, WRONG[section], HARD, MORE)
+    assert not job.has(section)
+    before = len(job.problems)
+    # A section that is not sound has no value: reading it undeclared is an error.
+    for one in (*CHECKS, *BEFORE_A_RUN):
+        inspect(job, [one])
+    assert len(job.problems) > before
+
+
+def test_a_wrong_section_leaves_out_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    @check("task")
+    def of_the_task(job: JobDraft) -> list[Complaint]:
+        asked.append(f"task {job.task.goal.value}")
+        return [Complaint(("task", "goal"), "is no good")]
+
+    @check()
+    def of_the_attacks(job: JobDraft) -> list[Complaint]:
+        asked.append(f"{len(job.attacks)} attacks")
+        return []
+
+    wrong = draft(tmp_path, WRONG["task"])
+    inspect(wrong, [of_the_task, of_the_attacks])
+    assert asked == ["1 attacks"]
+    found = inspect(draft(tmp_path), [of_the_task, of_the_attacks])
+    assert asked == ["1 attacks", "task untargeted", "1 attacks"]
+    assert [str(problem).rpartition("/")[2] for problem in found] == [
+        "job.yaml:2: task.goal: is no good"
+    ]
+
+
+@pytest.mark.parametrize("section", ["surrogates", "targets"])
+def test_names_are_not_unknown_where_a_list_is_wrong(tmp_path: Path, section: Section) -> None:
+    found = inspect(draft(tmp_path, WRONG[section], MORE))
+    assert not [problem for problem in found if "select" in problem.where]
+
+
+def test_the_default_stands_in_for_a_wrong_section_that_has_one(tmp_path: Path) -> None:
+    job = draft(tmp_path, ("batch: 4", "batch: 0, dtype: float16"))
+    assert job.resources.batch == 64
+    assert [problem.what for problem in job.problems.in_order] == ["expected at least 1, got 0"]
+
+
+def test_a_model_is_looked_at_once_however_many_checks_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    real = build.check
+
+    def counted(spec: ModelSpec, *args: Any, **kwargs: Any) -> list[Problem]:
+        looked.append(spec.name)
+        return real(spec, *args, **kwargs)
+
+    monkeypatch.setattr(build, "check", counted)
+    load(write(tmp_path, attacks('  - {base: i, objective: fi, options: {fi: {layer: "1"}}}')))
+    assert looked == ["s0", "s1", "t0"]
