@@ -182,7 +182,7 @@ def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, referenc
 
 def test_a_local_session_listens_on_loopback_only():
     script = (
-        "from gauntlet.actors.session import connect; import os, ray; connect(None)\n"
+        "from gauntlet.actors.session import connect; import glob, os, ray; connect(None)\n"
         "@ray.remote\n"
         "class Actor:\n"
         "    def pid(self): return os.getpid()\n"
@@ -197,8 +197,8 @@ def test_a_local_session_listens_on_loopback_only():
         "    return p == me\n"
         "inodes = set()\n"
         "for p in filter(mine, list(parent)):\n"
-        "    for fd in os.listdir(f'/proc/{p}/fd'):\n"
-        "        try: link = os.readlink(f'/proc/{p}/fd/{fd}')\n"
+        "    for fd in glob.glob(f'/proc/{p}/fd/*'):\n"  # none of a process that has ended
+        "        try: link = os.readlink(fd)\n"
         "        except OSError: continue\n"
         "        if link.startswith('socket:['): inodes.add(link[8:-1])\n"
         "for table in ('tcp', 'tcp6'):\n"

@@ -68,9 +68,9 @@ def test_trap_18_every_option_of_every_part_changes_something():
         if part.place is Place.OBJECTIVE:
             continue
         if part.token in ("pi", "rap", "relaxed"):
-            continue  # walked in test_oracle_other_updates.py
+            continue  # walked in tests/oracles/updates
         if part.token in ("ir", "ir-mean", "ir-closed", "interaction-only"):
-            continue  # walked in test_oracle_ir.py
+            continue  # walked in tests/oracles/penalties
         if part.place is Place.SURGERY:
             continue  # walked in tests/attacks/surgery/test_options.py
         for field in part.model_fields:

@@ -143,7 +143,7 @@ def test_a_factory_that_fails_is_reported_at_the_model(tmp_path: Path) -> None:
     assert line.startswith(
         "job.yaml:5: surrogates[0].source: tests.jobs.spec.checks.test_networks:by_value in "
     )
-    assert line.endswith("test_fit.py failed: RuntimeError: no such weights")
+    assert line.endswith("test_networks.py failed: RuntimeError: no such weights")
 
 
 def test_a_broken_model_is_reported_once(tmp_path: Path) -> None:
