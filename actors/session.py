@@ -128,6 +128,7 @@ def _start(note: Callable[[str], None]) -> None:
             ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
         }
         leaving.enter_context(_environment(environment))
+        _forget_token()  # of a session that the caller began and ended
         leaving.enter_context(_no_cluster())
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
@@ -156,6 +157,7 @@ def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any]
     with ExitStack() as leaving:
         leaving.callback(_forget_token)
         leaving.enter_context(_environment(_as_they_are(_SET_BY_RAY)))
+        _forget_token()  # of a session that the caller began and ended
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
         try:

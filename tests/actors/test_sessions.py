@@ -214,3 +214,5 @@ def test_a_session_that_the_caller_began_is_used_and_stays(tmp_path):
             connect("127.0.0.1:1")
     finally:
         ray.shutdown()
+    connect(None)  # Ray keeps the token of the session that has ended
+    disconnect()
