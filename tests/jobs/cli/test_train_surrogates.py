@@ -186,7 +186,8 @@ def test_ia_search_writes_what_ia_reads(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"options: {{ia: {{search: {asked.out}}}}}" in output
     attack = f"{{base: ia, surrogates: [s0], options: {{ia: {{search: {asked.out}}}}}}}"
     load(write(tmp_path, ("{base: i, epsilon: 8/255, steps: 2}", attack)))
-    branching = request(tmp_path, ('cli.test_train_surrogates:trained"}', 'spec.checks.test_networks:by_value"}'))
+    own, other = ("cli.test_train_surrogates:trained", "spec.checks.test_networks:by_value")
+    branching = request(tmp_path, (f'{own}"}}', f'{other}"}}'))
     with pytest.raises(BadInput, match="s0: Branching cannot be rewritten"):
         commands.search_surrogate(branching, {"trials": 1})
 
