@@ -13,6 +13,7 @@ import argparse
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -151,7 +152,7 @@ def placement_against_engine(
 
         before, ratios = alone(), []
         for _ in range(repeats):
-            taken = seconds(lambda a=attack: _all_lanes(engine, a, work))
+            taken = seconds(partial(_all_lanes, engine, attack, work))
             after = alone()
             ratios.append((before + after) / 2 / taken)
             before = after

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -130,11 +131,12 @@ def ratios(count: int, steps: int, size: int, rows: int) -> dict[str, float]:
         for index, batch in enumerate(work[:1] if warm else work):
             t = 1 if warm else steps
             clean, labels, given = batch.images, batch.labels, attack("ir", t)
+            assert labels is not None
             tasks: dict[str, Callable[[], object]] = {
-                "ir": lambda b=batch, g=given: engine.attack(g, b),
-                "loop": lambda x=clean, y=labels, g=given: one_by_one(unfolded, x, y, g),
-                "bare": lambda x=clean, y=labels, t=t: bare_passes(folded, x, y, t, rows),
-                "closed": lambda b=batch, t=t: engine.attack(attack("ir-closed", t), b),
+                "ir": partial(engine.attack, given, batch),
+                "loop": partial(one_by_one, unfolded, clean, labels, given),
+                "bare": partial(bare_passes, folded, clean, labels, t, rows),
+                "closed": partial(engine.attack, attack("ir-closed", t), batch),
             }
             order = list(tasks)[index % 4 :] + list(tasks)[: index % 4]
             times = {name: seconds(tasks[name]) for name in order}

@@ -53,6 +53,9 @@ def networks() -> list[torch.nn.Module]:
 class Normalised(torch.nn.Module):
     """A network behind its normalisation, as people hand theirs over."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, spec: ModelSpec) -> None:
         from gauntlet.pipeline.models.build import build
 
@@ -64,7 +67,8 @@ class Normalised(torch.nn.Module):
         self.eval().requires_grad_(True)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network((images - self.mean) / self.std)
+        outputs: Tensor = self.network((images - self.mean) / self.std)
+        return outputs
 
 
 def cifar_images(count: int) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """Keyed random numbers: what they depend on, and what not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ NAMES = tuple(f"image-{i}" for i in range(50))
 
 
 def test_a_draw_depends_on_every_part_of_its_key_and_on_nothing_else():
-    base = {"seed": 0, "examples": NAMES, "attack": "a", "step": 3, "model": "m"}
+    base: dict[str, Any] = {"seed": 0, "examples": NAMES, "attack": "a", "step": 3, "model": "m"}
     found = Draws.keyed(**base).uniform("p", (4,))
     assert torch.equal(found, Draws.keyed(**base).uniform("p", (4,)))
     for change in ({"seed": 1}, {"attack": "b"}, {"step": 4}, {"model": "n"}):

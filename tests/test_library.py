@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ LABELS = torch.arange(6) % 4
 RECIPE = Attack(base="mi", epsilon=EPS, steps=4)
 
 
-def net(seed: int = 0) -> nn.Module:
+def net(seed: int = 0) -> nn.Sequential:
     """Convolutions, batch norm with statistics of its own, and a linear layer."""
     generator = torch.Generator().manual_seed(seed)
     layers = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Softplus(), nn.Conv2d(8, 8, 3)]
@@ -38,12 +39,12 @@ class Counting(TorchFunctionMode):
     def __init__(self) -> None:
         self.norms = 0
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_function__(self, func, types, args=(), kwargs=None):
         self.norms += func is nn.functional.batch_norm
         return func(*args, **(kwargs or {}))
 
 
-def snapshot(module: nn.Module) -> list[object]:
+def snapshot(module: nn.Module) -> list[Any]:
     tensors = [*module.parameters(), *module.buffers()]
     return [
         [(id(v), v._version, v.stride(), v.requires_grad, v.grad, v.clone()) for v in tensors],
@@ -51,7 +52,7 @@ def snapshot(module: nn.Module) -> list[object]:
     ]
 
 
-def same(one: list[object], other: list[object]) -> bool:
+def same(one: list[Any], other: list[Any]) -> bool:
     flat = [[*rows[:5]] for rows in one[0]] == [[*rows[:5]] for rows in other[0]]
     values = all(torch.equal(a[5], b[5]) for a, b in zip(one[0], other[0], strict=True))
     return flat and values and one[1] == other[1]
@@ -102,7 +103,8 @@ def test_models_and_images_of_inference_mode_work_inside_and_outside_of_it():
 
 def test_batch_norm_is_folded_in_a_copy_of_the_users_modules():
     mine = net().train()
-    mine[0].weight.grad = torch.ones_like(mine[0].weight)
+    weight = mine[0].get_parameter("weight")
+    weight.grad = torch.ones_like(weight)
     before = snapshot(mine)
     with Counting() as plain:
         unfolded = attack([mine], CLEAN, LABELS, RECIPE, fold=False)

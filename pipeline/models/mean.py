@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class MeanLogits(nn.Module):
     of the interaction paper's Table 4.
     """
 
-    def __init__(self, members: list[nn.Module]) -> None:
+    def __init__(self, members: Iterable[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 

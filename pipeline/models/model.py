@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
@@ -205,8 +205,8 @@ def adapt(
     *,
     name: str = "model",
     task: Task | str = Task.CLASSIFICATION,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Sequence[float] | Tensor | None = None,
+    std: Sequence[float] | Tensor | None = None,
     input_size: tuple[int, int] | None = None,
     channels: Literal["rgb", "bgr"] = "rgb",
 ) -> Model:
@@ -246,7 +246,7 @@ def adapt(
         return Model(network, Description(Task.named(task), preprocessing, name=name))
 
 
-def _triple(field: str, values: Sequence[float] | None) -> Triple | None:
+def _triple(field: str, values: Iterable[float] | Tensor | None) -> Triple | None:
     if values is None:
         return None
     try:

@@ -41,6 +41,7 @@ def nets(data_root):
 def cifar(data_root, positions):
     spec = Npz(source="npz", path="cifar10-test-1000.npz")
     batch = open_examples(spec, Goal.UNTARGETED, root=data_root, seed=0).load(positions).batch
+    assert batch is not None
     return batch.ids, batch.images, batch.labels
 
 
@@ -123,6 +124,8 @@ def test_ifgsm_impersonates_all_40_reference_pairs(data_root):
     oracle = InProcessOracle([fold_batch_norm(face).model])
     for first in (0, 20):
         batch = examples.load(range(first, first + 20)).batch
+        assert batch is not None
+        assert batch.references is not None
         given = Attack(epsilon="8/255", step_size="1/255", steps=20)
         images = run(given, batch, oracle).images
         with torch.inference_mode():

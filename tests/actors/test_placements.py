@@ -62,6 +62,7 @@ def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_
     runs = (tmp_path / "run", reference_run)
     probes = [results.manifest(str(run)).probe for run in runs]
     assert probes[0] == probes[1]
+    assert probes[0] is not None
     assert probes[0].models["plain"].of == 64
 
 

@@ -34,6 +34,7 @@ def test_a_folder_of_a_dead_session_is_deleted_and_one_of_a_living_stays(place):
         (folder / "logs").mkdir(parents=True)
     command = [sys.executable, "-c", HOLDER, str(alive)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         mine = SessionFolder.make(print)
         assert {*place.iterdir()} == {alive, *others, mine.path}
@@ -54,7 +55,7 @@ def test_a_link_is_not_followed_when_folders_are_deleted(place, tmp_path_factory
 
 
 def test_what_cannot_hold_sockets_is_said_and_passed_over(monkeypatch):
-    notes = []
+    notes: list[str] = []
     monkeypatch.setenv("RAY_TMPDIR", f"/tmp/{'x' * LONGEST}")
     monkeypatch.setenv("TMPDIR", "/proc")
     folder = SessionFolder.make(notes.append)

@@ -1,5 +1,6 @@
 """Local runs on a machine where other Ray clusters live, and have died."""
 
+import functools
 import os
 import shutil
 import signal
@@ -110,7 +111,7 @@ def test_a_local_session_knows_of_no_other_and_leaves_nothing(shared, monkeypatc
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setenv("RAY_GCS_SERVER_PORT", "1")
     before = dict(os.environ), signal.getsignal(signal.SIGTERM)
-    notes = []
+    notes: list[str] = []
     (node,) = connect(None, notes.append).nodes
     (folder,) = sessions(shared)
     assert (folder / "session_latest" / "sockets" / "raylet").is_socket()
@@ -131,10 +132,10 @@ def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
+        @functools.cache
         def running():
             return {address}
 
-        running.cache_clear = lambda: None
         monkeypatch.setattr(services, "find_gcs_addresses", running)
         with pytest.raises(BadInput, match="--address: no Ray cluster runs on this machine"):
             resolve("auto")

@@ -5,7 +5,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from gauntlet.actors.placement import Devices, lay_out
+from gauntlet.actors.devices import Devices
+from gauntlet.actors.placement import lay_out
 from gauntlet.actors.turns import Turns
 from tests.toys.runs import plan
 

@@ -1,5 +1,7 @@
 """float32 beside float64 where the surrogates are sure: no objective may follow rounding noise."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.objectives.features import distance
 from gauntlet.pipeline.attacks.objectives.il import IntermediateLevel
 from gauntlet.pipeline.attacks.objectives.outputs import Cosine
+from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.oracle import InProcessOracle
 from gauntlet.pipeline.training.ascent import ascend
@@ -53,10 +56,11 @@ def directions(given: Attack, dtype, goal=Goal.UNTARGETED, moved=0.0, models=Non
     with torch.enable_grad():
         if not method.rule.fuses_outputs:
             return ask(points).gradients.flatten(2).double()
-        return method.rule.direction(points, ask, None).direction.flatten(1).double()[None]
+        step = Step(method.ball, batch.images, method.step_size, method.normalise)
+        return method.rule.direction(points, ask, step).direction.flatten(1).double()[None]
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], Goal, float]] = {
     "cross-entropy": ({}, Goal.UNTARGETED, 0),
     "targeted": ({}, Goal.TARGETED, 0),
     "logit": ({"objective": "logit"}, Goal.UNTARGETED, 0),
@@ -129,7 +133,7 @@ def test_the_importance_of_features_by_probability_is_exact():
         ask = Ask(InProcessOracle([adapt(net)]), range(1), Setting(batch, method.query, 0, "a", 0))
         with torch.enable_grad():
             found.append(ask(batch.images).gradients[0].flatten(1).double())
-    assert float(F.cosine_similarity(*found).min()) > 0.999
+    assert float(F.cosine_similarity(found[0], found[1]).min()) > 0.999
 
 
 @pytest.mark.parametrize("angle", [1e-1, 1e-2, 1e-3])
@@ -145,7 +149,7 @@ def test_the_cosine_of_embeddings_that_nearly_agree_is_exact_down_to_a_thousandt
         known = {"reference": F.normalize(reference.to(dtype))}
         value = Cosine().of_outputs(leaf, known, goal)
         found.append(torch.autograd.grad(value.sum(), leaf)[0].double())
-    assert float(F.cosine_similarity(*found).min()) > 0.9999
+    assert float(F.cosine_similarity(found[0], found[1]).min()) > 0.9999
 
 
 def test_robust_accuracy_and_the_search_for_alignment_follow_the_exact_gradient():
@@ -153,6 +157,7 @@ def test_robust_accuracy_and_the_search_for_alignment_follow_the_exact_gradient(
     moved, criterion = [], []
     for dtype in (torch.float32, torch.float64):
         batch, net = sure_batch(dtype), nets(dtype)[0]
+        assert batch.labels is not None
         draws = Draws.keyed(0, batch.ids)
         # A start at the image itself, so that the step shows the gradient alone.
         still = Ball("l2", 0.0).random_point(batch.images, draws)
@@ -161,7 +166,7 @@ def test_robust_accuracy_and_the_search_for_alignment_follow_the_exact_gradient(
         moved.append((points - batch.images).flatten(1).double())
         probes = vectors(2 * len(batch)).sign().reshape(2, len(batch), 3, 8, 8).to(dtype)
         criterion.append(alignment(net, batch.images, batch.labels, probes).double())
-    assert float(F.cosine_similarity(*moved).min()) > 0.999
+    assert float(F.cosine_similarity(moved[0], moved[1]).min()) > 0.999
     torch.testing.assert_close(criterion[0], criterion[1], rtol=1e-2, atol=1e-3)
 
 
@@ -220,6 +225,6 @@ def test_il_follows_its_guide_where_features_differ_by_rounding_alone():
 
     points = (clean * (1 + 2e-7)).requires_grad_()
     known = {"clean": clean, "reference": guide}
-    (value,) = part.terms(points, known, Goal.UNTARGETED, Features())
+    (value,) = part.terms(points, known, Goal.UNTARGETED, Features())  # type: ignore[arg-type]
     (slope,) = torch.autograd.grad(value.sum(), points)
     assert float(F.cosine_similarity(slope, guide)) > 0.9999

@@ -1,5 +1,7 @@
 """What people write: every option has an effect, what is wrong is refused by name."""
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -35,14 +37,14 @@ def test_trap_11_only_pgd_starts_at_random():
 
 def test_trap_18_every_option_of_every_part_changes_something():
     """Walks the catalogue: a parameter that changes no image must not exist."""
-    other = {
+    other: dict[str, Any] = {
         "p": 0.9, "m": 2, "sigma": 0.2, "pivot": 0.5, "preset": "enlarge", "low": 0.6,
         "interpolation": "nearest", "pad": 0.5, "shared": True, "kernel": 3,
         "padding": "circular", "mu": 0.2, "start": "box", "unit": True, "rtol": 0.5,
         "inner": 2, "beta": "6/255", "momentum": 0.2, "normalised": False, "draws": "pair",
         "high": 1.3,
     }  # fmt: skip
-    context = {
+    context: dict[str, dict[str, Any]] = {
         "high": {"preset": "enlarge"},
         "preset": {"p": 1},
         "low": {"p": 1},

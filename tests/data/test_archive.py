@@ -25,7 +25,7 @@ def test_whatever_bit_is_wrong_the_archive_is_named(tmp_path: Path) -> None:
     pixels = np.arange(3 * 32 * 32 * 3, dtype=np.uint8).reshape(3, 32, 32, 3)
     np.savez_compressed(path, images=pixels)
     sound = path.read_bytes()
-    refused = []
+    refused: list[str] = []
     for position in range(0, len(sound), 3):
         path.write_bytes(sound[:position] + bytes([sound[position] ^ 4]) + sound[position + 1 :])
         found = Found()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_the_archive_says_how_many_classes(tmp_path: Path) -> None:
 def test_wanted_random_is_another_class_and_keyed_by_id(tmp_path: Path) -> None:
     count = 300
     write_npz(tmp_path / "set.npz", count, labels=np.arange(count) % 4)
-    fields = {"source": "npz", "path": "set.npz", "wanted": "random"}
+    fields: dict[str, Any] = {"source": "npz", "path": "set.npz", "wanted": "random"}
     whole = opened(tmp_path, TARGETED, **fields)
     assert whole.wanted is not None
     assert whole.listing.labels is not None
@@ -81,7 +82,7 @@ def test_wanted_random_is_another_class_and_keyed_by_id(tmp_path: Path) -> None:
 
 def test_random_order_depends_on_seed_and_id_only(tmp_path: Path) -> None:
     write_npz(tmp_path / "set.npz", 40)
-    fields = {"source": "npz", "path": "set.npz", "order": "random"}
+    fields: dict[str, Any] = {"source": "npz", "path": "set.npz", "order": "random"}
     first = opened(tmp_path, UNTARGETED, **fields).ids
     assert first == opened(tmp_path, UNTARGETED, **fields).ids
     assert first != opened(tmp_path, UNTARGETED, seed=1, **fields).ids
@@ -98,7 +99,12 @@ def test_trap_15_no_global_generator(tmp_path: Path) -> None:
 
     write_npz(tmp_path / "set.npz")
     before = (random.getstate(), np.random.get_state(), torch.get_rng_state())
-    fields = {"source": "npz", "path": "set.npz", "order": "random", "wanted": "random"}
+    fields: dict[str, Any] = {
+        "source": "npz",
+        "path": "set.npz",
+        "order": "random",
+        "wanted": "random",
+    }
     opened(tmp_path, TARGETED, **fields).load([0, 1])
     after = (random.getstate(), np.random.get_state(), torch.get_rng_state())
     assert before[0] == after[0]
@@ -140,7 +146,7 @@ def test_folder_with_a_label_file(tmp_path: Path) -> None:
     for name in ("1.png", "2.png", "3.png"):
         write_image(tmp_path / "set" / name)
     write_text(tmp_path / "labels.csv", "file,label", "3.png,7", "1.png,0")
-    fields = {"source": "folder", "root": "set", "labels": "labels.csv"}
+    fields: dict[str, Any] = {"source": "folder", "root": "set", "labels": "labels.csv"}
     examples = opened(tmp_path, TARGETED, **fields)
     assert examples.ids == ("3.png", "1.png")
     assert examples.wanted is not None
@@ -168,7 +174,13 @@ def test_folder_sizes(tmp_path: Path) -> None:
 def test_imagenet_resizes_the_shorter_side_and_crops(tmp_path: Path) -> None:
     write_image(tmp_path / "val" / "n01" / "a.JPEG", 40, 60)
     write_image(tmp_path / "val" / "n02" / "b.JPEG", 30, 20, "L")
-    fields = {"source": "imagenet", "root": "val", "size": 16, "resize": 20, "classes": 2}
+    fields: dict[str, Any] = {
+        "source": "imagenet",
+        "root": "val",
+        "size": 16,
+        "resize": 20,
+        "classes": 2,
+    }
     loaded = opened(tmp_path, UNTARGETED, **fields).load([0, 1])
     assert loaded.batch is not None
     assert loaded.batch.images.shape == (2, 3, 16, 16)
@@ -186,7 +198,7 @@ def test_imagenet_labels_need_all_class_folders(tmp_path: Path) -> None:
 
 def test_imagenet_crop_must_fit(tmp_path: Path) -> None:
     write_image(tmp_path / "val" / "n01" / "a.JPEG")
-    fields = {"source": "imagenet", "root": "val", "size": 300, "classes": 2}
+    fields: dict[str, Any] = {"source": "imagenet", "root": "val", "size": 300, "classes": 2}
     found = problems(tmp_path, UNTARGETED, **fields)
     assert found[0] == "data.size: 300 does not fit into `resize`, 256"
     assert "expected 2" in found[1]
@@ -215,7 +227,7 @@ def test_missing_cifar10_says_what_to_fetch(tmp_path: Path) -> None:
         ({"labels": np.array([0, 1, 2, -1, 0, 1])}, "labels[3]: label -1 is no class"),
     ],
 )
-def test_bad_archives(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+def test_bad_archives(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     write_npz(tmp_path / "set.npz", **arrays)
     found = problems(tmp_path, UNTARGETED, source="npz", path="set.npz")
     assert any(message in problem for problem in found), found
@@ -237,7 +249,7 @@ def test_files_that_are_no_archives(tmp_path: Path) -> None:
 
 def test_bad_ids(tmp_path: Path) -> None:
     write_npz(tmp_path / "set.npz")
-    fields = {"source": "npz", "path": "set.npz", "ids": "ids.csv"}
+    fields: dict[str, Any] = {"source": "npz", "path": "set.npz", "ids": "ids.csv"}
     (message,) = problems(tmp_path, UNTARGETED, **fields)
     assert message.startswith("data.ids: no such file")
     write_text(tmp_path / "ids.csv", "file", "a.png")
@@ -285,7 +297,7 @@ def test_many_examples_of_one_cause_are_one_problem(tmp_path: Path) -> None:
 
 def test_trap_18_fields_without_effect_are_refused(tmp_path: Path) -> None:
     write_npz(tmp_path / "set.npz")
-    fields = {"source": "npz", "path": "set.npz"}
+    fields: dict[str, Any] = {"source": "npz", "path": "set.npz"}
     (message,) = problems(tmp_path, UNTARGETED, **fields, wanted="next")
     assert message == "data.wanted: has no effect with goal 'untargeted': remove it"
     (message,) = problems(tmp_path, Goal.DODGING, **fields)
@@ -295,10 +307,15 @@ def test_trap_18_fields_without_effect_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_acceptance_images(data_root: Path) -> None:
-    fields = {"source": "npz", "path": "cifar10-test-1000.npz", "ids": "cifar10-attack-100.csv"}
+    fields: dict[str, Any] = {
+        "source": "npz",
+        "path": "cifar10-test-1000.npz",
+        "ids": "cifar10-attack-100.csv",
+    }
     examples = opened(data_root, UNTARGETED, **fields)
     assert len(examples) == 100
     batch = examples.load(range(100)).batch
     assert batch is not None
     assert batch.images.shape == (100, 3, 32, 32)
+    assert batch.labels is not None
     assert torch.bincount(batch.labels).tolist() == [10] * 10

@@ -185,7 +185,7 @@ def test_other_arrays_are_no_labels(tmp_path: Path, labels: np.ndarray) -> None:
 def test_archives_can_count_from_one_and_hold_wanted_classes(tmp_path: Path) -> None:
     numbers = np.arange(6) % 3 + 1
     write_npz(tmp_path / "set.npz", images=pixels(6), labels=numbers, wanted=4 - numbers)
-    fields = {"source": "npz", "path": "set.npz", "classes": 3}
+    fields: dict[str, Any] = {"source": "npz", "path": "set.npz", "classes": 3}
     (message,) = problems(tmp_path, UNTARGETED, **fields)
     assert "they run from 1 to 3: if the first class is 1, set `labels_from: 1`" in message
     (message,) = problems(tmp_path, TARGETED, **fields, labels_from=1)

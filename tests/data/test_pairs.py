@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,12 @@ from tests.toys.datasets import (
 
 IMPERSONATION, DODGING = Goal.IMPERSONATION, Goal.DODGING
 ROWS = ("0,1,1", "2,3,1", "0,2,0", "3,1,0", "4,5,1", "5,4,1", "4,0,0", "1,5,0")
-FIELDS = {"source": "pairs", "images": "faces.npz", "pairs": "pairs.csv", "folds": 2}
+FIELDS: dict[str, Any] = {
+    "source": "pairs",
+    "images": "faces.npz",
+    "pairs": "pairs.csv",
+    "folds": 2,
+}
 
 
 @pytest.fixture
@@ -85,8 +91,8 @@ def test_the_fingerprint_is_of_the_pixels_of_an_archive(faces: Path) -> None:
 
 
 def test_the_fingerprint_is_of_files_size_and_crop(tmp_path: Path) -> None:
-    def fingerprint(**fields: object) -> str:
-        given = {"source": "lfw", "root": "lfw", "size": (16, 12)} | fields
+    def fingerprint(**fields: Any) -> str:
+        given: dict[str, Any] = {"source": "lfw", "root": "lfw", "size": (16, 12)} | fields
         return opened(tmp_path, IMPERSONATION, **given).verification_pairs().fingerprint
 
     write_lfw(tmp_path / "lfw")
@@ -105,7 +111,7 @@ def test_the_fingerprint_is_of_a_folder_s_files_and_size(tmp_path: Path) -> None
         write_image(tmp_path / "faces" / name)
     write_text(tmp_path / "pairs.csv", "file_a,file_b,same", "1.png,2.png,1", "1.png,3.png,0")
 
-    def fingerprint(**fields: object) -> str:
+    def fingerprint(**fields: Any) -> str:
         given = FIELDS | {"images": "faces"} | fields
         return opened(tmp_path, IMPERSONATION, **given).verification_pairs().fingerprint
 
@@ -142,7 +148,7 @@ def test_pairs_of_files(tmp_path: Path) -> None:
         write_image(tmp_path / "faces" / name)
     rows = ("s1/1.png,s1/2.png,1", "s1/1.png,s3/7.png,0")
     write_text(tmp_path / "pairs.csv", "file_a,file_b,same", *rows)
-    fields = FIELDS | {"images": "faces"}
+    fields: dict[str, Any] = FIELDS | {"images": "faces"}
     examples = opened(tmp_path, IMPERSONATION, **fields)
     assert examples.ids == ("s1/1.png|s3/7.png",)
     assert examples.verification_pairs().second == [1, 2]
@@ -205,7 +211,7 @@ def test_bad_pair_lists(faces: Path) -> None:
 
 
 def test_missing_files_of_pairs_are_all_reported(tmp_path: Path) -> None:
-    fields = FIELDS | {"images": "none.npz", "pairs": "none.csv"}
+    fields: dict[str, Any] = FIELDS | {"images": "none.npz", "pairs": "none.csv"}
     found = problems(tmp_path, IMPERSONATION, **fields)
     assert [line.split(":")[0] for line in found] == ["data.images", "data.pairs"]
 
@@ -219,7 +225,7 @@ def test_labelled_images_have_no_threshold_pairs(tmp_path: Path) -> None:
 
 def test_lfw_layout(tmp_path: Path) -> None:
     write_lfw(tmp_path / "lfw", sets=2, size=3)
-    fields = {"source": "lfw", "root": "lfw", "size": (16, 12)}
+    fields: dict[str, Any] = {"source": "lfw", "root": "lfw", "size": (16, 12)}
     examples = opened(tmp_path, IMPERSONATION, **fields)
     assert len(examples) == 6
     assert examples.ids[0] == ("Person_00/Person_00_0001.jpg|Person_01/Person_01_0002.jpg")
@@ -270,7 +276,11 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
 
 
 def test_the_acceptance_pairs(data_root: Path) -> None:
-    fields = {"source": "pairs", "images": "orl-faces-112.npz", "pairs": "orl-pairs.csv"}
+    fields: dict[str, Any] = {
+        "source": "pairs",
+        "images": "orl-faces-112.npz",
+        "pairs": "orl-pairs.csv",
+    }
     examples = opened(data_root, IMPERSONATION, **fields)
     assert len(examples) == 600
     pairs = examples.verification_pairs()
@@ -321,7 +331,7 @@ def test_pairs_of_indices_without_a_header(faces: Path) -> None:
 
 def test_lfw_like_folders_with_other_suffixes_and_names_with_blanks(tmp_path: Path) -> None:
     root = write_lfw(tmp_path / "lfw")
-    fields = {"source": "lfw", "root": "lfw", "size": (16, 12)}
+    fields: dict[str, Any] = {"source": "lfw", "root": "lfw", "size": (16, 12)}
     plain = opened(tmp_path, IMPERSONATION, **fields)
     for place, image in enumerate(sorted(root.rglob("*.jpg"))):
         image.rename(image.with_suffix((".jpeg", ".JPG", ".png")[place % 3]))

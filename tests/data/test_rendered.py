@@ -19,7 +19,7 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
 from tests.toys.datasets import opened, problems, spec, write_text
 
-SMALL = {"source": "rendered", "pairs": 40, "identities": 30, "size": 16}
+SMALL: dict[str, Any] = {"source": "rendered", "pairs": 40, "identities": 30, "size": 16}
 PEOPLE = [0, 7, 7, 999_999, 1_000_000, 3, 12, 12, 5, 2**40]
 SHOTS = [0, 1, 2, 5, 0, 9, 4, 4, 2**33, 1]
 
@@ -257,7 +257,7 @@ def test_trap_18_every_field_of_the_source_changes_something() -> None:
 
 
 def test_the_fingerprint_is_of_every_field_that_changes_a_face() -> None:
-    changes: list[dict[str, int]] = [{}, {"size": 20}, {"faces": 1}, {"pairs": 60}]
+    changes: list[dict[str, Any]] = [{}, {"size": 20}, {"faces": 1}, {"pairs": 60}]
     changes.append({"identities": 300})
     found = [opened_pairs(**change).verification_pairs().fingerprint for change in changes]
     assert len(set(found)) == len(found)

@@ -78,8 +78,8 @@ def test_groups_are_means_over_targets() -> None:
             verdicts([0.5] * 4, [True] * 4, target="d1", group="transform"),
         ]
     )
-    table = by_group(frame).set_index(["group", "white_box"])
-    normal = table.loc[("normal", False)]
+    rows = by_group(frame).set_index(["group", "white_box"]).to_dict("index")
+    normal = rows["normal", False]
     assert (normal["targets"], normal["targets_counted"]) == (3, 2)
     assert normal["success"] == pytest.approx((1.0 + 0.25) / 2)
     assert normal["success_all"] == pytest.approx((0.5 + 0.25 + 1.0) / 3)
@@ -87,8 +87,8 @@ def test_groups_are_means_over_targets() -> None:
     assert (normal["n"], normal["n_all"]) == (2, 4)
     low, high = wilson(0.625 * 2, 2)
     assert (normal["low"], normal["high"]) == pytest.approx((float(low), float(high)))
-    assert table.loc[("normal", True), "success"] == 1.0
-    assert table.loc[("transform", False), "success"] == 0.5
+    assert rows["normal", True]["success"] == 1.0
+    assert rows["transform", False]["success"] == 0.5
 
 
 def test_bad_tables() -> None:

@@ -64,7 +64,7 @@ def test_a_caller_cannot_change_the_labels_of_the_next():
     ("make", "message"),
     [
         (lambda: Grid(0, 4), "at least one row"),
-        (lambda: Grid(2, 2, "ceil"), "'round' or 'floor'"),
+        (lambda: Grid(2, 2, "ceil"), "'round' or 'floor'"),  # type: ignore[arg-type]
         (lambda: Grid(5, 2).labels(4, 4), "coarser grid"),
         (lambda: Grid(2, 5).labels(4, 4), "coarser grid"),
         (lambda: Grid(3, 2).labels(4, 4, exact=True), "divides"),

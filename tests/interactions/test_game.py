@@ -85,6 +85,7 @@ def test_quantities_of_whole_games_refuse_a_grid_with_a_rest(estimator):
 def test_no_call_exceeds_the_rows_of_a_pass(rows):
     game = relu_game(rows_per_pass=rows)
     net = game._model
+    assert isinstance(net, ReluNet)
     mean_interaction(game)
     set_interaction(game, draws(3), sets=5, cells=3)
     sampled_pair_interactions(game, [(0, 4)], draws(3), 6)

@@ -1,6 +1,7 @@
 """What a run measures, and how it is configured."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from gauntlet.pipeline.interactions import (
 from tests.toys.games import ReluNet, classes_batch, names, perturbed, uniform
 
 SIDE = 6
-RUN = {"seed": 3, "model_name": "m", "rows_per_pass": 16}
+RUN: dict[str, Any] = {"seed": 3, "model_name": "m", "rows_per_pass": 16}
 
 
 def measured(batch=None, images=None, net=None, run=RUN, **fields):
@@ -103,6 +104,7 @@ def test_the_closed_form_as_a_mean_over_pairs(at, terms):
 def test_small_perturbations_have_the_interaction_of_the_closed_form(goal):
     batch = classes_batch(3, SIDE)
     if goal is Goal.TARGETED:
+        assert batch.labels is not None
         batch = Batch(batch.ids, batch.images, goal, wanted=(batch.labels + 1) % 5)
     images = batch.images + 1e-4 * (perturbed(batch) - batch.images)
     found = measured(batch, images, closed_form=True, self_terms="removed")

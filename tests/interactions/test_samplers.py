@@ -202,7 +202,7 @@ def test_pairs_have_draws_of_their_own_whatever_their_order():
         (lambda g, d: sampled_order_interactions(g, [0], d, 1), "at least 2 samples, got 1"),
         (lambda g, d: sampled_pair_order_interactions(g, (2, 2), [0], d, 4), r"got \(2, 2\)"),
         (lambda g, d: neighbour_map(g, Grid(2, 2)), "6 players, the grid 4 cells"),
-        (lambda g, d: neighbour_map(g, Grid(2, 3), neighbours=6), "4 or 8 neighbours, got 6"),
+        (lambda g, d: neighbour_map(g, Grid(2, 3), neighbours=6), "4 or 8 neighbours, got 6"),  # type: ignore[arg-type]
         (lambda g, d: neighbour_pairs(Grid(1, 1)), "no neighbours"),
         (lambda g, d: mean_interaction(random_game(0, 1)), "at least two players, got 1"),
         (lambda g, d: shapley_values(random_game(0, 15)), "stops at 14"),

@@ -42,6 +42,7 @@ def test_classification_utilities(goal, utility):
     game, found = played(batch, utility, net, images)
     sign = 1 if goal is Goal.UNTARGETED else -1
     classes = batch.labels if goal is Goal.UNTARGETED else batch.wanted
+    assert classes is not None
     for b in range(3):
         own = int(classes[b])
         rest = [c for c in range(5) if c != own]

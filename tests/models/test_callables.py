@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ class Owner:
         return self.net(inputs) * factor
 
 
-CALLABLES = {
+CALLABLES: dict[str, Callable[[Tensor], Tensor]] = {
     "lambda": lambda x: NET(x),
     "closure": (lambda net: lambda x: net(x))(NET),
     "method": NET.forward,

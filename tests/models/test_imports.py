@@ -212,10 +212,10 @@ def test_what_a_module_has_from_elsewhere_is_not_the_persons(
 def test_where_modules_are_looked_for(tmp_path: Path, desk: Path) -> None:
     """Beside the job file, in the working directory, below a given root, in allowed folders."""
     folders = {name: tmp_path / name for name in ("job", "desk", "root", "more", "env")}
-    for width, (name, folder) in enumerate(folders.items(), start=1):
+    for outputs, (name, folder) in enumerate(folders.items(), start=1):
         folder.mkdir(exist_ok=True)
-        (folder / f"only_{name}.py").write_text(f"{NETS}\ndef make():\n    return Net({width})\n")
-        (folder / "nets.py").write_text(f"{NETS}\ndef make():\n    return Net({width})\n")
+        (folder / f"only_{name}.py").write_text(f"{NETS}\ndef make():\n    return Net({outputs})\n")
+        (folder / "nets.py").write_text(f"{NETS}\ndef make():\n    return Net({outputs})\n")
 
     def width(module: str, permission: Permission) -> int:
         made = build(spec(f"import:{module}:make"), permission=permission).network
@@ -234,11 +234,11 @@ def test_where_modules_are_looked_for(tmp_path: Path, desk: Path) -> None:
     assert width("nets", granted(job=folders["more"])) == 4
     assert width("nets", everywhere) == 1
     miss = message("import:absent:make", everywhere)
-    for folder, why in (
+    for place, why in (
         ("job", "beside the job file"), ("desk", "the working directory"), ("root", "--set root"),
         ("more", "--allow-imports"), ("env", "--allow-imports"),
     ):  # fmt: skip
-        assert f"{folders[folder]} ({why})" in miss
+        assert f"{folders[place]} ({why})" in miss
     # A root that the job names is none of them; the message knows what is there.
     untrusted = message("import:only_root:make", granted(), folders["root"])
     assert (

@@ -50,9 +50,13 @@ def message(path: Path, key: str | None = None, width: int = 3) -> str:
     return problem.what
 
 
-SOUND = weights_fingerprint(
-    (lambda made: (made.load_state_dict(state()), made)[1])(network())  # type: ignore[no-any-return]
-)
+def sound() -> str:
+    made = network()
+    made.load_state_dict(state())
+    return weights_fingerprint(made)
+
+
+SOUND = sound()
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_networks_of_other_weights_need_no_download(caches: Path) -> None:
     (problem,) = check(spec("torchvision/resnet18"), HERE)
     assert "cannot be downloaded" in problem.what
     made = build(weightless(spec("torchvision/resnet18")))
+    assert made.spec is not None
     assert made.weights_fingerprint != build(made.spec).weights_fingerprint
     same = [build(one).fingerprint for one in (spec("zoo/s1"), weightless(spec("zoo/s1")))]
     assert same[0] == same[1]

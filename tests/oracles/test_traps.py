@@ -248,6 +248,10 @@ def test_trap_13_a_model_in_train_mode_is_attacked_in_eval_mode():
     assert torch.equal(attack([train], *given), attack([evaluated], *given))
 
 
+def numpy_state() -> np.ndarray:
+    return np.random.get_state(legacy=False)["state"]["key"]
+
+
 @pytest.mark.parametrize("given", every_attack(), ids=lambda a: a.label)
 def test_trap_15_no_global_generator_is_read_or_moved(given):
     batch, nets = class_batch(images(2)), [SmallNet(0), SmallNet(1)]
@@ -256,10 +260,10 @@ def test_trap_15_no_global_generator_is_read_or_moved(given):
         torch.manual_seed(seed)
         np.random.seed(seed)
         random.seed(seed)
-        before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
+        before = torch.get_rng_state(), numpy_state().copy(), random.getstate()
         found.append(run_float(given, batch, nets).images)
         assert torch.equal(before[0], torch.get_rng_state())
-        assert (before[1] == np.random.get_state()[1]).all()
+        assert (before[1] == numpy_state()).all()
         assert before[2] == random.getstate()
     assert torch.equal(*found)
 

@@ -11,6 +11,7 @@ import pytest
 
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.summary import print_report
+from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
@@ -93,13 +94,11 @@ def test_a_damaged_selection(run: Path, content: bytes) -> None:
 
 
 def test_every_table_of_a_report_names_its_damaged_part(run: Path) -> None:
-    from rich.console import Console
-
     (path,) = (run / "verdicts").glob("*.parquet")
     whole = path.read_bytes()
     for content in (b"", whole[:-4], whole[:100] + bytes(50) + whole[150:]):
         path.write_bytes(content)
-        refused(lambda: print_report(str(run), Console()), path)
+        refused(lambda: print_report(str(run), Terminal()), path)
 
 
 def test_special_files_in_a_run_folder_are_not_read(run: Path) -> None:

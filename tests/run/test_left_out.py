@@ -16,6 +16,7 @@ from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from tests.data.test_class_folders import grow
 from tests.toys import jobs as tiny
 
@@ -67,6 +68,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return folder / "run", heard.notes
 
 
+def thresholds(run: Path) -> dict[str, ThresholdRecord]:
+    found = results.manifest(str(run)).thresholds
+    assert found is not None
+    return found
+
+
 def test_a_threshold_from_fewer_pairs_says_so(run: tuple[Path, list[str]]) -> None:
     folder, notes = run
     assert (
@@ -74,7 +81,7 @@ def test_a_threshold_from_fewer_pairs_says_so(run: tuple[Path, list[str]]) -> No
         "(3.png, 5.png)" in notes
     )
     assert any(note.startswith("t0: threshold") and "from 9 of 16 pairs" in note for note in notes)
-    entry = results.manifest(str(folder)).thresholds["t0"]
+    entry = thresholds(folder)["t0"]
     assert (entry.pairs, entry.pairs_listed) == (9, 16)
     failures = results.read(str(folder), "failures")
     broken = failures[failures["stage"] == "threshold"]
@@ -90,8 +97,7 @@ def test_a_threshold_found_before_says_so_too(run: tuple[Path, list[str]], tmp_p
     launch(load(faces(tmp_path)), str(tmp_path / "run"), progress=heard)
     (note,) = [note for note in heard.notes if note.startswith("t0: threshold")]
     assert "from 9 of 16 pairs, found before" in note
-    again = results.manifest(str(tmp_path / "run")).thresholds["t0"]
-    assert again == results.manifest(str(run[0])).thresholds["t0"]
+    assert thresholds(tmp_path / "run")["t0"] == thresholds(run[0])["t0"]
     assert (results.read(str(tmp_path / "run"), "failures")["stage"] == "threshold").sum() == 2
 
 
@@ -134,6 +140,7 @@ def test_the_first_lines_and_the_manifest_tell_the_data(tmp_path: Path) -> None:
     left_out = "left out: 1 without suffix (b/raw); 1 with suffix .heic (b/1.heic)"
     assert said[-1] == f"data: {left_out}"
     record = results.manifest(str(tmp_path / "run")).data
+    assert record is not None
     assert record.left_out == {"without suffix": 1, "with suffix .heic": 1}
     assert (record.examples, record.held, record.labels) == (2, 2, (0, 1))
     failures = results.read(str(tmp_path / "run"), "failures")

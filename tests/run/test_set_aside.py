@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_selection_sets_aside_what_a_model_says_nothing_finite_about(tmp_path, w
 class Interrupted(LocalEngine):
     """Two lanes; the attack fails once the run has been told to stop."""
 
-    lanes = 2  # type: ignore[assignment]
+    lanes = 2
     calls = 0
 
     def __init__(self, plan) -> None:
@@ -214,8 +215,7 @@ def right(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def all_right(batch, models=None):
         answers = clean(batch, models)
-        answers.correct.update({name: np.ones(len(batch), bool) for name in answers.correct})
-        return answers
+        return replace(answers, correct=dict.fromkeys(answers.correct, np.ones(len(batch), bool)))
 
     monkeypatch.setattr(evaluator, "clean", all_right)
 

@@ -12,6 +12,7 @@ import weakref
 import numpy as np
 import pandas as pd
 import pytest
+import ray
 import torch
 import yaml
 
@@ -62,8 +63,8 @@ def test_every_step_of_every_image_once_and_only_the_last_image_is_stored(whole)
     assert len(results.read(str(whole), "examples")) == 24 * 2
     stored = results.read(str(whole), "examples").set_index(["example", "attack"])["l2"]
     judged = step_of(frame, STEPS).drop_duplicates(["example", "attack"])
-    judged = judged.set_index(["example", "attack"])["l2"]
-    assert judged.sort_index().equals(stored.sort_index())
+    l2 = judged.set_index(["example", "attack"])["l2"]
+    assert l2.sort_index().equals(stored.sort_index())
 
 
 def test_the_last_step_is_judged_as_it_is_without_the_others(whole, last):
@@ -83,6 +84,8 @@ def test_each_row_is_about_its_own_iterate(whole, tmp_path):
         .load(range(len(ids)))
         .batch
     )
+    assert batch is not None
+    assert batch.labels is not None
     surrogates = LocalSurrogates(given)
     oracle = InProcessOracle(list(surrogates.models.values()))
     target, _ = build_target(given.targets[0], given)
@@ -293,8 +296,8 @@ def test_images_on_the_grid_travel_as_bytes_without_a_change(dtype):
 
 
 def test_a_guide_travels_and_has_a_key_of_its_own(monkeypatch):
-    monkeypatch.setattr(batches.ray, "put", lambda value: value)
-    monkeypatch.setattr(batches.ray, "get", lambda value: value)
+    monkeypatch.setattr(ray, "put", lambda value: value)
+    monkeypatch.setattr(ray, "get", lambda value: value)
     plain = Batch(("a",), torch.zeros(1, 3, 2, 2), Goal.UNTARGETED, torch.tensor([0]))
     one, two = (
         Batch(plain.ids, plain.images, plain.goal, plain.labels, guide=torch.full((1, 3, 2, 2), v))
@@ -304,4 +307,7 @@ def test_a_guide_travels_and_has_a_key_of_its_own(monkeypatch):
     keys = {name: published.publish(b).key for name, b in (("", plain), ("1", one), ("2", two))}
     assert len(set(keys.values())) == 3
     assert published.publish(one).key == keys["1"]
-    assert torch.equal(published.publish(two).fetch().guide, two.guide)
+    guide = published.publish(two).fetch().guide
+    assert guide is not None
+    assert two.guide is not None
+    assert torch.equal(guide, two.guide)

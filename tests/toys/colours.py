@@ -27,6 +27,8 @@ def palette(classes: int = CLASSES) -> np.ndarray:
 class Colours(nn.Module):
     """Logits of the colours: the nearer, the higher, in what the network takes for them."""
 
+    colours: Tensor
+
     def __init__(self, wants: str, extra: int) -> None:
         super().__init__()
         colours = torch.tensor(palette(), dtype=torch.float32)

@@ -28,17 +28,17 @@ resources: {placement: in-process, batch: 4}
 """
 
 
-def network(seed: int) -> nn.Module:
+def network(seed: int) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
 
 
-def deaf(seed: int = 0) -> nn.Module:
+def deaf(seed: int = 0) -> nn.Sequential:
     """A network that does not look at the image: its gradient is exactly zero."""
     net = network(seed)
     with torch.no_grad():
-        net[3].weight.zero_()
+        net[3].get_parameter("weight").zero_()
     return net
 
 

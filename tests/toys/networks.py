@@ -83,7 +83,7 @@ class LinearResidual(nn.Module):
 
     @property
     def matrices(self) -> list[Tensor]:
-        return [part.weight for part in self.parts]
+        return [part.get_parameter("weight") for part in self.parts]
 
     def forward(self, values: Tensor) -> Tensor:
         for part in self.parts:
@@ -125,7 +125,7 @@ class InPlaceBlocks(nn.Module):
         self.depth = depth
 
     def weight(self, name: str) -> Tensor:
-        return self.linears[name].weight
+        return self.linears[name].get_parameter("weight")
 
     def forward(self, values: Tensor) -> Tensor:
         hidden = self.relu(self.linears["stem"](values))

@@ -34,14 +34,14 @@ def blobs(count: int = 240, classes: int = 4, spread: float = 1.0) -> Seen:
 
 @pytest.mark.parametrize("side", [(14, 14), (7, 12), (8, 8), (3, 16)])
 @pytest.mark.parametrize("pool", [1, 8])
-def test_pooling_is_adaptive_average_pooling(side, pool):
+def test_pooling_is_adaptive_average_pooling(side: tuple[int, int], pool: int) -> None:
     maps = torch.rand(2, 3, *side, dtype=torch.float64, requires_grad=True)
-    size = [min(pool, length) for length in side]
+    size = (min(pool, side[0]), min(pool, side[1]))
     found, expected = pooled(maps, pool), F.adaptive_avg_pool2d(maps, size).flatten(1)
     assert torch.allclose(found, expected, atol=1e-15)
     weights = torch.rand_like(found)
-    gradients = [torch.autograd.grad(v, maps, weights)[0] for v in (found, expected)]
-    assert torch.allclose(*gradients, atol=1e-15)
+    one, other = (torch.autograd.grad(v, maps, weights)[0] for v in (found, expected))
+    assert torch.allclose(one, other, atol=1e-15)
 
 
 def test_pooling_of_sequences_and_vectors():

@@ -51,11 +51,11 @@ def test_o_lbp_2_stack_of_linear_layers(active: str, start: int) -> None:
         after = function(before.clone())
         slopes.append(torch.autograd.grad(after.sum(), before)[0])
         hidden = after.detach()
-    expected = v @ made.linears[-1].weight
+    expected = v @ made.linears[-1].get_parameter("weight")
     for index in reversed(range(len(slopes))):
         if index < start:
             expected = expected * slopes[index]
-        expected = expected @ made.linears[index].weight
+        expected = expected @ made.linears[index].get_parameter("weight")
     graph = LinearBackpropagation(start=start).rewrite(made)
     torch.testing.assert_close(pull_back(graph, at, v), expected, rtol=1e-14, atol=1e-14)
     assert torch.equal(graph(at), made(at))

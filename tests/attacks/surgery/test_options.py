@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from gauntlet import Attack
+from gauntlet import Attack, adapt
 from gauntlet.pipeline.attacks.part import Place, catalogue
 from gauntlet.pipeline.oracle import InProcessOracle
-from tests.attacks.surgery.test_in_attacks import adapt, batch, gradient, small
+from tests.attacks.surgery.test_in_attacks import batch, gradient, small
 
 LAMBDAS = (0.9, 0.8, 0.5)
 PROBES = {

@@ -55,10 +55,10 @@ def test_forward_mode_and_second_derivatives() -> None:
     for matrix in made.matrices:
         jacobian = jacobian + 0.3 * matrix @ jacobian
     u, v = random("u", 5), random("v", 5)
-    value, tangent = torch.func.jvp(graph, (at,), (u,))
+    value, tangent = torch.func.jvp(graph, (at,), (u,))[:2]
     assert torch.equal(value, made(at))
     torch.testing.assert_close(tangent, jacobian @ u)
-    _, pull = torch.func.vjp(graph, at)
+    _, pull = torch.func.vjp(graph, at)[:2]
     torch.testing.assert_close(pull(v)[0], v @ jacobian)
     rows = torch.func.vmap(torch.func.grad(lambda x: graph(x) @ v))(random("rows", 3, 5))
     torch.testing.assert_close(rows, (v @ jacobian).expand(3, 5))
@@ -93,13 +93,20 @@ def _with_official_hooks(made: nn.Module, gamma: float) -> nn.Module:
     """
     bottlenecks = any(type(part).__name__ == "Bottleneck" for part in made.modules())
     decay = gamma**0.5 if bottlenecks else gamma
+
+    def decayed(module, given, out):
+        return (decay * given[0],)
+
+    def divided(module, given, out):
+        return (given[0] / given[0].std(),)
+
     for name, part in made.named_modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False
             if "0.relu" not in name:
-                part.register_full_backward_hook(lambda m, given, out: (decay * given[0],))
+                part.register_full_backward_hook(decayed)
         if len(name.split(".")) >= 2 and "layer" in name.split(".")[-2]:
-            part.register_full_backward_hook(lambda m, given, out: (given[0] / given[0].std(),))
+            part.register_full_backward_hook(divided)
     return made
 
 

@@ -16,9 +16,10 @@ ROOM = 78
 
 def helps(group: typer.Typer) -> Iterator[tuple[str, str]]:
     """Return name and help of every command and group."""
-    for part in (*group.registered_commands, *filter(None, [group.registered_callback])):
-        assert part.callback is not None
-        yield part.callback.__name__, inspect.getdoc(part.callback) or ""
+    for part in (*group.registered_commands, group.registered_callback):
+        if part is not None:
+            assert part.callback is not None
+            yield part.callback.__name__, inspect.getdoc(part.callback) or ""
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
         yield from helps(inner.typer_instance)

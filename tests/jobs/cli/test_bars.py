@@ -41,10 +41,12 @@ def test_terminal_shows_rate_and_time_left_and_counts_from_threads() -> None:
     with shown_on(console) as progress:
         assert isinstance(progress, TerminalProgress)
         progress.stage("attack", 400)
-        threads = [
-            threading.Thread(target=lambda: [progress.advance("attack", 1) for _ in range(100)])
-            for _ in range(4)
-        ]
+
+        def advance() -> None:
+            for _ in range(100):
+                progress.advance("attack", 1)
+
+        threads = [threading.Thread(target=advance) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

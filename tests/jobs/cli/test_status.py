@@ -32,7 +32,9 @@ def verbs(group: typer.Typer, *path: str) -> Iterator[tuple[str, ...]]:
         yield (*path, command.name or command.callback.__name__)
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
-        yield from verbs(inner.typer_instance, *path, inner.name or inner.typer_instance.info.name)
+        name = inner.name or inner.typer_instance.info.name
+        assert name is not None
+        yield from verbs(inner.typer_instance, *path, name)
 
 
 @pytest.mark.parametrize("path", [(), *verbs(app)], ids=" ".join)
@@ -79,7 +81,8 @@ def test_a_terminated_command_cleans_up_and_says_so() -> None:
 
     with pytest.raises(typer.Exit) as caught:
         end(command)
-    assert caught.value.exit_code == Status.TERMINATED == 143
+    assert caught.value.exit_code == Status.TERMINATED
+    assert int(Status.TERMINATED) == 143
     assert cleaned
     assert signal.getsignal(signal.SIGTERM) == handler
 

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from click.testing import Result
 from torch import nn
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli import train_surrogates as commands
 from gauntlet.jobs.cli.app import app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.problems import BadInput
 
 
-def printed(source: str, **fields: object) -> str:
+def printed(source: str, **fields: Any) -> str:
     stream = io.StringIO()
     inspect(source, Terminal(file=stream, width=140), **fields)
     return stream.getvalue()

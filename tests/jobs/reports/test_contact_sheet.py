@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def test_a_row_a_class_with_label_and_name(tmp_path: Path) -> None:
     grow(
         tmp_path / "set", "n01440764/1.png", "n01440764/2.png", "n01443537/1.png", "n15075141/1.png"
     )
-    fields = {"source": "folder", "root": "set", "classes": 1000}
+    fields: dict[str, Any] = {"source": "folder", "root": "set", "classes": 1000}
     rows, shows = sheet_rows(opened(tmp_path, Goal.UNTARGETED, **fields), 40, 8)
     assert [row.heading for row in rows] == [
         ("0", "n01440764 tench", "2 examples"),

@@ -55,12 +55,13 @@ def test_a_panel_shows_the_stored_image_and_the_clean_one(run: Path) -> None:
     clean = np.zeros((32, 32, 3))
     name, wanted = first["example"].iloc[0], np.ones((32, 32, 3))
     figure = pictures.draw({name: clean}, first, [label], {name: wanted})
-    drawn = [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
+    panels = [axes.get_images()[0] for axes in figure.axes if axes.get_images()]
+    drawn = [np.asarray(panel.get_array()) for panel in panels]
     stored = results.decode_image(first.iloc[0])
     np.testing.assert_array_equal(drawn[0], clean)
     np.testing.assert_allclose(drawn[1], stored / 255.0)
     np.testing.assert_array_equal(drawn[2], wanted)
-    assert (np.asarray(drawn[3]) >= 0.5).all()  # all of it brighter than black
+    assert (drawn[3] >= 0.5).all()  # all of it brighter than black
     without = pictures.draw({name: clean}, first, [label])
     assert sum(bool(axes.get_images()) for axes in without.axes) == 3
 

@@ -76,7 +76,7 @@ def test_curves_are_the_figures_of_the_table(run: Path) -> None:
     figure = steps_figure(curves)
     (axes,) = figure.axes
     for line, (_, part) in zip(axes.lines, curves.groupby("attack", sort=False), strict=True):
-        assert list(line.get_xdata()) == part["step"].tolist()
+        assert np.asarray(line.get_xdata()).tolist() == part["step"].tolist()
         assert np.allclose(line.get_ydata(), 100 * part["success"])
     assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == plain(HOSTILE)
 

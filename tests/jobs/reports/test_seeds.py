@@ -47,7 +47,8 @@ def test_an_interrupted_run_is_refused(runs: list[str]) -> None:
 def test_a_run_with_failed_units_is_refused(
     tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, written = UnitWriter.write, []
+    write = UnitWriter.write
+    written: list[Any] = []
 
     def only_the_first(self: UnitWriter, unit: Any) -> int:
         if written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -172,7 +173,7 @@ def test_what_is_inside_a_model_fits(width: int) -> None:
     assert len(tables(screen)) == 3
 
 
-def printed(width: int, rows: list[list[str]], **options: object) -> list[str]:
+def printed(width: int, rows: list[list[str]], **options: Any) -> list[str]:
     text = io.StringIO()
     columns = [*names("attack", "group"), *figures("rate"), *texts("word")]
     print_table(Terminal(file=text, width=width), "title", columns, rows, **options)

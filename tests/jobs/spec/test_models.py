@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from tests.toys.jobs import plan, problems
 
 TARGET = '{name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}'
@@ -49,9 +50,9 @@ def test_like_takes_everything_but_the_role(tmp_path: Path) -> None:
     assert jpeg.input_size == (8, 8)
     assert jpeg.group is None
     assert jpeg.repeats is None
-    assert jpeg.defence is not None
+    assert isinstance(jpeg.defence, Jpeg)
     assert jpeg.defence.quality == 75
-    assert worse.defence is not None
+    assert isinstance(worse.defence, Jpeg)
     assert worse.defence.quality == 50
     assert bits.defence is not None
     assert (bits.defence.kind, bits.group) == ("bit-reduction", "h")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gauntlet.jobs.spec.loading import load, open_job
+from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.problems import BadInput
 from tests.toys.jobs import attacks, write
 
@@ -31,7 +32,7 @@ def test_values_lists_and_new_sections(tmp_path: Path) -> None:
     assert found.attacks[0].steps == 5
     assert found.attacks[0].epsilon == pytest.approx(4 / 255)
     assert found.select.limit == 3
-    assert found.targets[0].defence is not None
+    assert isinstance(found.targets[0].defence, Jpeg)
     assert found.targets[0].defence.quality == 60
     assert found.name == "other"
 

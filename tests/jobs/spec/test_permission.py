@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import open_job

@@ -133,5 +133,5 @@ def test_every_name_is_found_however_it_is_written() -> None:
 
 def test_errors_have_no_address_of_another_library() -> None:
     with pytest.raises(ValueError, match="bse") as caught:
-        Attack(bse="mi")
+        Attack(bse="mi")  # type: ignore[call-arg]
     assert "http" not in str(caught.value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,7 @@ def test_a_network_that_sees_all_separates_people(tmp_path: Path) -> None:
     assert report.white_box >= report.clean_rate
 
 
-def produced(out: Path, cache: Path, recipe_steps: int = 3, **options: bool) -> list[str]:
+def produced(out: Path, cache: Path, recipe_steps: int = 3, resume: bool = True) -> list[str]:
     notes: list[str] = []
 
     class Heard(Silent):
@@ -170,7 +171,7 @@ def produced(out: Path, cache: Path, recipe_steps: int = 3, **options: bool) -> 
             notes.append(text)
 
     recipes = [small_recipe("n1", recipe_steps), small_recipe("a1", recipe_steps)]
-    produce.produce(recipes, out, cache, Heard(), render=patterns, **options)
+    produce.produce(recipes, out, cache, Heard(), render=patterns, resume=resume)
     return notes
 
 
@@ -178,9 +179,7 @@ def test_produce_trains_twins_first_and_keeps_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluate, "IDENTITIES", 20)
-    short = {"folds": 2, "same": 4, "attacked": 2}
-    finish = produce.finish
-    monkeypatch.setattr(produce, "finish", lambda *args: finish(*args, **short))
+    monkeypatch.setattr(produce, "finish", partial(produce.finish, folds=2, same=4, attacked=2))
     out, cache = tmp_path / "out", tmp_path / "cache"
     notes = produced(out, cache)
     assert [note.split(":")[0] for note in notes] == ["n1", "a1"]

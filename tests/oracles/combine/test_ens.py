@@ -25,6 +25,7 @@ from tests.toys.surrogates import (
 
 def test_o_1_1_probability_fusion_is_a_weighted_sum_and_logit_fusion_a_shared_cotangent():
     batch = class_batch(images(5))
+    assert batch.labels is not None
     single = gradients_of(batch, NETS)
     with torch.no_grad():
         outputs = torch.stack([net(batch.images) for net in NETS])
@@ -38,6 +39,7 @@ def test_o_1_1_probability_fusion_is_a_weighted_sum_and_logit_fusion_a_shared_co
     x = batch.images.clone().requires_grad_()
     mean = torch.stack([net(x) for net in NETS]).mean(0)
     F.cross_entropy(mean, batch.labels, reduction="sum").backward()
+    assert x.grad is not None
     assert torch.allclose(direction("ens-logits", batch, NETS).direction, x.grad, atol=1e-13)
 
 
@@ -74,23 +76,25 @@ def test_o_1_2_ti_commutes_with_uniform_fusion_but_not_with_rgea():
 
 def test_fusions_work_with_views_of_several_copies():
     batch = class_batch(images(3))
+    assert batch.labels is not None
     x = batch.images.clone().requires_grad_()
-    total = 0
+    total = torch.tensor(0.0)
     for i in range(3):
         mean = torch.stack([net(x / 2**i) for net in NETS]).mean(0)
         total = total + F.cross_entropy(mean, batch.labels, reduction="sum") / 3
     total.backward()
     found = direction("ens-logits", batch, NETS, base="si", options={"si": {"m": 3}}).direction
+    assert x.grad is not None
     assert torch.allclose(found, x.grad, atol=1e-13)
 
 
 def test_o_ensl2_1_and_rgea_7_one_model_ens_l2_is_rgea():
     batch = class_batch(images(4))
-    found = [
+    one, other = (
         run_float(Attack(combine=combine, steps=5), batch, NETS[:1]).images
         for combine in ("ens-l2", "rgea")
-    ]
-    assert torch.allclose(*found, atol=1e-12)
+    )
+    assert torch.allclose(one, other, atol=1e-12)
 
 
 @pytest.mark.parametrize("combine", ["ens-l2", "rgea", "mgda"])

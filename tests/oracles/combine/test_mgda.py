@@ -27,8 +27,8 @@ def test_mgda_wolfe_agrees_with_enumeration(k):
     matrix = gram(units)
     wolfe = torch.stack([_wolfe(single) for single in matrix])
     enumerated = _enumerated(matrix)
-    value = [torch.einsum("bi,bij,bj->b", w, matrix, w) for w in (wolfe, enumerated)]
-    assert torch.allclose(*value, atol=1e-10)
+    one, other = (torch.einsum("bi,bij,bj->b", w, matrix, w) for w in (wolfe, enumerated))
+    assert torch.allclose(one, other, atol=1e-10)
 
 
 def test_mgda_beyond_enumeration_still_satisfies_kkt():

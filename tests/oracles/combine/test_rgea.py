@@ -32,6 +32,7 @@ def test_o_rgea_1_equal_inner_products():
     for example in range(50):
         expected = torch.linalg.pinv(units[:, example]) @ torch.ones(5, dtype=torch.float64)
         assert torch.allclose(d[example], expected, atol=1e-10)
+    assert fallback is not None
     assert not fallback.any()
 
 
@@ -92,6 +93,7 @@ def test_rgea_pitfalls_near_duplicates_opposites_and_zero_rows():
     assert weights.abs().max() < 2  # without the cut-off they explode
     opposed = torch.cat([base[:1], -base[:1]])
     d, weights, fallback = Rgea().combine(opposed)
+    assert fallback is not None
     assert fallback.all()
     assert torch.isfinite(d).all()
     zero = torch.cat([base, torch.zeros_like(base[:1])])

@@ -73,6 +73,7 @@ def test_o_svre_4_with_one_model_the_inner_steps_follow_its_own_gradient():
 
 def test_svre_inner_loop_matches_the_algorithm_written_out():
     batch = class_batch(images(3))
+    assert batch.labels is not None
     inner, mu2, beta = 5, 0.9, 1 / 255
     options = {"svre": {"inner": inner, "momentum": mu2, "beta": "1/255"}}
     attack = Attack(combine="svre", options=options)

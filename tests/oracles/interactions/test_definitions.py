@@ -41,8 +41,8 @@ def literal_pair_interaction(table, players, a, b):
     others = [i for i in range(players) if i not in (a, b)]
     total = torch.zeros(len(table), dtype=torch.float64)
     for size in range(players - 1):
-        weight = math.factorial(size) * math.factorial(players - size - 2)
-        weight /= math.factorial(players - 1)
+        orders = math.factorial(size) * math.factorial(players - size - 2)
+        weight = orders / math.factorial(players - 1)
         for chosen in itertools.combinations(others, size):
             code = sum(1 << i for i in chosen)
             effect = table[:, code | 1 << a | 1 << b] - table[:, code | 1 << a]
@@ -54,8 +54,8 @@ def test_o_int_1_every_size_of_context_has_the_same_weight():
     players = 9
     _, sizes = subsets_without(players, 2, 5)
     for size in range(players - 1):
-        literal = math.factorial(size) * math.factorial(players - size - 2)
-        literal /= math.factorial(players - 1)
+        orders = math.factorial(size) * math.factorial(players - size - 2)
+        literal = orders / math.factorial(players - 1)
         assert (sizes == size).sum() * literal == pytest.approx(0.125, abs=1e-15)
         # A game that pays for one size of context only: I_ab is the weight of that size.
         table = torch.zeros(1, 2**players, dtype=torch.float64)
@@ -94,6 +94,7 @@ def test_o_th_1_quadratic_interactions_are_the_hessian_blocks():
 def test_o_th_1_holds_for_cells_of_pixels_on_images():
     side, grid = 6, Grid(2, 4)
     model, batch = QuadraticModel(3, side), classes_batch(2, side)
+    assert batch.labels is not None
     batch.labels.fill_(1)
     images = perturbed(batch)
     game = PerturbationGame(model, batch, images, grid=grid, utility="margin")

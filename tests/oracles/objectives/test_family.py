@@ -1,6 +1,7 @@
 """What all objectives on features share."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def test_trap_18_every_option_of_these_objectives_changes_something(heads, tmp_p
     points = clean + 0.03 * vectors(3)
     for part, values in every_option(first).items():
         assert set(values) == set(part.model_fields), part
-        base = {"layer": "features"}
+        base: dict[str, Any] = {"layer": "features"}
         if part is FeatureDistribution:
             base |= {"heads": first, "training": HeadSettings(hidden=5)}
             values = {**values, "heads": second, "layer": "pool"}
@@ -121,7 +122,7 @@ def test_rules_that_fuse_outputs_refuse_features(token):
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_an_unknown_layer_is_named(heads, token):
-    options = {"layer": "feature"}
+    options: dict[str, Any] = {"layer": "feature"}
     if token == "fd":
         options |= {"heads": heads(layer="feature"), "training": HeadSettings(hidden=5)}
     batch = targeted(images(2), images(2, seed=5))

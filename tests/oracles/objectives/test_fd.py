@@ -1,10 +1,13 @@
 """Oracle tests of FD (specification 2.6)."""
 
 import copy
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from gauntlet import adapt
 from gauntlet.pipeline.attacks.recipe import Attack
@@ -33,12 +36,10 @@ from tests.toys.surrogates import class_batch, images, vectors
 def test_o_fd_1_probability_its_logarithm_and_the_logit_have_one_direction():
     head = random_head(0)
     features = vectors(4, shape=(6 * 64,)).float().double().requires_grad_()
-    double = Head(
-        **{
-            name: value.double() if isinstance(value, torch.Tensor) else value
-            for name, value in vars(head).items()
-        }
-    )
+    tensors: dict[str, Any] = {
+        name: value.double() for name, value in vars(head).items() if isinstance(value, Tensor)
+    }
+    double = replace(head, **tensors)
     gradients = [
         torch.autograd.grad(of(double(features)).sum(), features)[0]
         for of in (lambda h: h, torch.sigmoid, F.logsigmoid)

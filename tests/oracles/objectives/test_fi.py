@@ -33,6 +33,7 @@ def test_o_fia_1_a_linear_readout_gives_its_own_weights_whatever_the_masks():
 @pytest.mark.parametrize("of", ["logit", "probability"])
 def test_o_fia_2_without_masks_it_is_the_normalised_gradient_at_the_image(of):
     net, batch = Nonlinear(), class_batch(images(3))
+    assert batch.labels is not None
     found = known(with_options("fi", layer="features", keep=1, masks=4, of=of), batch, net)
     features = net.features(batch.images - 0.5).detach().requires_grad_()
     outputs = net.after(features)
@@ -55,6 +56,7 @@ class Nonlinear(Net):
 
 def test_fi_masks_entries_to_black_and_adds_up_gradients():
     net, batch, keep = Nonlinear(), class_batch(images(2)), 0.7
+    assert batch.labels is not None
     masked = []
     attack = with_options("fi", layer="features", masks=30, keep=keep)
     found = known(attack, batch, net)["weights"]
@@ -81,6 +83,7 @@ def test_fi_lowers_the_true_logit_and_raises_the_wanted_one():
     lowered = class_batch(clean)
     raised = targeted(clean)
     for batch, classes, sign in ((lowered, lowered.labels, -1), (raised, raised.wanted, 1)):
+        assert classes is not None
         moved = attacked(attack, batch, net).images
         change = (net(moved) - net(clean)).gather(1, classes[:, None])[:, 0]
         assert (sign * change > 0).double().mean() > 0.8

@@ -158,6 +158,7 @@ def brute_force(net, batch, points, grid):
 def test_trap_06_more_weight_lowers_the_interaction_of_every_example(goal):
     batch, net = class_batch(images(6, shape=(3, 16, 16))), SmallNet(0)
     if goal is Goal.TARGETED:
+        assert batch.labels is not None
         wanted = (batch.labels + 1) % 4
         batch = Batch(batch.ids, batch.images, goal, labels=batch.labels, wanted=wanted)
     sizes = []
@@ -174,9 +175,11 @@ def test_trap_06_more_weight_lowers_the_interaction_of_every_example(goal):
 @pytest.mark.parametrize("utility", ["margin", "margin-anew", "loss"])
 def test_the_penalty_is_the_one_written_out(goal, utility):
     batch, net = class_batch(images(3)), SmallNet(0, gain=3.0)
-    wanted = (batch.labels + 2) % 4
-    batch = Batch(batch.ids, batch.images, goal, labels=batch.labels, wanted=wanted)
-    about = wanted if goal is Goal.TARGETED else batch.labels
+    labels = batch.labels
+    assert labels is not None
+    wanted = (labels + 2) % 4
+    batch = Batch(batch.ids, batch.images, goal, labels=labels, wanted=wanted)
+    about = wanted if goal is Goal.TARGETED else labels
     sign = 1 if goal is Goal.TARGETED else -1
     leaf = moved(batch.images, 0.3).requires_grad_()
     rows, rival = torch.arange(3), None

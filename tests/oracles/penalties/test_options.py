@@ -125,7 +125,8 @@ def test_a_grid_finer_than_the_image_is_refused():
 
 def test_the_scale_of_lambda_is_printed_with_it():
     shown = {
-        base: Attack(base=base).summary()["parts"] for base in ("mi+ir", "ir-mean", "ir-closed")
+        base: str(Attack(base=base).summary()["parts"])
+        for base in ("mi+ir", "ir-mean", "ir-closed")
     }
     assert "lambda_code=1.0" in shown["mi+ir"]
     assert "lambda_mean=6805.0" in shown["ir-mean"]

@@ -1,9 +1,11 @@
 """Oracle tests of RAP (specification 2.7)."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
@@ -77,27 +79,33 @@ def test_o_rap_2_quadratic_without_sign_and_noise_has_the_closed_form(inner):
     assert (found - expected).abs().max() < 1e-12 * expected.abs().max()
 
 
-def test_rap_asks_where_the_objective_is_lower_and_inside_its_ball():
-    batch, net = class_batch(images(3)), SmallNet(3)
-    asked = []
+def watched(net: nn.Module, asked: list[Tensor]) -> nn.Module:
+    """Return a network whose copies all note in `asked` what they are asked."""
 
     class Watched(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.net = net
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             asked.append(x.detach())
             return self.net(x)
 
+    return Watched()
+
+
+def test_rap_asks_where_the_objective_is_lower_and_inside_its_ball():
+    batch, net = class_batch(images(3)), SmallNet(3)
+    asked: list[Tensor] = []
     options = {"rap": {"epsilon_n": "12/255", "inner": 5, "late_start": 0}}
-    run_float(Attack(base="rap", steps=1, options=options), batch, [Watched()])
+    run_float(Attack(base="rap", steps=1, options=options), batch, [watched(net, asked)])
     assert len(asked) == 6  # five inner steps, one of the attack
     noise, last = asked[0] - batch.images, asked[-1] - batch.images
     for offset in (noise, last):
         assert (linf(offset) <= 12 / 255 + 1e-12).all()
         assert (linf(offset) > 6 / 255).all()
     assert 0.3 < float(noise.abs().mean() / (6 / 255)) < 1.7  # uniform: mean |n| = epsilon_n / 2
+    assert batch.labels is not None
     loss = [F.cross_entropy(net(x), batch.labels, reduction="none") for x in (asked[0], asked[-1])]
     assert (loss[1] < loss[0]).all()
 
@@ -105,19 +113,16 @@ def test_rap_asks_where_the_objective_is_lower_and_inside_its_ball():
 def test_rap_lowers_the_plain_objective_whatever_the_attack_raises():
     # Official: the inner objective is the cross-entropy even if the outer one is the logit.
     batch, net = class_batch(images(3)), SmallNet(3)
-    given = {"base": "rap", "steps": 1, "options": {"rap": {"late_start": 0, "start_noise": False}}}
+    given: dict[str, Any] = {
+        "base": "rap",
+        "steps": 1,
+        "options": {"rap": {"late_start": 0, "start_noise": False}},
+    }
     moved = []
     for objective in (None, "logit", "margin"):
-        seen = []
-
-        def record(x, seen=seen):
-            seen.append(x.detach())
-            return net(x)
-
-        watched = Scalar(lambda x: x.flatten(1).sum(1))
-        watched.forward = record
-        run_float(Attack(objective=objective, **given), batch, [watched])
-        moved.append(seen[-1])
+        asked: list[Tensor] = []
+        run_float(Attack(objective=objective, **given), batch, [watched(net, asked)])
+        moved.append(asked[-1])
     assert torch.equal(moved[0], moved[1])
     assert torch.equal(moved[0], moved[2])
 

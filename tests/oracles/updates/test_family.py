@@ -1,11 +1,13 @@
 """What these updates share."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from gauntlet.pipeline.attacks.part import catalogue
+from gauntlet.pipeline.attacks.part import Part, catalogue
 from gauntlet.pipeline.attacks.points.rap import ReversePerturbation
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.updates.pi import PatchWise
@@ -61,6 +63,7 @@ def test_o_0_1_a_batch_equals_its_single_examples(given):
 @pytest.mark.parametrize("given", FAMILY, ids=lambda attack: attack.base)
 def test_every_step_is_inside_and_raises_the_loss(given):
     batch, net = class_batch(images(4)), SmallNet(0)
+    assert batch.labels is not None
     ball = given.method(batch.goal, 192).ball
     before = F.cross_entropy(net(batch.images), batch.labels, reduction="none")
     points = steps_of(given, batch, [net])
@@ -71,7 +74,7 @@ def test_every_step_is_inside_and_raises_the_loss(given):
 
 
 def test_trap_18_every_option_of_these_updates_changes_something():
-    others = {
+    others: dict[type[Part], dict[str, Any]] = {
         PatchWise: {"beta": 4, "gamma": "2/255", "kernel": 5, "feedback": False},
         ReversePerturbation: {
             "epsilon_n": "4/255", "inner": 3, "step": "5/255", "normalise": "none",

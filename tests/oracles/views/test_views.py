@@ -142,9 +142,9 @@ def test_o_ti_2_impulse_response_is_the_kernel_of_the_code(size, sigma):
 def test_o_ti_3_circular_filter_is_a_sum_of_rolls():
     given = vectors(2)
     line = gaussian_line(5, torch.float64, torch.device("cpu"))
-    expected = sum(
-        line[i] * line[j] * given.roll((i - 2, j - 2), (2, 3)) for i in range(5) for j in range(5)
-    )
+    shifts = [(i, j) for i in range(5) for j in range(5)]
+    rolls = [line[i] * line[j] * given.roll((i - 2, j - 2), (2, 3)) for i, j in shifts]
+    expected = torch.stack(rolls).sum(0)
     found = TranslationInvariance(kernel=5, padding="circular").apply(given)
     assert torch.allclose(found, expected, atol=1e-15)
 
@@ -209,6 +209,7 @@ def test_every_combination_raises_the_objective(base, combine):
         epsilon="16/255",
         options={"vr": {"m": 3}} if "vr" in base else {},
     )
+    assert batch.labels is not None
     found = run_float(attack, batch, nets).images
     for net in nets:
         before = F.cross_entropy(net(batch.images), batch.labels, reduction="none")

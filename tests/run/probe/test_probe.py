@@ -167,6 +167,7 @@ def test_a_run_says_it_in_its_manifest_and_goes_on(tmp_path):
     job = plan(tmp_path, TRUE[:24], targets=[model("t0", "bgr")])
     assert launch(job, str(tmp_path / "run")).units_failed == 0
     record = results.manifest(str(tmp_path / "run")).probe
+    assert record is not None
     assert record.models["s0"] == AnswersRecord(right=24, of=24, classes=CLASSES)
     assert len(record.warnings) == 1
     assert "`channels: bgr`" in record.warnings[0]
@@ -235,7 +236,10 @@ def test_what_the_search_for_thresholds_knows_is_not_asked_again(tmp_path):
     run = str(tmp_path / "run")
     launch(faces(tmp_path), run)
     record = results.manifest(run)
+    assert record.thresholds is not None
     entry = record.thresholds["t0"]
     assert entry.pairs == 80
+    assert entry.accuracy_at_threshold is not None
     right = round(entry.accuracy_at_threshold * 80)
+    assert record.probe is not None
     assert record.probe.models["t0"] == AnswersRecord(right=right, of=80, classes=None)

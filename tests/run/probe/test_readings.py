@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -74,11 +76,11 @@ def test_a_model_is_read_anew_behind_its_own_size_and_nothing_of_it_changes():
     assert seen.error is None
     assert set(seen.outputs) == {AS_GIVEN, *INPUTS} - {"imagenet"}
     plain = images.mean((2, 3)).numpy()
-    close = {"rtol": 1e-4, "atol": 1e-4}
-    assert np.allclose(seen.outputs[AS_GIVEN], (plain - MEAN) / STD, **close)
-    assert np.allclose(seen.outputs["unit"], plain, **close)
-    assert np.allclose(seen.outputs["channels"], (plain[:, ::-1] - MEAN) / STD, **close)
-    assert np.allclose(seen.outputs["bytes"], 255 * plain, **close)
+    close = partial(np.allclose, rtol=1e-4, atol=1e-4)
+    assert close(seen.outputs[AS_GIVEN], (plain - MEAN) / STD)
+    assert close(seen.outputs["unit"], plain)
+    assert close(seen.outputs["channels"], (plain[:, ::-1] - MEAN) / STD)
+    assert close(seen.outputs["bytes"], 255 * plain)
     assert np.allclose(seen.outputs["caffe"], 255 * (plain - MEAN)[:, ::-1], rtol=1e-3, atol=1e-3)
     assert torch.equal(model.mean, before)
     twin = model.reread(PLAIN)

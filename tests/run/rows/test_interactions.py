@@ -58,6 +58,8 @@ def test_values_are_those_of_the_measurement_on_the_stored_image(run, tmp_path):
     given = plan(tmp_path, evaluate={"interactions": SPEC})
     examples = open_examples(given.data, given.task.goal, root=given.root, seed=given.seed)
     batch = examples.select(list(images["example"])).load(range(len(images))).batch
+    assert batch is not None
+    assert given.evaluate.interactions is not None
     rows = images.set_index("example").loc[list(batch.ids)]
     stacked = np.stack([results.decode_image(row) for _, row in rows.iterrows()])
     perturbed = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
@@ -116,4 +118,4 @@ def test_neighbour_maps_and_a_common_norm(tmp_path):
     assert set(frame["neighbour_errors"].map(len)) == {4}
     assert np.allclose(frame["scaled_to"], 2)
     # On two by two cells the four pairs are the whole of what a map is made from.
-    assert np.isfinite(np.stack(frame["neighbours"])).all()
+    assert np.isfinite(np.stack(frame["neighbours"].tolist())).all()

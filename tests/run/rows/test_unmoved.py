@@ -68,7 +68,9 @@ def test_the_cause_stands_beside_the_image(deaf: str, faint: str) -> None:
     def causes(run: str) -> dict[str, set[str]]:
         table = results.read(run, "examples")
         assert (table["unmoved"].notna() == (table["linf"] == 0)).all()
-        return {attack: set(part["unmoved"].fillna("")) for attack, part in table.groupby("attack")}
+        return {
+            str(attack): set(part["unmoved"].fillna("")) for attack, part in table.groupby("attack")
+        }
 
     assert causes(deaf) == {"plain": {"zero gradient"}, "random": {""}}
     assert causes(faint) == {

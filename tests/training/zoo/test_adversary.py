@@ -70,7 +70,7 @@ def test_outer_losses_are_their_formulas(settings: Adversarial) -> None:
     assert torch.allclose(found, expected, atol=1e-6)
     assert fresh.training
     # One batch through batch norm, and nothing of the inner steps.
-    assert int(fresh.norm.num_batches_tracked) == 1
+    assert fresh.norm.num_batches_tracked == 1
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:

@@ -13,6 +13,7 @@ from gauntlet.pipeline.training.zoo.margins import (
     AngularHead,
     ArcFace,
     CosFace,
+    Softmax,
     SphereFace,
     make_head,
 )
@@ -91,6 +92,7 @@ def test_no_margin_is_the_cosine(name: HeadName) -> None:
 
 def test_softmax_is_linear() -> None:
     head = make_head("softmax", 3, 2, scale=S, margin=0.3).double()
+    assert isinstance(head, Softmax)
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 2, 0]]))
         head.bias.copy_(torch.tensor([0.5, -1.0]))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def _one_thread():
     ],
 )
 def test_interrupted_and_resumed_is_uninterrupted(
-    tmp_path: Path, name: str, changes: dict[str, object]
+    tmp_path: Path, name: str, changes: dict[str, Any]
 ) -> None:
     recipe, pool = small_recipe(name, **changes), small_pool(tmp_path)
     checkpoint = tmp_path / "checkpoint.safetensors"
@@ -155,9 +156,7 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_trap_18_every_setting_changes_the_training(
-    tmp_path: Path, change: dict[str, object]
-) -> None:
+def test_trap_18_every_setting_changes_the_training(tmp_path: Path, change: dict[str, Any]) -> None:
     assert first_losses(tmp_path, small_recipe()) != first_losses(tmp_path, small_recipe(**change))
 
 
@@ -174,7 +173,7 @@ def test_trap_18_every_setting_changes_the_training(
     ids=lambda change: list(change)[-1],
 )
 def test_trap_18_every_adversarial_setting_changes_the_training(
-    tmp_path: Path, change: dict[str, object]
+    tmp_path: Path, change: dict[str, Any]
 ) -> None:
     recipe = small_recipe("a2")
     assert recipe.adversarial is not None

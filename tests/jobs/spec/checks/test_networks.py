@@ -112,9 +112,12 @@ def test_networks_are_made_once_and_only_where_needed(
     )
     tried: list[networks.Demand] = []
     real = networks.misfits
-    monkeypatch.setattr(
-        networks, "misfits", lambda net, wish: tried.append(wish) or real(net, wish)
-    )
+
+    def watched(net: nn.Module, wish: networks.Demand) -> list[networks.Misfit]:
+        tried.append(wish)
+        return real(net, wish)
+
+    monkeypatch.setattr(networks, "misfits", watched)
     CALLS.clear()
     load(write(tmp_path, mine))
     load(write(tmp_path, mine, attacks("  - {base: linbp, surrogates: [s1]}")))
