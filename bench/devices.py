@@ -36,8 +36,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from bench.processes import Reading, read
 from bench.sleepers import CLASSES, sleeper
@@ -144,7 +142,6 @@ class Setting:
         return ModelSpec(
             name=f"{role}-{seed}",
             source="import:bench.sleepers:sleeper",
-            input_size=(self.pixels, self.pixels),
             options={"milliseconds": self.ms, "seed": seed},
         )
 
@@ -256,29 +253,40 @@ def model_itself(setting: Setting, calls: int = 200) -> float:
     return 1000 * taken / calls
 
 
+COLUMNS = (
+    "k", "ms", "px", "batch", "targets", "crews", "placement", "share of the bound",
+    "lowest to highest", "examples/s", "CPU ms a step (processes)", "model", "load",
+    "others' cores",
+)  # fmt: skip
+
+
 def show(settings: Sequence[Setting]) -> None:
     """Measure settings, and print a line each as they come."""
-    table = Table(title=f"shares of the bound; {os.cpu_count()} cores, medians of {WINDOWS}")
-    for column in ("k", "ms", "px", "batch", "targets", "crews", "placement", "share", "lowest to "
-                   "highest", "examples/s", "CPU ms a step (processes)", "model", "load",
-                   "others' cores"):  # fmt: skip
-        table.add_column(column)
+    print(f"{os.cpu_count()} cores, medians of {WINDOWS}\n\n| {' | '.join(COLUMNS)} |")
+    print("|---" * len(COLUMNS) + "|", flush=True)
     for setting in settings:
-        found = measure(setting)
-        share = median(found.shares)
-        cpu = ", ".join(
-            f"{kind} {taken:.1f}" + (f" ({found.count[kind]})" if kind != "driver" else "")
-            for kind, taken in sorted(found.cpu.items(), key=lambda entry: -entry[1])
-        )
-        mark = " loaded" if max(found.load) > BUSY else ""
-        table.add_row(
-            str(setting.k), f"{setting.ms:g}", str(setting.pixels), str(setting.batch),
-            str(setting.targets), str(setting.crews), setting.placement, f"{share:.2f}{mark}",
-            f"{min(found.shares):.2f} to {max(found.shares):.2f}",
-            f"{share * setting.batch / setting.bound:.1f}", cpu, f"{model_itself(setting):.2f}",
-            f"{found.load[0]:.1f} to {found.load[1]:.1f}", f"{found.others:.1f}",
-        )  # fmt: skip
-    Console(width=200).print(table)
+        print(f"| {' | '.join(line(setting, measure(setting)))} |", flush=True)
+
+
+def line(setting: Setting, found: Measured) -> list[str]:
+    """Return a setting and what it gave, column by column."""
+    share = median(found.shares)
+    cpu = ", ".join(
+        f"{kind} {taken:.1f} ({found.count[kind]})"
+        for kind, taken in sorted(found.cpu.items(), key=lambda entry: -entry[1])
+    )
+    loaded = " loaded" if max(found.load) > BUSY else ""
+    return [
+        *(str(value) for value in (setting.k, f"{setting.ms:g}", setting.pixels, setting.batch)),
+        *(str(value) for value in (setting.targets, setting.crews, setting.placement)),
+        f"{share:.2f}{loaded}",
+        f"{min(found.shares):.2f} to {max(found.shares):.2f}",
+        f"{share * setting.batch / setting.bound:.1f}",
+        cpu,
+        f"{model_itself(setting):.2f}",
+        f"{found.load[0]:.1f} to {found.load[1]:.1f}",
+        f"{found.others:.1f}",
+    ]
 
 
 def main() -> None:
