@@ -59,7 +59,7 @@ class Sleeper(nn.Module):
             logits = torch.randn(1, CLASSES, generator=random).expand(len(images), -1)
             gradient = torch.randn(1, *images.shape[1:], generator=random).expand_as(images)
             self._answer = logits.to(images).contiguous(), gradient.to(images).contiguous()
-        outputs: Tensor = _Elsewhere.apply(images, *self._answer, self.seconds)  # type: ignore[no-untyped-call]
+        outputs: Tensor = _Elsewhere.apply(images, *self._answer, self.seconds)
         return outputs
 
 
@@ -73,7 +73,7 @@ class _Elsewhere(torch.autograd.Function):
         return logits.view_as(logits)
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
         return ctx.gradient, None, None, None
 
 
