@@ -212,7 +212,7 @@ def measure(setting: Setting) -> Measured:
         finally:
             disconnect()
     if outcome.units_failed or outcome.lost:
-        raise SystemExit(f"units failed: {', '.join(outcome.lasting)}")
+        raise SystemExit(f"units failed: {', '.join(outcome.lasting[:1])}")
     edges = windows.readings
     pairs = list(pairwise(edges))
     ours = [sum(end.cpu.values()) - sum(start.cpu.values()) for start, end in pairs]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+_RAYS_OWN = ("IDLE", "DashboardAgent", "RuntimeEnvAgent")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -63,7 +64,7 @@ def _kind(process: int) -> str:
     """Return an actor's class: Ray calls its process `ray::CLASS`, or `ray::CLASS.METHOD`."""
     title = _text(Path(f"/proc/{process}/cmdline")).partition("\0")[0]
     actor = title.removeprefix("ray::").partition(".")[0]
-    return actor if title.startswith("ray::") and actor != "IDLE" else "Ray"
+    return actor if title.startswith("ray::") and actor not in _RAYS_OWN else "Ray"
 
 
 def _text(path: Path) -> str:

@@ -54,13 +54,17 @@ class Sleeper(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, 10), whose derivative by the images is fixed, too."""
         if self._answer is None or self._answer[1].shape != images.shape:
-            random = torch.Generator().manual_seed(self.seed)
-            # One image's gradient: the fixed tensor is the same for rows in whatever batch.
-            logits = torch.randn(1, CLASSES, generator=random).expand(len(images), -1)
-            gradient = torch.randn(1, *images.shape[1:], generator=random).expand_as(images)
-            self._answer = logits.to(images).contiguous(), gradient.to(images).contiguous()
+            with torch.inference_mode(False):  # a look at the models may be the first to ask
+                self._answer = self._answered(images)
         outputs: Tensor = _Elsewhere.apply(images, *self._answer, self.seconds)
         return outputs
+
+    def _answered(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and gradient: the same for each row, in whatever batch."""
+        random = torch.Generator().manual_seed(self.seed)
+        logits = torch.randn(1, CLASSES, generator=random).expand(len(images), -1)
+        gradient = torch.randn(1, *images.shape[1:], generator=random).expand(images.shape)
+        return logits.to(images).contiguous(), gradient.to(images).contiguous()
 
 
 class _Elsewhere(torch.autograd.Function):

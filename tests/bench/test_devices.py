@@ -32,6 +32,15 @@ def test_a_sleeper_has_a_fixed_gradient_of_its_own():
     assert not torch.equal(here, gradient(2, torch.zeros(2, 3, 4, 4)))
 
 
+def test_a_sleeper_that_was_first_asked_for_a_verdict_has_a_gradient_too():
+    model = adapt(sleeper(0, 1))
+    with torch.inference_mode():
+        model(torch.zeros(2, 3, 4, 4))
+    leaf = torch.zeros(2, 3, 4, 4).requires_grad_()
+    (found,) = torch.autograd.grad(model(leaf).logsumexp(1).sum(), leaf)
+    assert found.abs().max() > 0
+
+
 def test_a_device_takes_one_batch_after_another():
     device, started = Device(), time.monotonic()
     threads = [threading.Thread(target=device.work, args=(0.01,)) for _ in range(3)]
