@@ -104,9 +104,13 @@ class RayEngine:
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
-        for worker in self._workers:
+        for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)
+        # Ray numbers the actors of every session alike: a handle that is collected when another
+        # session has begun would end that one's actor.
+        for name in ("_workers", "_surrogates", "_targets"):
+            vars(self).pop(name, None)
 
 
 def _wait_if_shared(layout: Layout, workers: Sequence[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import logging
 import os
@@ -92,6 +93,7 @@ def disconnect() -> None:
     global _leaving
     leaving, _leaving = _leaving, None
     if leaving is not None:
+        gc.collect()  # handles of actors must not outlive their session, see `RayEngine.close`
         leaving.close()
     atexit.unregister(disconnect)
 

@@ -1,5 +1,6 @@
 """One job, every placement: the same rows, whatever happens on the way."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from ray.actor import ActorHandle
 
 from gauntlet.pipeline import results
 from tests.toys.runs import KEYS, carry_out, job, network, own, verdicts
@@ -63,6 +65,8 @@ def test_placements_give_the_same_rows(placement, reference, reference_run, tmp_
     probes = [results.manifest(str(run)).probe for run in runs]
     assert probes[0] == probes[1]
     assert probes[0] is not None
+    # The next session in this process has actors of the same ids, which they would end.
+    assert not [left for left in gc.get_objects() if isinstance(left, ActorHandle)]
     assert probes[0].models["plain"].of == 64
 
 
