@@ -63,3 +63,11 @@ def test_every_oracle_that_a_test_is_named_after_is_there() -> None:
 def test_nothing_cites_a_document_that_is_not_here(name: str) -> None:
     pattern = re.compile(rf"\b{name} (section |trap )?\d")
     assert not [path for path, text in TEXT.items() if pattern.search(text)]
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pattern = re.compile(r"\b(?:pipeline|actors|jobs|tests|bench|docs)/[\w./-]*\w(?![\w./*-])")
+    named = {name: page for page in pages for name in pattern.findall(page.read_text())}
+    assert len(named) > 20
+    assert not {name: page for name, page in named.items() if not (ROOT / name).exists()}

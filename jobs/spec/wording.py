@@ -162,10 +162,13 @@ def _words(where: Where, found: list[ErrorDetails], model: Any, data: Any) -> st
             return suggest(str(where[-1]), known, "key") if known else "no such key"
         case "union_tag_not_found":
             field = str(context["discriminator"]).strip("'")
-            return f"`{field}` is missing; expected one of {_tags(model, where, data)}"
+            return f"`{field}` is missing; expected one of {', '.join(_tags(model, where, data))}"
         case "union_tag_invalid":
             field = str(context["discriminator"]).strip("'")
-            return suggest(str(context["tag"]), _tags(model, where[:-1], data), field)
+            tags, given = _tags(model, where[:-1], data), details["input"].get(field)
+            if not isinstance(given, str):
+                return f"expected one of {', '.join(tags)}, got {shown(given)}"
+            return suggest(given, tags, field)
         case "value_error":
             return str(context.get("error", details["msg"]))
         case "too_short":

@@ -55,6 +55,12 @@ TASK = "task: {kind: classification, goal: untargeted}"
         (TARGET, "{like: s7}", "job.yaml:8: targets[0].like: unknown model 's7'"),
         (TARGET, "{like: s0, defence: jpg}", "job.yaml:8: targets[0].defence: unknown "
          "kind 'jpg'; did you mean 'jpeg'"),
+        (TARGET, "{like: s0, defence: {bits: 3}}", "job.yaml:8: targets[0].defence: `kind` "
+         "is missing; expected one of bit-reduction, jpeg, resize-pad"),
+        (TARGET, "{like: s0, defence: {kind: [jpeg]}}", "job.yaml:8: targets[0].defence.kind: "
+         "expected one of bit-reduction, jpeg, resize-pad, got ['jpeg']"),
+        (TARGET, "{like: s0, defence: {kind: null}}", "job.yaml:8: targets[0].defence.kind: "
+         "expected one of bit-reduction, jpeg, resize-pad, got nothing"),
         (TARGET, "{like: s0, defence: {kind: jpeg, quality: 101}}",
          "job.yaml:8: targets[0].defence.quality: expected at most 100, got 101"),
         (TARGET, "{like: s0, defence: {kind: jpeg, bits: 3}}", "job.yaml:8: targets[0].defence."
