@@ -21,13 +21,12 @@ demo: install
 	$(BIN)/gauntlet run demo
 
 # A file of tests a worker at a time, each on one thread: two small cores are then kept busy.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
-
 test: install
-	$(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+# These start Ray clusters and many processes each: one after the other.
 test-slow: install
-	$(PYTEST) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: install
 	$(BIN)/ruff check .
