@@ -56,7 +56,8 @@ def test_nothing_is_imported_by_a_bare_name() -> None:
     assert not [str(path) for path in texts if BARE.search(path.read_text())]
 
 
-def test_the_module_is_the_command() -> None:
-    command = [sys.executable, "-m", "gauntlet.jobs", "--version"]
+@pytest.mark.parametrize("name", ["gauntlet", "gauntlet.jobs"])
+def test_the_module_is_the_command(name: str) -> None:
+    command = [sys.executable, "-m", name, "--version"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("gauntlet ")

@@ -1,4 +1,7 @@
-"""What the first three defences share: how plans have always held them."""
+"""What the first three defences share: how plans have always held them.
+
+Not for new ones, which are a `Defence` of their own fields: see `defence.py`.
+"""
 
 from __future__ import annotations
 

@@ -326,7 +326,10 @@ def test_resume_of_a_complete_run_says_so(finished: tuple[Path, Result]) -> None
 def test_resume_of_an_incomplete_run_goes_on(finished: tuple[Path, Result], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
+    advice = f"gauntlet resume {folder}"
+    assert advice not in gauntlet("report", str(folder)).output
     next((folder / "ledger").iterdir()).unlink()
+    assert advice in gauntlet("report", str(folder)).output
     result = gauntlet("resume", str(folder))
     assert result.exit_code == 0, result.output
     assert "attack and evaluate: 8/8 examples" in result.stderr
