@@ -199,9 +199,17 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, sha
     assert sessions(shared) == []
 
 
+@pytest.fixture
+def variables():
+    """The environment's variables, as they were for the next test: Ray leaves its own behind."""
+    before = set(os.environ)
+    yield
+    for name in set(os.environ) - before:
+        del os.environ[name]
+
+
 @pytest.mark.slow
-def test_a_session_that_the_caller_began_is_used_and_stays(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as Ray does, which leaves it for the next test
+def test_a_session_that_the_caller_began_is_used_and_stays(tmp_path, variables):
     ray.init(address="local", include_dashboard=False, num_cpus=2, log_to_driver=False)
     try:
         here = ray.get_runtime_context().gcs_address
