@@ -71,6 +71,7 @@ def run(
     *,
     seed: int = 0,
     quantize: bool = True,
+    begin: Tensor | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Attacked:
     """Attack a batch.
@@ -81,6 +82,7 @@ def run(
         oracle: answers for the surrogates.
         seed: keys every random draw, together with example, attack, step and model.
         quantize: round the result to 8 bits, inside the ball.
+        begin: first points, inside the balls, (B, 3, H, W); by default those of the attack's start.
         on_step: called after every update with t in 1..T and the iterate (B, 3, H, W).
 
     Raises:
@@ -101,9 +103,9 @@ def run(
     setting = Setting(batch, method.query, seed, method.label, step=0)
     ask = Ask(oracle, models, setting)
     ask.lost.update(lost)
-    if method.start is None and method.steps:
+    if method.start is None and begin is None and method.steps:
         ask.lost.update(_without_gradient(method, batch))
-    points = _start(method, batch, seed)
+    points = _start(method, batch, seed) if begin is None else begin
     memory: Tensor | None = None
     steps = _Recorder(clean, ask.models)
     for t in range(method.steps):

@@ -1,9 +1,9 @@
-"""Updates of weights: which optimiser, which rate, how long a gradient may be."""
+"""The one loop of every training: which optimiser, which rate, how long a gradient may be."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -36,6 +36,49 @@ def make_optimiser(
     if kind == "sgd":
         return torch.optim.SGD(groups, rate, momentum=0.9, nesterov=nesterov)
     return torch.optim.AdamW(groups, rate, fused=fused)
+
+
+class Diverged(ValueError):
+    """A loss that is not finite, before the update that it would have spoiled.
+
+    Attributes:
+        update: its index.
+        loss: NaN or infinite.
+    """
+
+    def __init__(self, update: int, loss: float) -> None:
+        super().__init__(f"the loss of update {update} is {loss}")
+        self.update, self.loss = update, loss
+
+
+def train(
+    optimiser: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    losses: Iterable[Tensor],
+    rate: Callable[[int], float],
+    *,
+    clip: float | None = None,
+    first: int = 0,
+) -> Iterator[float]:
+    """Do one update for each loss, in place, and yield its value once that is done.
+
+    Args:
+        optimiser: over the parameters.
+        parameters: what is trained.
+        losses: scalars; each is asked for when the update before it is done.
+        rate: gives the learning rate of an update by its index.
+        clip: see `descend`.
+        first: index of the first update: more than 0 where a training goes on.
+
+    Raises:
+        Diverged: when a loss is not finite.
+    """
+    for update, loss in enumerate(losses, first):
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise Diverged(update, value)
+        descend(optimiser, parameters, loss, rate(update), clip)
+        yield value
 
 
 def descend(

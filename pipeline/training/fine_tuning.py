@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.training.descent import descend, half_cosine, make_optimiser
+from gauntlet.pipeline.training.descent import Diverged, half_cosine, make_optimiser, train
 from gauntlet.pipeline.training.settings import FineTuning
 from gauntlet.pipeline.training.unattacked import Unattacked
 
@@ -106,26 +106,36 @@ def fine_tune(
     """
     optimiser = make_optimiser(settings.optimiser, parameters, settings.rate, settings.weight_decay)
     parts = -(-len(images) // settings.batch)
-    total, update = parts * settings.epochs, 0
-    means = []
-    for epoch in range(settings.epochs):
-        draws = Draws.keyed(settings.seed, images.ids, attack="surrogates", step=epoch, model=model)
-        summed = 0.0
-        for rows in draws.bits("order").argsort().tensor_split(parts):
-            batch = images.batch(rows).to(parameters[0].device, parameters[0].dtype)
-            streams = draws.rows(rows)
-            if settings.flips:
-                batch = _flipped(batch, streams)
-            value = loss(batch, streams).mean()
-            if not math.isfinite(float(value.detach())):
-                what = f"the loss of update {update + 1} is {float(value.detach())}"
-                raise BadInput(Problem("--rate", f"{what}; a lower rate may keep it finite"))
-            rate = half_cosine(settings.rate, math.pi * update / total)
-            descend(optimiser, parameters, value, rate, settings.clip)
-            update += 1
-            summed += float(value.detach()) * len(rows)
-        means.append(summed / len(images))
-        done(epoch + 1, means[-1])
+    total = parts * settings.epochs
+    sizes: list[int] = []
+
+    def losses() -> Iterator[Tensor]:
+        for epoch in range(settings.epochs):
+            draws = Draws.keyed(
+                settings.seed, images.ids, attack="surrogates", step=epoch, model=model
+            )
+            for rows in draws.bits("order").argsort().tensor_split(parts):
+                batch = images.batch(rows).to(parameters[0].device, parameters[0].dtype)
+                streams = draws.rows(rows)
+                if settings.flips:
+                    batch = _flipped(batch, streams)
+                sizes.append(len(rows))
+                yield loss(batch, streams).mean()
+
+    def rate(update: int) -> float:
+        return half_cosine(settings.rate, math.pi * update / total)
+
+    means, summed = [], 0.0
+    try:
+        for value in train(optimiser, parameters, losses(), rate, clip=settings.clip):
+            summed += value * sizes[-1]
+            if len(sizes) % parts == 0:
+                means.append(summed / len(images))
+                done(len(means), means[-1])
+                summed = 0.0
+    except Diverged as error:
+        what = f"the loss of update {error.update + 1} is {error.loss}"
+        raise BadInput(Problem("--rate", f"{what}; a lower rate may keep it finite")) from None
     return means
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from gauntlet.pipeline.models.heads import (
 )
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.training.descent import descend
+from gauntlet.pipeline.training.descent import Diverged, train
 
 _CHUNK = 64
 _CPU = torch.device("cpu")
@@ -147,6 +148,9 @@ def train_head(seen: Seen, label: int, settings: HeadSettings, device: torch.dev
         label: the head's class; it and the others have at least two images each.
         settings: how to train.
         device: where the head learns; it is returned on the CPU.
+
+    Raises:
+        BadInput: when the loss is not finite.
     """
     draws = Draws.keyed(settings.seed, [f"class {label}"], attack="heads")
     held_out = _held_out(seen, label, settings)
@@ -174,7 +178,7 @@ def train_head(seen: Seen, label: int, settings: HeadSettings, device: torch.dev
         found: Tensor = torch.relu(inputs @ first.T + bias) @ weights + last
         return found
 
-    for step in range(settings.steps):
+    def loss(step: int) -> Tensor:
         rows = torch.cat(
             [
                 kind[draws.integers(f"{name}/{step}", 0, len(kind), (half,))[0]]
@@ -182,8 +186,14 @@ def train_head(seen: Seen, label: int, settings: HeadSettings, device: torch.dev
             ]
         )
         with torch.enable_grad():
-            loss = F.binary_cross_entropy_with_logits(logits(rows), wanted)
-        descend(optimiser, parameters, loss, settings.rate)
+            value: Tensor = F.binary_cross_entropy_with_logits(logits(rows), wanted)
+        return value
+
+    losses = map(loss, range(settings.steps))
+    try:
+        deque(train(optimiser, parameters, losses, lambda _: settings.rate), maxlen=0)
+    except Diverged as error:
+        raise BadInput(Problem(f"the head of class {label}", str(error))) from None
     with torch.no_grad():
         scores = logits(held_out.nonzero()[:, 0]).cpu()
         first, bias, weights, last = (parameter.detach().cpu() for parameter in parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,7 +14,8 @@ from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.models.architectures.zoo.blocks import EMBEDDING
 from gauntlet.pipeline.models.zoo.recipes import Recipe
 from gauntlet.pipeline.progress import Progress
-from gauntlet.pipeline.training.descent import descend, half_cosine, make_optimiser
+from gauntlet.pipeline.training import descent
+from gauntlet.pipeline.training.descent import half_cosine, make_optimiser
 from gauntlet.pipeline.training.zoo.adversary import adversarial_loss
 from gauntlet.pipeline.training.zoo.augment import batch, batch_draws
 from gauntlet.pipeline.training.zoo.interrupted import Interrupted
@@ -99,8 +100,8 @@ def train(
     progress.advance(stage, training.step * recipe.batch)
     losses: list[float] = []
     started, saved = time.monotonic() - training.seconds, time.monotonic()
-    while training.step < recipe.steps:
-        losses.append(_update(training, pool))
+    for value in _updates(training, pool):
+        losses.append(value)
         training.step += 1
         now = time.monotonic()
         training.seconds = now - started
@@ -126,11 +127,27 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     return half_cosine(recipe.lr, math.pi * share)
 
 
-def _update(training: Training, pool: Pool) -> float:
+def _updates(training: Training, pool: Pool) -> Iterator[float]:
+    recipe = training.recipe
+    losses = (_loss(training, pool, step) for step in range(training.step, recipe.steps))
+    try:
+        yield from descent.train(
+            training.optimiser,
+            training.parameters,
+            losses,
+            lambda step: learning_rate(recipe, step),
+            clip=recipe.clip,
+            first=training.step,
+        )
+    except descent.Diverged as error:
+        raise RuntimeError(f"{recipe.name}: {error}") from None
+
+
+def _loss(training: Training, pool: Pool, step: int) -> Tensor:
     recipe, network, head = training.recipe, training.network, training.head
-    draws = batch_draws(recipe, training.step)
+    draws = batch_draws(recipe, step)
     images, identities = batch(recipe, pool, draws)
-    ramp = min(1.0, training.step / (recipe.ramp * recipe.steps)) if recipe.ramp else 1.0
+    ramp = min(1.0, step / (recipe.ramp * recipe.steps)) if recipe.ramp else 1.0
 
     def embed(points: Tensor) -> Tensor:
         embeddings: Tensor = network(normalised(points))
@@ -142,13 +159,8 @@ def _update(training: Training, pool: Pool) -> float:
         losses = adversarial_loss(
             recipe.adversarial, network, embed, head, images, identities, ramp, draws
         )
-    loss = losses.mean()
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise RuntimeError(f"{recipe.name}: the loss of update {training.step} is {value}")
-    rate = learning_rate(recipe, training.step)
-    descend(training.optimiser, training.parameters, loss, rate, recipe.clip)
-    return value
+    loss: Tensor = losses.mean()
+    return loss
 
 
 @torch.no_grad()

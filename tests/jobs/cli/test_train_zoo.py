@@ -74,22 +74,21 @@ def test_killed_and_called_again_is_as_if_nothing_had_happened(
 ) -> None:
     arguments = ("train", "--cache", str(tmp_path / "cache"), "--out")
     assert zoo(*arguments, str(tmp_path / "whole")).exit_code == 0
-    update = loop._update
+    loss = loop._loss
 
-    def killed(training, pool):
-        value = update(training, pool)
-        if training.step == 2:
+    def killed(training, pool, step):
+        if step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return value
+        return loss(training, pool, step)
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(loop, "_update", killed)
+    monkeypatch.setattr(loop, "_loss", killed)
     result = zoo(*arguments, str(tmp_path / "cut"))
     assert result.exit_code == 143
     assert "s1: stopped after update 3 of 6; --resume goes on from" in result.stderr
     assert not weights.path_of("s1", tmp_path / "cut").exists()
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
-    monkeypatch.setattr(loop, "_update", update)
+    monkeypatch.setattr(loop, "_loss", loss)
     result = zoo(*arguments, str(tmp_path / "cut"))
     assert result.exit_code == 0, result.output
     assert "s1: goes on after update 3" in result.stderr
