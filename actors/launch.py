@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import ray
@@ -21,6 +22,8 @@ from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.results import RunFolder, records
+from gauntlet.pipeline.results.lock import Lock
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.plan import Plan
@@ -28,6 +31,7 @@ from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.runner import Runner
 from gauntlet.pipeline.run.stream import Outcome
+from gauntlet.pipeline.run.taking_up import check_same
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""
@@ -46,7 +50,8 @@ def launch(
     """Carry a plan out in a run folder.
 
     Args:
-        plan: what to do; with ``resume`` it must be the folder's own (`plan_of`).
+        plan: what to do; with ``resume`` the folder's own (`plan_of`), which may differ in where
+            and how the rest is done.
         folder: local path, or ``s3://bucket/prefix``, ``gs://...``.
         progress: who listens.
         address: of a Ray cluster; a local one is started when it is None and one is needed.
@@ -57,33 +62,51 @@ def launch(
 
     Raises:
         BadInput: when the folder holds a run already, holds none to resume, or cannot be written;
-            when a model's code may not be run, or fails.
+            when another driver is at work on it, or its plan was edited; when a model's code may
+            not be run, or fails.
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
     progress = progress or Silent()
     store = RunFolder(folder)
-    if resume and not store.exists():
+    if resume and not store.holds_run():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
-    if not resume and (held := records.occupied(folder)):
-        raise BadInput(Problem(folder, held))
+    if not resume:
+        _refuse_occupied(folder)
     if obstacle := store.obstacle():
         raise BadInput(Problem(folder, obstacle))
+    lock = Lock(store, progress.note)
     try:
-        engine = _engine(plan, address, progress, permission)
-        try:
+        with ExitStack() as stack:
+            if resume:
+                stack.enter_context(lock)
+                _refuse_another(plan, store)
+            engine = _engine(plan, address, progress, permission)
+            stack.callback(engine.close)
             if not resume:
                 # Not before the models are built: a run that could not begin leaves no folder.
-                store.write("plan.json", plan.model_dump_json(indent=2).encode())
-            return Runner(plan, store, engine, progress, decide).run()
-        except Refused:
-            if not resume:
-                store.withdraw()
-            raise
-        finally:
-            engine.close()
+                stack.enter_context(lock)
+                _refuse_occupied(folder)
+            try:
+                return Runner(plan, store, engine, progress, decide, lock.check).run()
+            except Refused:
+                if not resume:
+                    store.withdraw()
+                raise
     finally:
         disconnect()
+
+
+def _refuse_occupied(folder: str) -> None:
+    if held := records.occupied(folder):
+        raise BadInput(Problem(folder, held))
+
+
+def _refuse_another(plan: Plan, store: RunFolder) -> None:
+    """Refuse to resume what cannot be, before anything is started for it."""
+    if (record := Record.read(store)) is None:
+        raise BadInput(Problem(store.location, records.FORMER))
+    check_same(plan, store, record)
 
 
 def look(

@@ -25,7 +25,7 @@ def how_to_go_on(folder: str) -> str:
 def begun(folder: str) -> bool:
     """Return whether a folder holds a run."""
     try:
-        return RunFolder(folder).exists()
+        return RunFolder(folder).holds_run()
     except OSError:
         return True  # the storage may be what ended the run
 

@@ -99,6 +99,6 @@ def new_run_folder(name: str, output: str, out: str | None) -> str:
         return out
     stem = f"{output.rstrip('/')}/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder, number = stem, 2
-    while RunFolder(folder).exists():
+    while RunFolder(folder).holds_run():
         folder, number = f"{stem}-{number}", number + 1
     return folder

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.cli.options import Address, AllowImports, RunFolder, Strict, Yes
+from typing import Annotated
+
+import typer
+
+from gauntlet.jobs.cli.options import Address, AllowImports, Placement, RunFolder, Strict, Yes
 from gauntlet.jobs.cli.status import end
+
+Moved = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Change where and how the rest is done: [b]resources.workers=2[/b], "
+        "[b]root=/data[/b]. Repeatable.",
+    ),
+]
 
 
 def resume(
     folder: RunFolder,
+    changes: Moved = None,
+    placement: Placement = None,
     address: Address = None,
     yes: Yes = False,
     strict: Strict = False,
@@ -20,9 +36,15 @@ def resume(
     import: models may run code from is not in it: start in the same folder, or
     say --allow-imports again.
 
+    The folder is compared with the run's record first. Files that are missing or
+    damaged are made anew, files that count for nothing are removed, and a plan
+    that was edited is refused.
+
     \b
     gauntlet resume runs/quickstart-20260131-120000
+    gauntlet resume runs/quickstart-20260131-120000 --placement in-process
     """
     from gauntlet.jobs.cli.run_job import resume_run
 
-    end(resume_run, folder, address, yes, strict, allow_imports or [])
+    allowed = allow_imports or []
+    end(resume_run, folder, changes or [], placement, address, yes, strict, allowed)

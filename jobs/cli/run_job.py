@@ -10,12 +10,14 @@ from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.folders import find_job
+from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
 from gauntlet.jobs.cli.status import Status, said, say
 from gauntlet.jobs.reports.doubts import decide_on
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
+from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.records import check_run, units_of_complete
@@ -45,16 +47,26 @@ def run_job(
 
 
 def resume_run(
-    folder: str, address: str | None, yes: bool, strict: bool, allowed: Sequence[str]
+    folder: str,
+    changes: Sequence[str],
+    placement: str | None,
+    address: str | None,
+    yes: bool,
+    strict: bool,
+    allowed: Sequence[str],
 ) -> int:
     """Go on with the run in a folder, whose plan does not say what code it may run."""
     _refuse_both(yes, strict)
     check_run(folder)
-    plan = plan_of(folder)
-    permission = granted(allowed)
+    overrides = [
+        Override.parse(change) if isinstance(change, str) else change
+        for change in changed(changes, placement)
+    ]
+    plan = moved(plan_of(folder), overrides)
+    permission = granted(allowed, root=root_of(overrides))
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)
-    units = units_of_complete(folder)
+    units = units_of_complete(folder, whole=True)
     if units is None:
         return _carry_out(plan, folder, address, permission, yes, strict, again=True)
     say(f"nothing left to do: all {units} units are finished")

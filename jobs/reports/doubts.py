@@ -72,6 +72,12 @@ def print_doubts(run: str, console: Terminal) -> None:
         print_warning(warning, console)
 
 
+def print_damage(run: str, console: Terminal) -> None:
+    """Print what is wrong with a run's files, whose rows are left out, and what mends it."""
+    if line := results.RunFolder(run).damage().line:
+        print_warning(line, console)
+
+
 def print_warning(text: str, console: Terminal) -> None:
     """Print one warning, unfolded where there is no terminal."""
     console.print(f"warning: {text}", style="yellow", soft_wrap=True)

@@ -52,7 +52,7 @@ def figures_of(run: str) -> Iterator[tuple[str, Figure]]:
         yield "success", success_figure(figures.groups())
         if figures.several_steps:
             yield "steps", steps_figure(figures.curves())
-        interactions = results.read(run, "interactions")
+        interactions = results.read(run, "interactions", sound=True)
         found: dict[str, list[Relation]] = {}
         if not interactions.empty:
             for relation in relations(interactions, figures.in_order()):

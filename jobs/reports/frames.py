@@ -37,7 +37,7 @@ class Figures:
 
     def __init__(self, run: str) -> None:
         self.run = run
-        self.verdicts = results.read(run, "verdicts", NEEDED)
+        self.verdicts = results.read(run, "verdicts", NEEDED, sound=True)
         self._labels = results.manifest(run).labels
 
     @property
@@ -48,7 +48,7 @@ class Figures:
     @property
     def why_empty(self) -> str:
         """A sentence that says why nothing was judged yet."""
-        if results.read(self.run, "failures").empty:
+        if results.read(self.run, "failures", sound=True).empty:
             return "No verdicts yet: no unit of work has finished."
         return "No verdicts: nothing that was attacked so far could be judged; see the failures."
 
@@ -80,7 +80,8 @@ class Figures:
     def unmoved(self) -> pd.DataFrame:
         """Return how many images each attack left as they were, by cause; attacks without updates
         are left out."""
-        examples = results.read(self.run, "examples", ("attack", "linf", "unmoved"))
+        columns = ("attack", "linf", "unmoved")
+        examples = results.read(self.run, "examples", columns, sound=True)
         found = unmoved(examples)
         return self._sorted(found[found["cause"] != NO_UPDATE])
 

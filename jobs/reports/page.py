@@ -69,7 +69,7 @@ def page(run: str) -> str:
             caption = CAPTIONS[title.partition("-")[0]]
             body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
         body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
-    body.append(_failures(results.read(run, "failures")))
+    body.append(_failures(results.read(run, "failures", sound=True)))
     head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'

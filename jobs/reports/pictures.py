@@ -50,7 +50,7 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
     if path.suffix.lower() not in _FORMATS:
         raise BadInput(Problem("--out", f"{path}: expected a .png, .svg or .pdf file"))
     check_run(run)
-    made = results.read(run, "examples", _COLUMNS)
+    made = results.read(run, "examples", _COLUMNS, sound=True)
     known = results.manifest(run).labels
     if unknown := [label for label in attacks if label not in known]:
         raise BadInput(Problem("--attack", suggest(label, known, "attack")) for label in unknown)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.jobs.reports.cells import cells, judge_words, percent
-from gauntlet.jobs.reports.doubts import print_doubts
+from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
@@ -47,6 +47,7 @@ def print_report(run: str, console: Terminal, targets: bool = False, steps: bool
     """
     found = Figures(run)
     print_doubts(run, console)
+    print_damage(run, console)
     if found.empty:
         console.print(found.why_empty)
     else:
@@ -60,7 +61,7 @@ def print_report(run: str, console: Terminal, targets: bool = False, steps: bool
             console.print(line, style="yellow")
         if steps:
             _print_steps(found, targets, console)
-    _print_failures(results.read(run, "failures"), console)
+    _print_failures(results.read(run, "failures", sound=True), console)
     if units_of_complete(run) is None:
         left = "some of its work is not done, and these figures are of what is"
         console.print(f"{left}: gauntlet resume {run}", style="yellow", soft_wrap=True)
@@ -75,7 +76,7 @@ def check_against(run: str, reference: str) -> None:
     Raises:
         BadInput: when the run has no such attack, or no other one.
     """
-    judged = results.read(run, "verdicts", ("attack",))["attack"]
+    judged = results.read(run, "verdicts", ("attack",), sound=True)["attack"]
     if unfit := unfit_reference([str(label) for label in judged.unique()], reference):
         raise BadInput(Problem("--against", unfit))
 

@@ -15,13 +15,19 @@ from gauntlet.pipeline.results.schema import TABLES
 __all__ = ["TABLES", "Manifest", "RunFolder", "decode_image", "manifest", "read"]
 
 
-def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a table of a run; the same as ``pandas.read_parquet(f"{run}/{table}")``.
+def read(
+    run: str, table: str, columns: Sequence[str] | None = None, sound: bool = False
+) -> pd.DataFrame:
+    """Return the rows of a table of a run that count.
+
+    Of a run that is neither at work nor was interrupted that is what
+    ``pandas.read_parquet(f"{run}/{table}")`` gives, too.
 
     Args:
         run: the run's folder.
         table: a name in `TABLES`.
         columns: those that are wanted; all of them by default.
+        sound: leave the rows of damaged files out, instead of refusing the table.
 
     Raises:
         ValueError: when there is no such table, no run at that place, or a damaged file.
@@ -29,9 +35,9 @@ def read(run: str, table: str, columns: Sequence[str] | None = None) -> pd.DataF
     if table not in TABLES:
         raise ValueError(f"unknown table {table!r}; known: {', '.join(TABLES)}")
     folder = RunFolder(run)
-    if not folder.exists():
+    if not folder.holds_run():
         raise ValueError(f"{run}: no run here (plan.json is missing)")
-    frame: pd.DataFrame = folder.table(table, columns).to_pandas()
+    frame: pd.DataFrame = folder.table(table, columns, sound).to_pandas()
     return frame
 
 

@@ -14,6 +14,11 @@ from gauntlet.pipeline.results.manifest import Manifest
 
 Content = TypeVar("Content")
 
+FORMER = (
+    "a run of version 0.1 is read and reported, but not resumed: it kept no record to compare its "
+    "files with; run the job anew in another folder"
+)
+"""Why a run without a record is not resumed."""
 SHOWN_RUNS = 5
 """Runs that a message about a folder of runs names."""
 _ANEW = "delete it, and `gauntlet resume {}` writes it anew"
@@ -39,8 +44,14 @@ def selection(folder: RunFolder) -> list[str]:
     return record(folder, "selection.json", _SELECTION.validate_json, remedy)
 
 
-def units_of_complete(location: str) -> int | None:
+def units_of_complete(location: str, whole: bool = False) -> int | None:
     """Return how many units a run has if they are all finished, None if some work is left.
+
+    What is damaged is left to do.
+
+    Args:
+        location: the run's folder.
+        whole: compare the checksums of adversarial images, too.
 
     Raises:
         BadInput: when its manifest is damaged.
@@ -50,16 +61,18 @@ def units_of_complete(location: str) -> int | None:
         return None
     found = manifest(folder)
     unfinished = found.finished is None or found.units.failed
-    if unfinished or len(folder.finished()) < found.units.done:
+    if unfinished or len(folder.finished()) < found.units.done or folder.damage(whole):
         return None
     return found.units.done
 
 
 def occupied(location: str) -> str | None:
     """Return why a new run cannot go into a folder that holds one, None if it holds none."""
-    if not RunFolder(location).exists():
+    if not RunFolder(location).holds_run():
         return None
     if units_of_complete(location) is None:
+        if RunFolder(location).is_former():
+            return "holds a run already (of version 0.1, which is not resumed)"
         return f"holds a run already; go on with `gauntlet resume {location}`"
     return f"holds a finished run already; see it with `gauntlet report {location}`"
 
@@ -76,7 +89,7 @@ def check_run(folder: str) -> None:
             raise BadInput(Problem(folder, "no run here: no such folder"))
         if not path.is_dir():
             raise BadInput(Problem(folder, "no run here: is a file; expected the run's folder"))
-    if RunFolder(folder).exists():
+    if RunFolder(folder).holds_run():
         return
     what = "no run here: plan.json is missing"
     plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))

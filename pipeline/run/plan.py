@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
@@ -15,6 +16,8 @@ from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.results.record.damage import examine
 from gauntlet.pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]
@@ -132,6 +135,13 @@ class Resources(Spec):
         return self
 
 
+ELSEWHERE = (
+    *("placement", "batch", "in_flight", "workers", "target_workers", "replicas", "threads"),
+    *("surrogate_gpus", "target_gpus", "rows_per_pass"),
+)
+"""Fields of `resources` that change where and how the work is done; the others change the precision
+of the rows."""
+
 _UNUSED = {
     "in-process": (
         "in_flight",
@@ -173,6 +183,12 @@ class Plan(Spec):
     seed: int = 0
     """Keys every random draw."""
 
+    @property
+    def what(self) -> dict[str, Any]:
+        """What determines the rows: all but the name, and where and how the work is done."""
+        free: dict[str, Any] = {"name": True, "root": True, "resources": {*ELSEWHERE}}
+        return self.model_dump(mode="json", exclude=free)
+
     def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
         """Return the names of the surrogates that an attack of the plan uses."""
         return attack.surrogates or tuple(spec.name for spec in self.surrogates)
@@ -182,10 +198,30 @@ def plan_of(location: str) -> Plan:
     """Return the plan that the run in a folder was started with.
 
     Raises:
-        BadInput: when there is no run in the folder, or its plan is damaged.
+        BadInput: when there is no run in the folder, or its plan is damaged or was edited.
     """
     folder = RunFolder(location)
-    if not folder.exists():
+    if not folder.holds_run():
         raise BadInput(Problem(location, "no run here: plan.json is missing"))
+    if (record := Record.read(folder)) is not None:
+        return recorded(folder, record)
     remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
     return records.record(folder, "plan.json", Plan.model_validate_json, remedy)
+
+
+def recorded(folder: RunFolder, record: Record) -> Plan:
+    """Return the plan that a run's record says.
+
+    Raises:
+        BadInput: when `plan.json` is another one, or the record has lost it.
+    """
+    damage = examine(folder, record)
+    if damage.fatal:
+        raise BadInput(Problem(folder.location, damage.line))
+    try:
+        return Plan.model_validate_json(json.dumps(record.plan))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        what = f"its plan is of another version ({place}: {first['msg']}): resume it with that one"
+        raise BadInput(Problem(folder.location, what)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 
 from gauntlet.pipeline.data.described import described
@@ -21,6 +21,10 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
+from gauntlet.pipeline.results.record.commits import Commits
+from gauntlet.pipeline.results.record.damage import Damage, difference_words
+from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of
+from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
@@ -29,6 +33,8 @@ from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
+from gauntlet.pipeline.run.taking_up import taken_up, write_plan
+from gauntlet.pipeline.run.unit import unit_id
 
 
 class Runner:
@@ -41,45 +47,58 @@ class Runner:
         engine: Engine,
         progress: Progress,
         decide: Decide | None = None,
+        guard: Callable[[], None] | None = None,
     ) -> None:
-        """Take up a run; ``decide`` hears what the models say of the clean data."""
+        """Take up a run.
+
+        Args:
+            plan: what to do.
+            folder: takes the rows.
+            engine: holds the models.
+            progress: who listens.
+            decide: hears what the models say of the clean data.
+            guard: asked before anything is recorded; raises when this process may record nothing.
+        """
         self._plan, self._folder = plan, folder
         self._engine, self._progress, self._decide = engine, progress, decide
-        self._finished = folder.finished()
+        self._guard = guard
 
     def run(self) -> Outcome:
-        """Run what the ledger does not have yet.
+        """Run what the record does not have yet.
 
         Raises:
-            BadInput: when no example is left to attack, or when a resumed run's models changed.
+            BadInput: when no example is left to attack, or when a resumed run's models changed;
+                when the folder holds another plan's run.
             Refused: when the models lack the examples' classes, or when ``decide`` says so.
         """
         started = time.perf_counter()
         plan = self._plan
         self._progress.note(f"placement: {self._engine.description}")
+        self._record, damage = taken_up(plan, self._folder, self._progress, self._guard)
         manifest = self._manifest()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
         self._tell_data(manifest)
-        if manifest.thresholds is None:
-            found = thresholds(plan, self._examples, self._engine, self._progress)
-            if found.pairs is not None:
-                self._report_left_out(found.pairs)
-            manifest.thresholds = found.found
-            self._save(manifest)
+        self._find_thresholds(manifest, damage)
+        assert manifest.thresholds is not None
         if manifest.probe is None:
             manifest.probe = self._probe(manifest.thresholds).record()
             self._save(manifest)
         self._evaluator = Evaluator(plan, self._engine, manifest.thresholds)
-        stream = Stream(
-            plan,
-            self._folder,
-            self._engine,
-            self._evaluator,
-            self._selection(manifest),
-            self._finished,
-            self._progress,
-        )
-        outcome = stream.run(started)
+        chosen = self._selection(manifest)
+        self._settle(chosen, damage)
+        with Commits(self._folder, self._record) as commits:
+            stream = Stream(
+                plan,
+                self._folder,
+                self._engine,
+                self._evaluator,
+                chosen,
+                frozenset(self._record.units),
+                self._record.kept,
+                commits,
+                self._progress,
+            )
+            outcome = stream.run(started)
         manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         manifest.seconds += outcome.seconds
         manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)
@@ -95,16 +114,39 @@ class Runner:
         account = self._examples.account
         manifest.data = account.record(len(self._examples))
         self._save(manifest)
-        rows = [(None, "input", f"left out: {entry}") for entry in account.left_out]
-        Failures(None, rows).write(self._folder, "data")
+        self._report("data", [(None, "input", f"left out: {entry}") for entry in account.left_out])
 
     def _report_left_out(self, pairs: PairList) -> None:
         """Put the images that no threshold is from into `failures`."""
         why = "; its pairs give no threshold"
         rows = [(image.id, "threshold", f"{image.reason}{why}") for image in pairs.rejected]
-        Failures(None, rows).write(self._folder, "threshold")
+        self._report("threshold", rows)
+
+    def _report(self, name: str, rows: Sequence[tuple[str | None, str, str]]) -> None:
+        """Put rows that are no unit's into `failures`, in place of an earlier attempt's."""
+        listed = f"failures/{name}.parquet"
+        if not rows and listed in self._record.files:
+            self._record.append(Repair(files=(listed,)))
+        for file in Failures(None, rows).write(self._folder, name, units=()):
+            if self._record.files.get(file.name) != file:
+                self._folder.sync([file.name])
+                self._record.append(Commit(files=(file,)))
 
     # -- stages --------------------------------------------------------------------------------
+
+    def _find_thresholds(self, manifest: Manifest, damage: Damage) -> None:
+        """Find the models' thresholds, unless they are known, and whose rows are there."""
+        known = manifest.thresholds
+        if self._record.thresholds is not None:
+            known = self._record.thresholds
+        if known is None or "failures/threshold.parquet" in damage.gone:
+            found = thresholds(self._plan, self._examples, self._engine, self._progress)
+            if found.pairs is not None:
+                self._report_left_out(found.pairs)
+            known = found.found if known is None else known
+        if manifest.thresholds != known:
+            manifest.thresholds = known
+            self._save(manifest)
 
     def _probe(self, thresholds: Mapping[str, ThresholdRecord]) -> Probe:
         found = probe(self._plan, self._examples, self._engine, thresholds)
@@ -121,16 +163,66 @@ class Runner:
             found = select(self._plan, self._examples, self._evaluator, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
             self._save(manifest)
+            rows = [(example, "select", reason) for example, reason in found.dropped.items()]
+            self._report("select", rows)
             if found.dropped:
-                rows = [(example, "select", reason) for example, reason in found.dropped.items()]
-                Failures(None, rows).write(self._folder, "select")
                 self._progress.note(set_aside("examples", list(found.dropped)))
             self._folder.write("selection.json", json.dumps(found.ids).encode())
-        chosen = self._examples.select(records.selection(self._folder))
+        ids = records.selection(self._folder)
+        self._record_choice(ids, manifest)
+        chosen = self._examples.select(ids)
         if not len(chosen):
             where = "select.correct" if self._plan.select.correct else "data"
             raise BadInput(Problem(where, "no example is left to attack"))
         return chosen
+
+    def _record_choice(self, ids: Sequence[str], manifest: Manifest) -> None:
+        """Record thresholds and examples, or compare the examples with what was recorded."""
+        assert manifest.thresholds is not None
+        found = Chosen(thresholds=manifest.thresholds, examples=len(ids), digest=digest_of([*ids]))
+        if self._record.chosen is None:
+            self._record.append(found)
+        elif found.digest != self._record.chosen.digest:
+            what = (
+                f"cannot resume: the {len(ids):,} examples chosen now are not the "
+                f"{self._record.chosen.examples:,} that the run began with; put the data back "
+                "as it was, or start a new run"
+            )
+            raise BadInput(Problem(self._folder.location, what))
+
+    def _settle(self, chosen: Examples, damage: Damage) -> None:
+        """Record where and how the rest is done, if that changed."""
+        record, now = self._record, self._plan.model_dump(mode="json")
+        assert record.plan is not None
+        before = Plan.model_validate_json(json.dumps(record.plan))
+        if damage.entries:
+            self._drop_strangers(chosen)
+        if fields := difference_words(before.model_dump(mode="json"), now):
+            kept = record.kept
+            if before.resources.batch != self._plan.resources.batch:
+                cut = batches(len(chosen), before.resources.batch, kept)
+                begun = (part for part in cut if record.units.keys() & self._units_of(chosen, part))
+                kept = tuple((part.start, part.stop) for part in begun)
+            record.append(Change(plan=now, fields=fields, kept=kept))
+            self._progress.note(f"goes on with {', '.join(fields)}")
+        write_plan(self._folder, record.plan)
+
+    def _drop_strangers(self, chosen: Examples) -> None:
+        """Take out units of a cut into batches that the record knows no more."""
+        record = self._record
+        cut = batches(len(chosen), self._plan.resources.batch, record.kept)
+        known = {unit for part in cut for unit in self._units_of(chosen, part)}
+        if strangers := record.units.keys() - known:
+            files = [
+                name for name, f in record.files.items() if f.units and strangers >= {*f.units}
+            ]
+            record.append(Repair(files=tuple(files), units=tuple(sorted(strangers))))
+            for name in files:
+                self._folder.delete(name)
+
+    def _units_of(self, chosen: Examples, part: range) -> set[str]:
+        ids = [chosen.ids[position] for position in part]
+        return {unit_id(self._plan, attack, ids) for attack in self._plan.attacks}
 
     # -- the manifest --------------------------------------------------------------------------
 

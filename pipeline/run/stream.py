@@ -14,7 +14,9 @@ from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan
@@ -73,6 +75,8 @@ class Stream:
         evaluator: the targets.
         chosen: the examples to attack.
         finished: ids of units that an earlier attempt has finished.
+        kept: batches that keep their cut, as in `gauntlet.pipeline.run.batches.batches`.
+        commits: takes what is finished now.
         progress: who listens.
     """
 
@@ -84,11 +88,14 @@ class Stream:
         evaluator: Evaluator,
         chosen: Examples,
         finished: Collection[str],
+        kept: Sequence[tuple[int, int]],
+        commits: Commits,
         progress: Progress,
     ) -> None:
         self._plan, self._folder, self._engine = plan, folder, engine
         self._evaluator, self._chosen, self._done = evaluator, chosen, finished
-        self._progress = progress
+        self._kept = kept
+        self._commits, self._progress = commits, progress
         self._writer = UnitWriter(plan, engine, evaluator, folder)
         self._found = len(finished)
         self._failed = self._rejected = self._lost = 0
@@ -141,20 +148,22 @@ class Stream:
     def _units(self) -> Iterator[Unit]:
         """Yield what is left to do, batch by batch, so that images are decoded once."""
         size = self._plan.resources.batch
-        for first in range(0, len(self._chosen), size):
-            positions = range(first, min(first + size, len(self._chosen)))
+        for positions in batches(len(self._chosen), size, self._kept):
             ids = [self._chosen.ids[position] for position in positions]
-            left = []
-            for attack in self._plan.attacks:
-                name = unit_id(self._plan, attack, ids)
-                if name in self._done:
-                    self._progress.advance(STAGE, len(ids))
-                else:
-                    left.append((attack, name))
+            names = [unit_id(self._plan, attack, ids) for attack in self._plan.attacks]
+            pairs = zip(self._plan.attacks, names, strict=True)
+            left = [(attack, name) for attack, name in pairs if name not in self._done]
+            if begun := len(names) - len(left):
+                self._progress.advance(STAGE, begun * len(ids))
             if left:
-                begun = len(left) < len(self._plan.attacks)
                 work = BatchWork(
-                    self._plan, self._chosen, positions, self._evaluator, self._folder, begun
+                    self._plan,
+                    self._chosen,
+                    positions,
+                    self._evaluator,
+                    self._folder,
+                    names,
+                    begun > 0,
                 )
                 self._rejected += len(work.rejected)  # the lanes take units under the lock
                 if work.rejected:
@@ -180,7 +189,7 @@ class Stream:
     def _carry_out(self, unit: Unit) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                lost = self._writer.write(unit)
+                written = self._writer.write(unit)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Exception as error:
@@ -190,9 +199,10 @@ class Stream:
                     continue
                 self._give_up(unit, error)
                 return
+            self._commits.add(written.files, {unit.id: written.done})
             with self._lock:
                 self._found += 1
-                self._lost += lost
+                self._lost += written.done.lost
             self._progress.advance(STAGE, len(unit.ids))
             return
 
@@ -206,7 +216,8 @@ class Stream:
         for table in TABLES:
             with contextlib.suppress(OSError):  # the disk may be what failed; resume writes anew
                 self._folder.delete(f"{table}/{unit.id}.parquet")
-        Failures(unit.attack.label, [(None, "unit", reason)]).write(self._folder, unit.id)
+        report = Failures(unit.attack.label, [(None, "unit", reason)])
+        self._commits.add([*unit.work.files, *report.write(self._folder, unit.id)])
 
 
 def set_aside(what: str, names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.record.entries import TableFile, UnitDone
 from gauntlet.pipeline.run.engine import AttackResult, Engine
 from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator
 from gauntlet.pipeline.run.plan import Plan
@@ -39,6 +40,7 @@ class BatchWork:
         positions: Sequence[int],
         evaluator: Evaluator,
         folder: RunFolder,
+        units: Sequence[str] = (),
         begun: bool = False,
     ) -> None:
         """Decode the batch, and report what cannot be decoded.
@@ -49,6 +51,7 @@ class BatchWork:
             positions: those of the batch.
             evaluator: the targets.
             folder: takes the failures.
+            units: ids of all units of the batch.
             begun: whether an attack has finished on the batch. What it could not read stays out
                 even if it can be read by now: all attacks are compared on the same examples.
         """
@@ -65,7 +68,7 @@ class BatchWork:
         self._lock = threading.Lock()
         self._clean: CleanVerdicts | None = None
         rows = [(example, "input", reason) for example, reason in reasons.items()]
-        Failures(None, rows).write(folder, report)
+        self.files = tuple(Failures(None, rows).write(folder, report, units))
 
     @property
     def clean(self) -> CleanVerdicts:
@@ -82,7 +85,7 @@ class Unit:
     """One attack on one batch.
 
     Attributes:
-        id: hash of what determines its rows; names its files and its ledger entry.
+        id: hash of what determines its rows; names its files.
         attack: the attack.
         ids: examples asked for, before any was rejected.
         work: the decoded batch.
@@ -109,18 +112,32 @@ def unit_id(plan: Plan, attack: Attack, ids: Sequence[str]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a unit left.
+
+    Attributes:
+        files: those of its rows, and what its batch left out.
+        done: for the commit that names the files.
+    """
+
+    files: tuple[TableFile, ...]
+    done: UnitDone
+
+
 class UnitWriter:
     """Carries units through attack, targets and measurements, and writes their rows."""
 
     def __init__(self, plan: Plan, engine: Engine, evaluator: Evaluator, folder: RunFolder) -> None:
         self._plan, self._engine, self._evaluator, self._folder = plan, engine, evaluator, folder
 
-    def write(self, unit: Unit) -> int:
-        """Attack, judge, write, record; return the number of examples lost on the way."""
+    def write(self, unit: Unit) -> Written:
+        """Attack, judge and write; the rows count once a commit names their files."""
         started = time.perf_counter()
         batch = unit.work.batch
         failures = Failures(unit.attack.label)
         rows = lost = 0
+        files: list[TableFile] = []
         if batch is not None:
             result = self._engine.attack(unit.attack, batch, self._judged(unit, batch))
             lost = len(result.lost)
@@ -128,13 +145,11 @@ class UnitWriter:
                 why = f"step {row.step}, surrogate {row.model!r}: {row.reason}"
                 failures.add(row.example, "attack", why)
             if lost < len(batch):
-                rows = self._write_kept(unit, batch, result, failures)
-        failures.write(self._folder, unit.id)
+                rows, files = self._write_kept(unit, batch, result, failures)
+        files += failures.write(self._folder, unit.id)
         seconds = round(time.perf_counter() - started, 3)
-        self._folder.finish(
-            unit.id, {"attack": unit.attack.label, "rows": rows, "lost": lost, "seconds": seconds}
-        )
-        return lost
+        done = UnitDone(attack=unit.attack.label, rows=rows, lost=lost, seconds=seconds)
+        return Written((*unit.work.files, *files), done)
 
     def _judged(self, unit: Unit, batch: Batch) -> JudgedSteps | None:
         """Return which iterates to judge, without the last one: the result is judged by itself."""
@@ -149,8 +164,9 @@ class UnitWriter:
 
     def _write_kept(
         self, unit: Unit, batch: Batch, result: AttackResult, failures: Failures
-    ) -> int:
-        """Judge and write the examples that were not lost; return the number of verdicts."""
+    ) -> tuple[int, list[TableFile]]:
+        """Judge and write the examples that were not lost; return the number of verdicts, and the
+        files."""
         plan, attack, clean = self._plan, unit.attack, unit.work.clean
         kept = np.array([row for row in range(len(batch)) if row not in result.lost], np.int64)
         rows = torch.from_numpy(kept)
@@ -174,10 +190,12 @@ class UnitWriter:
         if plan.evaluate.traces:
             tables["traces"] = trace_columns(attack, identity["example"], trace)
         # Nothing is written before everything is known: a unit that fails before leaves no rows.
-        for table, columns in tables.items():
-            if columns:
-                self._folder.write_rows(table, unit.id, columns)
-        return len(tables["verdicts"].get("example", ()))
+        files = [
+            self._folder.write_rows(table, unit.id, columns)
+            for table, columns in tables.items()
+            if columns
+        ]
+        return len(tables["verdicts"].get("example", ())), files
 
 
 def _without(batch: Batch | None, ids: Collection[str]) -> Batch | None:

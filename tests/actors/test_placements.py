@@ -16,6 +16,7 @@ import yaml
 from ray.actor import ActorHandle
 
 from gauntlet.pipeline import results
+from gauntlet.pipeline.results import RunFolder
 from tests.toys.runs import KEYS, carry_out, job, network, own, verdicts
 
 ROWS = 24 * 2 * 2
@@ -93,7 +94,7 @@ def test_trap_16_a_randomised_target_is_evaluated_several_times(reference):
 
 def wait_for_units(run: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
-    while len(list(run.glob("ledger/*.json"))) < count:
+    while len(RunFolder(str(run)).finished()) < count:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -111,9 +112,13 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     ) as process:
         wait_for_units(run, 3, process)
         process.send_signal(signal.SIGKILL)
-    done = len(list(run.glob("ledger/*.json")))
+    done = len(RunFolder(str(run)).finished())
     assert 3 <= done < 24
-    stamps = {path: path.stat().st_mtime_ns for path in run.glob("ledger/*.json")}
+    stamps = {
+        path: path.stat().st_mtime_ns
+        for unit in RunFolder(str(run)).finished()
+        for path in [run / "verdicts" / f"{unit}.parquet"]
+    }
     finished = subprocess.run(
         [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
     )
@@ -148,7 +153,7 @@ def kill_when_running(name: str, run: Path, killed: list[int]) -> None:
     """Kill one actor of this session, by its class, once two units are done."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if len(list(run.glob("ledger/*.json"))) >= 2:
+        if len(RunFolder(str(run)).finished()) >= 2:
             for status in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     title = status.read_bytes()

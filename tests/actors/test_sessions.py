@@ -20,6 +20,7 @@ from ray._private import services
 from gauntlet.actors.address import resolve
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results import RunFolder
 from tests.toys.runs import carry_out, job, verdicts
 
 PATIENCE = 900
@@ -158,7 +159,7 @@ def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
             "starting a Ray session on this machine",
         ]
         assert lines[2].startswith("placement: packed")
-    next((tmp_path / "one" / "ledger").iterdir()).unlink()
+    next((tmp_path / "one" / "verdicts").iterdir()).unlink()
     again = subprocess.run(
         [*GAUNTLET, "resume", str(tmp_path / "one")], env=environment(shared),
         capture_output=True, text=True, timeout=PATIENCE, check=False,
@@ -185,7 +186,7 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, sha
     path.write_text(yaml.safe_dump(job(attacks=long)))
     process = begin(path, tmp_path / "run", shared)
     until = time.monotonic() + PATIENCE
-    while not list((tmp_path / "run").glob("ledger/*.json")):
+    while not RunFolder(str(tmp_path / "run")).finished():
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.05)

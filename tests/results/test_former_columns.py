@@ -9,12 +9,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.summary import summary
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.run.plan import plan_of
 from tests.toys import runs as small
+from tests.toys.former import as_former
 
 TABLES = ("verdicts", "examples", "interactions")
 
@@ -43,7 +42,7 @@ def age(part: Path) -> None:
 
 @pytest.fixture
 def old(run: Path, tmp_path: Path) -> Path:
-    copy = Path(shutil.copytree(run, tmp_path / "old"))
+    copy = as_former(Path(shutil.copytree(run, tmp_path / "old")))
     for part in parts(copy):
         age(part)
     return copy
@@ -73,23 +72,8 @@ def test_an_old_run_reads_as_a_new_one(run: Path, old: Path) -> None:
 
 
 def test_files_with_either_name_are_one_table(run: Path, tmp_path: Path) -> None:
-    mixed = Path(shutil.copytree(run, tmp_path / "mixed"))
+    mixed = as_former(Path(shutil.copytree(run, tmp_path / "mixed")))
     for part in parts(mixed)[::2]:
         age(part)
     assert names_of_rules(mixed) == {"rule", "combine"}
     assert_read_alike(run, mixed)
-
-
-def test_an_old_run_that_is_resumed_goes_on_under_its_names(run: Path, old: Path) -> None:
-    damaged, lost = sorted((old / "ledger").iterdir())[:2]
-    (old / "verdicts" / f"{damaged.stem}.parquet").write_bytes(b"")
-    for table in TABLES:
-        (old / table / f"{lost.stem}.parquet").unlink()
-    damaged.unlink()
-    lost.unlink()
-    assert launch(plan_of(str(old)), str(old), resume=True).units_failed == 0
-    assert names_of_rules(old) == {"combine"}
-    assert_read_alike(run, old)
-    whole = pd.read_parquet(old / "verdicts")  # as anybody would, without this package
-    assert set(whole["combine"]) == {"ens", "rgea"}
-    assert "rule" not in whole

@@ -169,10 +169,10 @@ def test_a_unit_that_cannot_be_written_leaves_no_rows(tmp_path, monkeypatch):
     job, where = tiny.plan(tmp_path), str(tmp_path / "run")
     write_rows = RunFolder.write_rows
 
-    def full(self, table, unit, columns):
+    def full(self, table, unit, columns, units=None):
         if table == "examples":
             raise OSError(28, "No space left on device")
-        return write_rows(self, table, unit, columns)
+        return write_rows(self, table, unit, columns, units)
 
     monkeypatch.setattr(RunFolder, "write_rows", full)
     assert launch(job, where).units_failed == 2

@@ -24,6 +24,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target
@@ -138,7 +139,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     ) as process:
         wait_for_units(run, 2, process)
         process.send_signal(signal.SIGKILL)
-    assert 2 <= len(list(run.glob("ledger/*.json"))) < 18
+    assert 2 <= len(RunFolder(str(run)).finished()) < 18
     finished = subprocess.run(
         [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
     )

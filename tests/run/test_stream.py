@@ -1,6 +1,8 @@
 """Failures, tables and selection of a run."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -174,11 +176,11 @@ def test_a_unit_that_keeps_failing_is_reported_and_tried_again_by_resume(tmp_pat
     assert not frame.duplicated(KEYS).any()
 
 
-def test_a_torn_write_is_no_row_and_no_ledger_entry(tmp_path):
+def test_a_torn_write_is_no_row_and_no_entry(tmp_path):
     folder = RunFolder(str(tmp_path))
     folder.write("plan.json", b"{}")
-    (tmp_path / "ledger").mkdir()
-    (tmp_path / "ledger" / ".abc.json.123").write_text("{")
+    (tmp_path / "record").mkdir()
+    (tmp_path / "record" / ".000000.json.123").write_text("{")
     (tmp_path / "verdicts").mkdir()
     (tmp_path / "verdicts" / ".abc.parquet.123").write_bytes(b"PAR1 torn")
     assert folder.finished() == set()
@@ -186,11 +188,10 @@ def test_a_torn_write_is_no_row_and_no_ledger_entry(tmp_path):
 
 
 def test_resume_refuses_models_that_changed(run, tmp_path):
-    manifest = json.loads((run / "manifest.json").read_text())
-    other = RunFolder(str(tmp_path / "run"))
-    other.write("plan.json", (run / "plan.json").read_bytes())
+    path = Path(shutil.copytree(run, tmp_path / "run"), "manifest.json")
+    manifest = json.loads(path.read_text())
     manifest["models"]["target/wide"]["fingerprint"] = "0" * 16
-    other.write("manifest.json", json.dumps(manifest).encode())
+    path.write_text(json.dumps(manifest))
     with pytest.raises(BadInput, match="target/wide changed since the run began"):
         launch(plan(tmp_path), str(tmp_path / "run"), resume=True)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.record.entries import TableFile
 
 
 class Failures:
@@ -25,19 +26,22 @@ class Failures:
         """Add a row: which example (None for the unit), at which stage, and why."""
         self._rows.append((example, stage, reason))
 
-    def write(self, folder: RunFolder, unit: str) -> None:
+    def write(
+        self, folder: RunFolder, unit: str, units: Sequence[str] | None = None
+    ) -> list[TableFile]:
         """Write the rows, replacing those of an earlier attempt; no file if there are none.
 
         Args:
             folder: of the run.
             unit: of work, or what else names the rows.
+            units: those that write the rows anew; by default the unit.
+
+        Returns:
+            The file, for a commit; none if there are no rows.
         """
         if not self._rows:
             folder.delete(f"failures/{unit}.parquet")
-            return
+            return []
         examples, stages, reasons = (list(column) for column in zip(*self._rows, strict=True))
-        folder.write_rows(
-            "failures",
-            unit,
-            {"example": examples, "attack": self._attack, "stage": stages, "reason": reasons},
-        )
+        rows = {"example": examples, "attack": self._attack, "stage": stages, "reason": reasons}
+        return [folder.write_rows("failures", unit, rows, units)]

@@ -165,8 +165,8 @@ def test_an_end_before_the_end_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def ended(self: Runner) -> None:
-        if not begun:
-            (tmp_path / "run" / "plan.json").unlink()
+        if begun:
+            (tmp_path / "run" / "plan.json").touch()
         raise end
 
     monkeypatch.setattr(Runner, "run", ended)
@@ -328,12 +328,12 @@ def test_resume_of_an_incomplete_run_goes_on(finished: tuple[Path, Result], tmp_
     shutil.copytree(finished[0], folder)
     advice = f"gauntlet resume {folder}"
     assert advice not in gauntlet("report", str(folder)).output
-    next((folder / "ledger").iterdir()).unlink()
+    next((folder / "verdicts").iterdir()).unlink()
     assert advice in gauntlet("report", str(folder)).output
     result = gauntlet("resume", str(folder))
     assert result.exit_code == 0, result.output
     assert "attack and evaluate: 8/8 examples" in result.stderr
-    assert len(list((folder / "ledger").iterdir())) == 2
+    assert len(list((folder / "verdicts").iterdir())) == 2
 
     manifest = json.loads((folder / "manifest.json").read_text())
     for change in ({"finished": None}, {"units": {"done": 1, "failed": 1}}):

@@ -11,7 +11,7 @@ import pytest
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.seeds import over_runs
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.unit import UnitWriter
+from gauntlet.pipeline.run.unit import UnitWriter, Written
 from tests.toys.jobs import plan
 
 
@@ -25,7 +25,7 @@ def runs(tmp_path: Path) -> list[str]:
 
 def test_a_run_with_units_missing_is_refused(runs: list[str]) -> None:
     assert set(over_runs(runs)["runs"]) == {2}
-    next(Path(runs[1], "ledger").glob("*.json")).unlink()
+    next(Path(runs[1], "verdicts").glob("*.parquet")).unlink()
     with pytest.raises(BadInput) as caught:
         over_runs(runs)
     what = f"{runs[1]}: is not finished; go on with `gauntlet resume {runs[1]}`"
@@ -50,7 +50,7 @@ def test_a_run_with_failed_units_is_refused(
     write = UnitWriter.write
     written: list[Any] = []
 
-    def only_the_first(self: UnitWriter, unit: Any) -> int:
+    def only_the_first(self: UnitWriter, unit: Any) -> Written:
         if written:
             raise RuntimeError("no memory left")
         written.append(unit)

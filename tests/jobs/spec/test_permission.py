@@ -133,7 +133,7 @@ def test_resume_asks_again(tmp_path: Path, away: Path, monkeypatch: pytest.Monke
     assert str(mine / "nets.py") not in plan
     assert "permission" not in plan
     # As after a crash: some units are left to do.
-    for unit in (tmp_path / "run" / "ledger").iterdir():
+    for unit in (tmp_path / "run" / "verdicts").iterdir():
         unit.unlink()
         break
     (mine / "ran").unlink()

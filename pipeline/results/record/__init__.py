@@ -1,0 +1,1 @@
+"""The record of a run: a chain of entries that says which files hold which rows."""

@@ -1,0 +1,181 @@
+"""A run's record: numbered entries, each with the digest of the one before, and what they say.
+
+An entry is a line of JSON in a file of its own, ``record/000017.json``, written aside, synced,
+renamed and its folder synced. Once a hundred have gathered their lines go into one file,
+``record/000000-000099.jsonl``, and theirs away: whatever is interrupted, every line is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from pydantic import JsonValue
+
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.results.record.entries import (
+    FORMAT,
+    Begun,
+    Change,
+    Chosen,
+    Commit,
+    Entry,
+    Link,
+    Repair,
+    TableFile,
+    UnitDone,
+    format_of,
+    line_of,
+    read_line,
+)
+from gauntlet.pipeline.results.storage import Storage
+
+FOLDER = "record"
+ROLL = 100
+"""Entries that lie in files of their own before they go into one."""
+_NAME = re.compile(r"record/(\d{6,})(?:\.json|-(\d{6,})\.jsonl)")
+
+
+class Record:
+    """What the entries of a run say, as they were read and as more are appended.
+
+    Attributes:
+        begun: the first entry; None when it is missing or edited.
+        plans: the plan that the run began with, and those that it was changed to.
+        chosen: thresholds and examples, once they are known.
+        files: the files that count, by name.
+        units: the units that are done.
+        kept: batches that were begun under an earlier `resources.batch`.
+        faults: entries that are missing or edited, by number.
+        guard: asked before every entry; raises when this process may write none.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.begun: Begun | None = None
+        self.plans: list[dict[str, JsonValue]] = []
+        self.chosen: Chosen | None = None
+        self.files: dict[str, TableFile] = {}
+        self.units: dict[str, UnitDone] = {}
+        self.kept: tuple[tuple[int, int], ...] = ()
+        self.faults: dict[int, str] = {}
+        self.guard: Callable[[], None] = lambda: None
+        self._next, self._before = 0, ""
+        self._loose: dict[int, bytes] = {}
+
+    @classmethod
+    def read(cls, storage: Storage) -> Record | None:
+        """Return a run's record, None if it has none.
+
+        Raises:
+            BadInput: when another version wrote it in a format that this one does not know.
+            OSError: when it cannot be read.
+        """
+        while names := [name for name in storage.sizes(FOLDER) if _NAME.fullmatch(name)]:
+            record = cls(storage)
+            try:
+                record._take_in(names)
+            except FileNotFoundError:  # its driver put entries together just now
+                continue
+            return record
+        return None
+
+    @property
+    def plan(self) -> dict[str, JsonValue] | None:
+        """The plan that holds now, None if the entries with it are damaged."""
+        return self.plans[-1] if self.plans else None
+
+    @property
+    def thresholds(self) -> dict[str, ThresholdRecord] | None:
+        """Of the models, once they are known."""
+        return None if self.chosen is None else self.chosen.thresholds
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry: when this returns it holds, whatever happens to the machine.
+
+        Raises:
+            OSError: when it cannot be written, or when ``guard`` says that it must not.
+        """
+        self.guard()
+        link = Link(number=self._next, before=self._before, entry=entry)
+        line = line_of(link)
+        self._storage.write(f"{FOLDER}/{link.number:06d}.json", line, durable=True)
+        self._loose[link.number] = line
+        self._follow(link, read_line(line)[1])
+        if len(self._loose) >= ROLL:
+            self._roll()
+
+    def _roll(self) -> None:
+        numbers = sorted(self._loose)
+        name = f"{FOLDER}/{numbers[0]:06d}-{numbers[-1]:06d}.jsonl"
+        content = b"".join(self._loose[number] for number in numbers)
+        self._storage.write(name, content, durable=True)
+        for number in numbers:
+            self._storage.delete(f"{FOLDER}/{number:06d}.json")
+        self._loose.clear()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def _take_in(self, names: Iterable[str]) -> None:
+        found: dict[int, tuple[Link, str]] = {}
+        edited: set[int] = set()
+        last = -1
+        for name in names:
+            numbers = [int(number) for number in _NAME.fullmatch(name).groups("-1")]  # type: ignore[union-attr]
+            last = max(last, *numbers)
+            for line in self._storage.read(name).splitlines(keepends=True):
+                if format_of(line) != FORMAT:
+                    raise BadInput(self._unknown(format_of(line)))
+                try:
+                    link, mark = read_line(line)
+                except (ValueError, RecursionError):
+                    edited |= {numbers[0]} if numbers[1] < 0 else set()
+                    continue
+                found.setdefault(link.number, (link, mark))
+                if numbers[1] < 0:
+                    self._loose[link.number] = line
+        excused = {
+            number
+            for link, _ in found.values()
+            if isinstance(link.entry, Repair)
+            for number in link.entry.entries
+        }
+        for number in range(last + 1):
+            following = found.get(number + 1)
+            if number not in found:
+                self.faults[number] = "was edited" if number in edited else "is missing"
+            elif following and number not in excused and following[0].before != found[number][1]:
+                self.faults[number] = "was edited"
+        for number in sorted(found.keys() - self.faults.keys() - excused):
+            self._follow(*found[number])
+        for number in excused:
+            self.faults.pop(number, None)
+        self._next = last + 1
+
+    def _follow(self, link: Link, mark: str) -> None:
+        self._next, self._before = link.number + 1, mark
+        match link.entry:
+            case Begun() as begun:
+                self.begun = begun
+                self.plans = [begun.plan]
+            case Chosen() as chosen:
+                self.chosen = chosen
+            case Commit(files=files, units=units):
+                self.files |= {file.name: file for file in files}
+                self.units |= units
+            case Repair(files=gone, units=again):
+                for name in gone:
+                    self.files.pop(name, None)
+                for unit in again:
+                    self.units.pop(unit, None)
+            case Change(plan=plan, kept=kept):
+                self.plans.append(plan)
+                self.kept = kept
+
+    def _unknown(self, number: int) -> Problem:
+        what = (
+            f"its record is of format {number}, this version knows {FORMAT}: "
+            "use the version that began the run"
+        )
+        return Problem(self._storage.location, what)

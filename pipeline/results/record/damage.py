@@ -1,0 +1,263 @@
+"""What a run's folder holds beside what its record says: found, told in a line, mended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gauntlet.pipeline.results.record.chain import FOLDER, Record
+from gauntlet.pipeline.results.record.entries import Repair, TableFile, digest, digest_of
+from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.storage import Storage
+
+SHOWN = 3
+"""Faults, or fields of a plan, that a line names."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a run.
+
+    Attributes:
+        location: the run's.
+        files: what is wrong with files of tables that count, by name.
+        unlisted: files of tables that no commit lists.
+        entries: what is wrong with entries of the record, by number.
+        chosen: what is wrong with the list of chosen examples, if anything.
+        plan: what is wrong with `plan.json`, if anything.
+        edited: the fields in which `plan.json` differs from the record.
+        headless: whether the record's first entry is one of the damaged ones.
+        units: those that have to be done again.
+        gone: the files that count no more once they are.
+    """
+
+    location: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
+    entries: Mapping[int, str] = field(default_factory=dict)
+    chosen: str = ""
+    plan: str = ""
+    edited: tuple[str, ...] = ()
+    headless: bool = False
+    units: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.unlisted or self.entries or self.chosen or self.plan)
+
+    @property
+    def line(self) -> str:
+        """What is wrong and what `resume` will do about it, in one line; empty if nothing is."""
+        if not self:
+            return ""
+        return f"damaged run: {_listed([*self._wrong()])}; {self._remedy()}"
+
+    @property
+    def fatal(self) -> str:
+        """Why `resume` would not go on, and what can be done; empty if it would."""
+        if self.headless:
+            return (
+                "the record says no more what the run began with: put "
+                f"{FOLDER}/000000.json back from a copy, or run the job anew elsewhere"
+            )
+        if self.edited:
+            return (
+                "`gauntlet resume` goes on with the plan of the record only: delete plan.json, and "
+                f"`gauntlet resume {self.location}` writes that one anew"
+            )
+        return ""
+
+    def _wrong(self) -> Iterator[str]:
+        if self.plan:
+            yield f"plan.json {self.plan}"
+        for number, what in self.entries.items():
+            yield f"{FOLDER} entry {number:06d} {what}"
+        if self.chosen:
+            yield f"selection.json {self.chosen}"
+        for name, what in self.files.items():
+            yield f"{name} {what}"
+        for name in self.unlisted:
+            yield f"{name} is in no commit"
+
+    def _remedy(self) -> str:
+        if self.fatal:
+            return self.fatal
+        acts = []
+        if self.plan:
+            acts.append("writes plan.json anew")
+        if self.chosen:
+            acts.append("chooses the examples again")
+        if self.units:
+            acts.append(f"does {_counted(len(self.units), 'unit')} again")
+        elif self.files:
+            acts.append("makes its rows anew")
+        if self.unlisted:
+            acts.append(f"removes {_counted(len(self.unlisted), 'file')}, whose rows do not count")
+        if self.entries and not acts:
+            acts.append("goes on without what it said")
+        return f"`gauntlet resume {self.location}` {' and '.join(acts)}"
+
+
+def examine(
+    storage: Storage,
+    record: Record,
+    checked: Callable[[str], bool] = lambda name: False,
+    running: bool = False,
+) -> Damage:
+    """Return what is wrong with a run.
+
+    Whether the files are there, and their sizes, is always compared.
+
+    Args:
+        storage: the run's files.
+        record: as it was read from them.
+        checked: whether a file is read whole and its checksum compared, too.
+        running: whether a driver is at work, whose newest files no commit lists yet.
+    """
+    there = {name: size for table in TABLES for name, size in storage.sizes(table).items()}
+    files = {
+        name: what
+        for name, file in record.files.items()
+        if (what := wrong_with(storage, file, there.get(name), checked(name)))
+    }
+    again = frozenset(
+        unit for name in files for unit in record.files[name].units if unit in record.units
+    )
+    done = record.units.keys() - again
+    plan, edited = _compared(storage, record)
+    return Damage(
+        location=storage.location,
+        files=files,
+        unlisted=() if running else tuple(there.keys() - record.files.keys()),
+        entries=record.faults,
+        chosen=_wrong_choice(storage, record),
+        plan=plan,
+        edited=edited,
+        headless=record.begun is None,
+        units=again,
+        gone=frozenset(
+            name
+            for name, file in record.files.items()
+            if name in files or (file.units and not done.intersection(file.units))
+        ),
+    )
+
+
+def mend(storage: Storage, record: Record, damage: Damage) -> None:
+    """Take out of a run what does not count; what is missing then is for the run to do again.
+
+    Rows of what failed go, too: it is tried again.
+
+    Raises:
+        OSError: when the run cannot be written.
+    """
+    if damage.gone or damage.units or damage.entries:
+        record.append(
+            Repair(
+                files=tuple(sorted(damage.gone)),
+                units=tuple(sorted(damage.units)),
+                entries=tuple(damage.entries),
+            )
+        )
+    for name in (*damage.gone, *damage.unlisted):
+        storage.delete(name)
+    if damage.chosen or "failures/select.parquet" in damage.gone:
+        storage.delete("selection.json")  # choosing again reports again
+
+
+def differences(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the fields in which two values of JSON differ, dotted, and how."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            where = f"{place}.{key}" if place else key
+            if key not in before or key not in now:
+                yield where, "is new" if key not in before else "is gone"
+            else:
+                yield from differences(before[key], now[key], where)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for position, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from differences(one, other, f"{place}.{position}")
+    elif before != now:
+        yield place, f"{_short(before)} -> {_short(now)}"
+
+
+def difference_words(before: Any, now: Any) -> tuple[str, ...]:
+    """Return each field in which two plans differ, with what it was and is."""
+    return tuple(f"{where}: {how}" for where, how in differences(before, now))
+
+
+def for_a_report(name: str) -> bool:
+    """Return whether a report reads a file whole: adversarial images are many, and looked at by
+    few."""
+    return not name.startswith("examples/")
+
+
+def wrong_with(storage: Storage, file: TableFile, size: int | None, read: bool) -> str:
+    """Return what is wrong with a file that counts; empty if nothing is.
+
+    Args:
+        storage: the run's files.
+        file: as its commit names it.
+        size: that it has, bytes; None if it is not there.
+        read: whether its checksum is compared, too.
+    """
+    if size is None:
+        return "is missing"
+    if size < file.bytes:
+        return f"was cut ({size:,} of {file.bytes:,} bytes)"
+    if size > file.bytes:
+        return "was changed"
+    if not read:
+        return ""
+    try:
+        content = storage.read(file.name)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return "" if digest(content) == file.checksum else "was changed"
+
+
+def _wrong_choice(storage: Storage, record: Record) -> str:
+    if record.chosen is None:
+        return ""
+    if not storage.exists("selection.json"):
+        return "is missing"
+    try:
+        same = digest_of(json.loads(storage.read("selection.json"))) == record.chosen.digest
+    except (ValueError, RecursionError):
+        same = False
+    return "" if same else "was edited"
+
+
+def _compared(storage: Storage, record: Record) -> tuple[str, tuple[str, ...]]:
+    """Return what is wrong with `plan.json`, and the fields that were edited in it."""
+    if record.plan is None:
+        return "", ()
+    if not storage.exists("plan.json"):
+        return "is missing", ()
+    try:
+        written = json.loads(storage.read("plan.json"))
+    except (ValueError, RecursionError):
+        return "is damaged", ("all of it",)
+    except OSError as error:
+        return f"cannot be read ({error})", ("all of it",)
+    if written in record.plans:  # an earlier one: its change was recorded, and nothing more
+        return "", ()
+    fields = difference_words(record.plan, written)
+    return f"was edited ({_listed(fields)})", fields
+
+
+def _listed(texts: Iterable[str]) -> str:
+    found = [*texts]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"{', '.join(found[:SHOWN])}{more}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,151 @@
+"""The entries of a run's record: what it began with, what it chose, what was done, what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.spec import Spec
+
+FORMAT = 1
+"""Of the entries; a record of another format is not understood."""
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class TableFile(Spec):
+    """A file of a table, as a commit names it."""
+
+    name: str
+    """In the run's folder: ``verdicts/NAME.parquet``."""
+    rows: Count
+    bytes: Count
+    checksum: str
+    """`digest` of its content."""
+    units: tuple[str, ...] = ()
+    """The units that have to be done again to make it anew."""
+
+
+class UnitDone(Spec):
+    """A finished unit of work."""
+
+    attack: str
+    rows: Count
+    """Verdicts."""
+    lost: Count
+    """Examples that could not be attacked."""
+    seconds: float
+
+
+class Begun(Spec):
+    """What the run began with: the first entry."""
+
+    kind: Literal["begun"] = "begun"
+    format: int = FORMAT
+    version: str
+    """Of this package."""
+    plan: dict[str, JsonValue]
+    """The resolved plan, whole, as `plan.json` has it."""
+    digest: str
+    """Of what of the plan determines the rows."""
+
+
+class Chosen(Spec):
+    """What was found out before the first attack."""
+
+    kind: Literal["chosen"] = "chosen"
+    thresholds: dict[str, ThresholdRecord]
+    examples: Count
+    digest: str
+    """Of the ids of the examples, in order."""
+
+
+class Commit(Spec):
+    """Files that count from now on, and the units whose rows are all in files that count."""
+
+    kind: Literal["commit"] = "commit"
+    files: tuple[TableFile, ...] = ()
+    units: dict[str, UnitDone] = Field(default_factory=dict)
+
+
+class Repair(Spec):
+    """What counts no more: it was damaged, or is tried again."""
+
+    kind: Literal["repair"] = "repair"
+    files: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    entries: tuple[Count, ...] = ()
+    """Numbers of entries that are missing or do not match."""
+
+
+class Change(Spec):
+    """Where and how the rest of the run is done from now on."""
+
+    kind: Literal["change"] = "change"
+    plan: dict[str, JsonValue]
+    """The plan from now on, whole."""
+    fields: tuple[str, ...]
+    """What differs from the plan before."""
+    kept: tuple[tuple[Count, Count], ...] = ()
+    """Batches, first example and the one behind the last, that were begun before: they keep their
+    cut whatever `resources.batch` is now."""
+
+
+Entry = Annotated[Begun | Chosen | Commit | Repair | Change, Field(discriminator="kind")]
+
+
+class Link(Spec):
+    """An entry in its place in the chain."""
+
+    number: Count
+    before: str
+    """Digest of the link before; empty for the first."""
+    entry: Entry
+
+
+_STORED: TypeAdapter[Link] = TypeAdapter(Link)
+
+
+def digest(content: bytes) -> str:
+    """Return the checksum of a content: 128 bits of BLAKE2b."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def digest_of(value: object) -> str:
+    """Return the digest of what JSON can hold, whatever the order of its keys."""
+    return digest(_canonical(value))
+
+
+def line_of(link: Link) -> bytes:
+    """Return a link as the line that stores it, with its own digest."""
+    stored = link.model_dump(mode="json")
+    return _canonical({"digest": digest_of(stored), "link": stored}) + b"\n"
+
+
+def read_line(line: bytes) -> tuple[Link, str]:
+    """Return a stored link and its digest.
+
+    Raises:
+        ValueError: when it is not what was written.
+    """
+    found = json.loads(line)
+    if not isinstance(found, dict) or digest_of(found.get("link")) != found.get("digest"):
+        raise ValueError("does not match its digest")
+    return _STORED.validate_json(_canonical(found["link"])), found["digest"]
+
+
+def format_of(line: bytes) -> int:
+    """Return the format that a record's first line names; `FORMAT` if it names none."""
+    try:
+        found = json.loads(line)["link"]["entry"]["format"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return FORMAT
+    return found if isinstance(found, int) else FORMAT
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,203 @@
+"""Files of a run's folder, on a local path or an object store: each there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from pyarrow import fs
+
+from gauntlet.pipeline.files import obstacle
+from gauntlet.pipeline.problems import BadInput, Problem
+
+
+class Storage:
+    """Reads and writes the files of one run (``s3://`` and ``gs://``, or a local path).
+
+    Raises:
+        BadInput: when an address names no store, or its store cannot be reached.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        if "://" in location:
+            try:
+                self._fs, self._root = fs.FileSystem.from_uri(location)
+            except (ValueError, OSError) as error:
+                raise BadInput(Problem(location, f"cannot be opened: {error}")) from None
+            if not self._root:
+                raise BadInput(Problem(location, "expected s3://BUCKET/PREFIX or gs://..."))
+        else:
+            try:
+                self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
+                self._root.encode()
+            except (ValueError, OSError, RuntimeError) as error:
+                reason = "not UTF-8" if isinstance(error, UnicodeError) else error
+                what = f"no name for a run's folder ({reason}); choose another one"
+                raise BadInput(Problem(location, what)) from None
+        self._local = isinstance(self._fs, fs.LocalFileSystem)
+        self._written: set[str] = set()
+
+    def exists(self, name: str = "plan.json") -> bool:
+        """Return whether a file of the run is there."""
+        found = self._fs.get_file_info(self._path(name)).type
+        return bool(found != fs.FileType.NotFound)
+
+    def obstacle(self) -> str | None:
+        """Return why nothing can be written here, if that is so; leave nothing behind.
+
+        Object stores are not asked.
+        """
+        if not self._local:
+            return None
+        root = Path(self._root)
+        missing: list[Path] = []
+        try:
+            there = root
+            while not there.exists():
+                missing.append(there)
+                there = there.parent
+            if not there.is_dir():
+                return f"{there} is a file; expected a folder"
+            made: list[Path] = []
+            try:
+                # Tried, because permissions do not tell: a file system may refuse even root.
+                for folder in reversed(missing):
+                    folder.mkdir()
+                    made.append(folder)
+                with tempfile.TemporaryFile(dir=root):
+                    pass
+            finally:
+                for folder in reversed(made):
+                    folder.rmdir()
+        except OSError as error:
+            verb = "created" if missing else "written to"
+            return f"{self.location} cannot be {verb}: {error.strerror or error}"
+        return None
+
+    def write(self, name: str, content: bytes, *, durable: bool = False) -> None:
+        """Write a file so that it is there whole or not at all.
+
+        Args:
+            name: of the file, in the run's folder.
+            content: of the file.
+            durable: return only when a power cut can't take it away (object stores never do).
+        """
+        path = self._path(name)
+        self._written.add(name)
+        self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+        if not self._local:
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(content)
+            return
+        aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
+        try:
+            with aside.open("wb") as stream:
+                stream.write(content)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
+            raise
+        if durable:
+            _sync(Path(path).parent)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file that is not there yet; return whether this call did.
+
+        Of several that try, one succeeds; object stores are asked first and written then, which
+        two that come within the same moment can both do.
+        """
+        if self._local:
+            path = Path(self._path(name))
+            aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                aside.write_bytes(content)
+                os.link(aside, path)
+            except FileExistsError:
+                return False
+            finally:
+                aside.unlink(missing_ok=True)
+        else:
+            if self.exists(name):
+                return False
+            self.write(name, content)
+        self._written.add(name)
+        return True
+
+    def sync(self, names: Iterable[str]) -> None:
+        """Return when no power cut can take these files away."""
+        if not self._local:
+            return
+        paths = [Path(self._path(name)) for name in names]
+        for path in [*paths, *sorted({path.parent for path in paths})]:
+            _sync(path)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the files in a folder of the run and their sizes in bytes, without those aside."""
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        return {
+            f"{folder}/{info.base_name}": -1 if info.size is None else info.size
+            for info in sorted(self._fs.get_file_info(selector), key=lambda info: info.path)
+            if not info.base_name.startswith(".") and info.type != fs.FileType.Directory
+        }
+
+    def age(self, name: str) -> float | None:
+        """Return how many seconds ago a file was written, by this machine's clock; None if gone."""
+        written = self._fs.get_file_info(self._path(name)).mtime_ns
+        return None if written is None else time.time() - written / 1e9
+
+    def touch(self, name: str, content: bytes) -> None:
+        """Make a file as new as if it had just been written with the content that it has."""
+        if self._local:
+            os.utime(self._path(name))
+        else:
+            self.write(name, content)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            OSError: when it cannot be read.
+        """
+        if self._local and (what := obstacle(Path(self._path(name)))):
+            raise OSError(what)
+        with self._fs.open_input_stream(self._path(name)) as stream:
+            return bytes(stream.read())
+
+    def delete(self, name: str) -> None:
+        """Delete a file if it is there."""
+        if self.exists(name):
+            self._fs.delete_file(self._path(name))
+
+    def withdraw(self) -> None:
+        """Delete what was written through this object, and the folders that it leaves empty."""
+        for name in sorted(self._written):
+            self.delete(name)
+        if self._local:
+            root = Path(self._root)
+            inner = {(root / name).parent for name in self._written}
+            for folder in sorted({*inner, root}, key=lambda path: -len(path.parts)):
+                with contextlib.suppress(OSError):  # somebody else's files are in it
+                    folder.rmdir()
+        self._written.clear()
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
