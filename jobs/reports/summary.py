@@ -25,7 +25,7 @@ from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.comparison import against, unfit_reference
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.records import FORMER, units_of_complete
 
 ELSEWHERE = "--csv FILE has all"
 """Where the figures are that a table has no room for."""
@@ -64,7 +64,9 @@ def print_report(run: str, console: Terminal, targets: bool = False, steps: bool
     _print_failures(results.read(run, "failures", sound=True), console)
     if units_of_complete(run) is None:
         left = "some of its work is not done, and these figures are of what is"
-        console.print(f"{left}: gauntlet resume {run}", style="yellow", soft_wrap=True)
+        former = results.RunFolder(run).is_former()
+        what = FORMER if former else f"gauntlet resume {run}"
+        console.print(f"{left}: {what}", style="yellow", soft_wrap=True)
     console.print(f"results: {run}", soft_wrap=True)
     address = f"{run.rstrip('/')}/verdicts"
     console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)

@@ -88,7 +88,7 @@ class RunFolder(Storage):
         )
         content = sink.getvalue().to_pybytes()
         name = f"{table}/{unit}.parquet"
-        self.write(name, content)
+        self.write(name, content, durable=False)  # a commit syncs it
         return TableFile(
             name=name,
             rows=int(rows),

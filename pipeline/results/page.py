@@ -22,6 +22,20 @@ Made by `python -m gauntlet.pipeline.results`; do not edit.
 Every table is a folder of Parquet files in the run's folder, read by
 `pandas.read_parquet("RUN/verdicts")` or `gauntlet.pipeline.results.read("RUN", "verdicts")`. The
 meanings stand in the files, too (metadata of the fields). Columns marked * may be empty.
+
+| in the run's folder | what it is |
+|---|---|
+| `examples/`, `verdicts/`, ... | the tables below; a file counts once the record names it |
+| `record/` | a chain of entries: plan, thresholds, digest of the examples, commits of files |
+| `plan.json` | the plan for people; compared with the record whenever the run is opened |
+| `selection.json` | ids of the chosen examples |
+| `manifest.json` | what was run on what, with which software, and what was noticed |
+| `lock.json` | who is at work on the run; gone when nobody is |
+
+A commit names files with their rows, bytes, checksums and units of work. `read` takes the rows of
+files that are named; pandas and others take all that lie there, which in a complete run are the
+same. `gauntlet report` says in a line what is missing, cut, changed or unlisted, and `gauntlet
+resume` mends it.
 """
 
 

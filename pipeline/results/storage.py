@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -80,21 +81,23 @@ class Storage:
             return f"{self.location} cannot be {verb}: {error.strerror or error}"
         return None
 
-    def write(self, name: str, content: bytes, *, durable: bool = False) -> None:
+    def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
         """Write a file so that it is there whole or not at all.
 
         Args:
             name: of the file, in the run's folder.
             content: of the file.
-            durable: return only when a power cut can't take it away (object stores never do).
+            durable: return only when a power cut can't take it away (what an object store has, it
+                keeps); without, `sync` sees to it.
         """
         path = self._path(name)
         self._written.add(name)
-        self._fs.create_dir(path.rpartition("/")[0], recursive=True)
         if not self._local:
+            self._fs.create_dir(path.rpartition("/")[0], recursive=True)
             with self._fs.open_output_stream(path) as stream:
                 stream.write(content)
             return
+        _make(Path(path).parent)
         aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
         try:
             with aside.open("wb") as stream:
@@ -112,20 +115,21 @@ class Storage:
     def create(self, name: str, content: bytes) -> bool:
         """Write a file that is not there yet; return whether this call did.
 
-        Of several that try, one succeeds; object stores are asked first and written then, which
-        two that come within the same moment can both do.
+        Of several that try, one succeeds, and the others may find the file empty for a moment;
+        object stores are asked first and written then, which two that come within the same moment
+        can both do.
         """
         if self._local:
             path = Path(self._path(name))
-            aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make(path.parent)
             try:
-                aside.write_bytes(content)
-                os.link(aside, path)
+                with path.open("xb", buffering=0) as stream:
+                    stream.write(content)
             except FileExistsError:
                 return False
-            finally:
-                aside.unlink(missing_ok=True)
+            except OSError:
+                path.unlink(missing_ok=True)  # of a full disk
+                raise
         else:
             if self.exists(name):
                 return False
@@ -194,10 +198,24 @@ class Storage:
         return f"{self._root}/{name}"
 
 
+def _make(folder: Path) -> None:
+    """Make a folder and those that it lies in, on the disk."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
 def _sync(path: Path) -> None:
     """Have the system write a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder above the run's, which is somebody else's
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that know no such thing, mostly of folders
+            raise
     finally:
         os.close(handle)

@@ -135,12 +135,10 @@ class Resources(Spec):
         return self
 
 
-ELSEWHERE = (
-    *("placement", "batch", "in_flight", "workers", "target_workers", "replicas", "threads"),
-    *("surrogate_gpus", "target_gpus", "rows_per_pass"),
-)
-"""Fields of `resources` that change where and how the work is done; the others change the precision
-of the rows."""
+PRECISION = ("dtype", "tf32", "fold")
+"""Fields of `resources` that determine the precision of the rows."""
+ELSEWHERE = tuple(name for name in Resources.model_fields if name not in PRECISION)
+"""The other ones, which change where and how the work is done."""
 
 _UNUSED = {
     "in-process": (

@@ -36,6 +36,9 @@ from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
 from gauntlet.pipeline.run.taking_up import taken_up, write_plan
 from gauntlet.pipeline.run.unit import unit_id
 
+RECUT = "examples that no unit has begun are cut anew, and the last bits of their rows may differ"
+"""What another `resources.batch` means for a run that goes on."""
+
 
 class Runner:
     """Carries a plan out in a run folder, from wherever an earlier attempt stopped."""
@@ -198,13 +201,15 @@ class Runner:
         if damage.entries:
             self._drop_strangers(chosen)
         if fields := difference_words(before.model_dump(mode="json"), now):
-            kept = record.kept
+            kept, note = record.kept, ""
             if before.resources.batch != self._plan.resources.batch:
                 cut = batches(len(chosen), before.resources.batch, kept)
                 begun = (part for part in cut if record.units.keys() & self._units_of(chosen, part))
                 kept = tuple((part.start, part.stop) for part in begun)
-            record.append(Change(plan=now, fields=fields, kept=kept))
-            self._progress.note(f"goes on with {', '.join(fields)}")
+                note = RECUT
+            record.append(Change(plan=now, fields=fields, note=note, kept=kept))
+            means = f"; {note}" if note else ""
+            self._progress.note(f"goes on with {', '.join(fields)}{means}")
         write_plan(self._folder, record.plan)
 
     def _drop_strangers(self, chosen: Examples) -> None:

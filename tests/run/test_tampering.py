@@ -198,6 +198,8 @@ def test_a_run_of_version_0_1_is_reported_and_not_resumed(run: Path) -> None:
     report = gauntlet("report", str(run))
     assert report.exit_code == 0
     assert "damaged" not in report.stdout
+    assert f"gauntlet resume {run}" not in report.stdout
+    assert "these figures are of what is: a run of version 0.1 is read" in report.stdout
     refused = gauntlet("resume", str(run))
     assert refused.exit_code == 2
     (line,) = refused.stderr.splitlines()[-1:]
@@ -275,6 +277,11 @@ def test_another_batch_cuts_the_examples_that_are_left(batch: int, run: Path, so
     done = gauntlet("resume", str(run), "--set", f"resources.batch={batch}")
     assert done.exit_code == 0, done.output
     assert (run / "verdicts" / f"{one}.parquet").stat().st_mtime_ns == kept
+    note = (
+        "examples that no unit has begun are cut anew, and the last bits of their rows may differ"
+    )
+    assert f"goes on with resources.batch: 4 -> {batch}; {note}" in done.stderr
+    assert any(note in path.read_text() for path in entries(run)[-3:])
     found, expected = rows(run), rows(sound)
     for table, frame in expected.items():
         keys = [name for name in ("example", "attack", "target", "step") if name in frame]

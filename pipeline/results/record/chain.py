@@ -100,7 +100,7 @@ class Record:
         self.guard()
         link = Link(number=self._next, before=self._before, entry=entry)
         line = line_of(link)
-        self._storage.write(f"{FOLDER}/{link.number:06d}.json", line, durable=True)
+        self._storage.write(f"{FOLDER}/{link.number:06d}.json", line)
         self._loose[link.number] = line
         self._follow(link, read_line(line)[1])
         if len(self._loose) >= ROLL:
@@ -110,7 +110,7 @@ class Record:
         numbers = sorted(self._loose)
         name = f"{FOLDER}/{numbers[0]:06d}-{numbers[-1]:06d}.jsonl"
         content = b"".join(self._loose[number] for number in numbers)
-        self._storage.write(name, content, durable=True)
+        self._storage.write(name, content)
         for number in numbers:
             self._storage.delete(f"{FOLDER}/{number:06d}.json")
         self._loose.clear()

@@ -90,6 +90,8 @@ class Change(Spec):
     """The plan from now on, whole."""
     fields: tuple[str, ...]
     """What differs from the plan before."""
+    note: str = ""
+    """What this means for the rows, if anything."""
     kept: tuple[tuple[Count, Count], ...] = ()
     """Batches, first example and the one behind the last, that were begun before: they keep their
     cut whatever `resources.batch` is now."""
