@@ -38,7 +38,7 @@ class RunFolder(Storage):
         return self.exists("plan.json") or self.exists(FOLDER)
 
     def is_former(self) -> bool:
-        """Return whether version 0.1 wrote the run, which kept no record that could be compared."""
+        """Return whether the run has no record: version 0.1 kept none that could be compared."""
         return self.exists("plan.json") and not self.exists(FOLDER)
 
     def damage(self, whole: bool = False) -> Damage:
@@ -177,5 +177,5 @@ class RunFolder(Storage):
 
     def _remedy(self) -> str:
         if self.is_former():
-            return "rows of a run of version 0.1 are not made anew; delete the file to do without"
+            return "rows of a run without a record are not made anew; delete the file to do without"
         return f"`gauntlet resume {self.location}` makes its rows anew"

@@ -15,8 +15,9 @@ from gauntlet.pipeline.results.manifest import Manifest
 Content = TypeVar("Content")
 
 FORMER = (
-    "a run of version 0.1 is read and reported, but not resumed: it kept no record to compare its "
-    "files with; run the job anew in another folder"
+    "a run without a record, as version 0.1 left them, is read and reported, but not resumed: its "
+    "files can be compared with nothing; put record/ back if it is lost, or run the job anew in "
+    "another folder"
 )
 """Why a run without a record is not resumed."""
 SHOWN_RUNS = 5
@@ -72,7 +73,7 @@ def occupied(location: str) -> str | None:
         return None
     if units_of_complete(location) is None:
         if RunFolder(location).is_former():
-            return "holds a run already (of version 0.1, which is not resumed)"
+            return "holds a run already (without a record, which is not resumed)"
         return f"holds a run already; go on with `gauntlet resume {location}`"
     return f"holds a finished run already; see it with `gauntlet report {location}`"
 

@@ -199,11 +199,11 @@ def test_a_run_of_version_0_1_is_reported_and_not_resumed(run: Path) -> None:
     assert report.exit_code == 0
     assert "damaged" not in report.stdout
     assert f"gauntlet resume {run}" not in report.stdout
-    assert "these figures are of what is: a run of version 0.1 is read" in report.stdout
+    assert "these figures are of what is: a run without a record, as version 0.1" in report.stdout
     refused = gauntlet("resume", str(run))
     assert refused.exit_code == 2
     (line,) = refused.stderr.splitlines()[-1:]
-    assert line.startswith(f"{run}: a run of version 0.1 is read and reported, but not resumed")
+    assert line.startswith(f"{run}: a run without a record, as version 0.1 left them, is read")
     assert rows(run).keys() == before.keys()
     assert not (run / "lock.json").exists()
 

@@ -148,6 +148,24 @@ def test_resume_asks_again(tmp_path: Path, away: Path, monkeypatch: pytest.Monke
     assert len(RunFolder(run).finished()) == 2
 
 
+@pytest.mark.parametrize("option", ["--allow-imports", "--set"])
+def test_resume_asks_again_for_a_root_of_the_command_line(
+    option: str, tmp_path: Path, away: Path
+) -> None:
+    path, data, run = job(tmp_path / "job", MINE), tmp_path / "data", tmp_path / "run"
+    job(data, MINE)
+    (data / "nets.py").write_text(NETS)
+    assert gauntlet("run", path, "--set", f"root={data}", "--out", str(run)).exit_code == 0
+    next((run / "verdicts").iterdir()).unlink()
+    refused = gauntlet("resume", str(run))
+    assert refused.exit_code == 2
+    assert f"to run the one there, add --allow-imports {data}" in refused.stderr
+    given = str(data) if option == "--allow-imports" else f"root={data}"
+    again = gauntlet("resume", str(run), option, given)
+    assert again.exit_code == 0, again.output
+    assert not RunFolder(str(run)).damage(whole=True)
+
+
 def test_the_environment_allows_too(
     tmp_path: Path, away: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
