@@ -102,7 +102,7 @@ TAMPERED: list[tuple[Callable[[Path], object], str, str]] = [
     (lambda run: flip(first(run, "verdicts")), "verdicts/{}.parquet was changed",
      "does 1 unit again"),
     (lambda run: shutil.copy(first(run, "verdicts"), run / "verdicts" / "x.parquet"),
-     "verdicts/x.parquet is in no commit", "removes 1 file, whose rows do not count"),
+     "verdicts/x.parquet is in no commit", "removes 1 unlisted file and does what is left"),
     (lambda run: (run / "plan.json").unlink(), "plan.json is missing", "writes plan.json anew"),
     (lambda run: edit_choice(run), "selection.json was edited", "chooses the examples again"),
     (lambda run: entries(run)[1].unlink(), "record entry 000001 is missing",

@@ -94,10 +94,13 @@ class Damage:
         elif self.files:
             acts.append("makes its rows anew")
         if self.unlisted:
-            acts.append(f"removes {_counted(len(self.unlisted), 'file')}, whose rows do not count")
+            acts.append(f"removes {_counted(len(self.unlisted), 'unlisted file')}")
+            acts.append("does what is left")
         if self.entries and not acts:
             acts.append("goes on without what it said")
-        return f"`gauntlet resume {self.location}` {' and '.join(acts)}"
+        *acts, last = acts
+        first = f"{', '.join(acts)} and " if acts else ""
+        return f"`gauntlet resume {self.location}` {first}{last}"
 
 
 def examine(

@@ -100,8 +100,8 @@ def test_closing_commits_the_rest_and_a_failure_is_raised(
 def test_files_are_on_the_disk_before_the_entry_that_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage, record = Storage(str(tmp_path)), begun(tmp_path)
-    storage.write("verdicts/a.parquet", b"xy")
+    run = tmp_path / "runs" / "one"
+    storage = Storage(str(run))
     synced, fsync = [], os.fsync
 
     def noted(handle: int) -> None:
@@ -110,6 +110,11 @@ def test_files_are_on_the_disk_before_the_entry_that_names_them(
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
+    record = begun(run)
+    made = [tmp_path.name, "runs", "one"]
+    assert synced == [*made, "000000", "record"], "a folder is named in the one that it lies in"
+    storage.write("verdicts/a.parquet", b"xy", durable=False)
+    synced.clear()
     with Commits(storage, record) as commits:
         commits.add([file("a")], {"a": done()})
     assert synced == ["a.parquet", "verdicts", "000001", "record"]
