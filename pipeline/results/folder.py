@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.lock import is_held
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
 from gauntlet.pipeline.results.record.damage import Damage, examine, for_a_report, wrong_with
@@ -69,30 +69,14 @@ class RunFolder(Storage):
         Returns:
             The file, for a commit.
         """
-        schema = TABLES[table]
-        lengths = {len(v) for v in columns.values() if isinstance(v, list | np.ndarray)}
-        (rows,) = lengths
-        arrays = []
-        for field in schema:
-            value = columns[field.name] if field.name != "unit" else unit
-            if not isinstance(value, list | np.ndarray):
-                value = [value] * rows
-            arrays.append(pa.array(value, field.type))
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
-            sink,
-            compression="zstd",
-            compression_level=1,
-            write_page_checksum=True,
-        )
-        content = sink.getvalue().to_pybytes()
+        rows = parquet.rows_of(table, unit, columns)
+        content = parquet.encoded(table, rows)
         name = f"{table}/{unit}.parquet"
         self.write(name, content, durable=False)  # a commit syncs it
         return TableFile(
             name=name,
-            rows=int(rows),
-            bytes=len(content),
+            rows=rows.num_rows,
+            bytes=content.size,
             checksum=digest(content),
             units=(unit,) if units is None else tuple(units),
         )
@@ -134,7 +118,7 @@ class RunFolder(Storage):
             try:
                 if wrong:
                     raise BadInput(Problem(self._path(file), f"{wrong}: {self._remedy()}"))
-                parts.append(self._part(self._path(file), name, names))
+                parts.append(self._part(self._path(self.located(file)), name, names))
             except BadInput:
                 if not sound:
                     raise
@@ -142,10 +126,10 @@ class RunFolder(Storage):
 
     def _files_of(self, table: str, checked: bool) -> Iterator[tuple[str, str]]:
         """Yield the table's files that count, and what is wrong with each, if anything is."""
-        there = self.sizes(table)
+        there = self.staged(table) | self.sizes(table)
         record = Record.read(self)
         if record is None:
-            yield from ((name, "") for name in there if name.endswith(".parquet"))
+            yield from ((name, "") for name in self.sizes(table) if name.endswith(".parquet"))
             return
         for name in sorted(name for name in record.files if name.startswith(f"{table}/")):
             whole = checked and for_a_report(name)

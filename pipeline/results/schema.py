@@ -169,6 +169,15 @@ half a level."""
 NOWHERE = "steps led nowhere"
 """The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
 
+ORDER = {
+    "examples": ("attack", "example"),
+    "verdicts": ("attack", "target", "example", "step"),
+    "traces": ("attack", "example", "step"),
+    "interactions": ("attack", "surrogate", "example"),
+    "failures": ("attack", "stage", "example", "reason"),
+}
+"""The columns by which a table is sorted; together they tell its rows apart."""
+
 ROWS = {
     "examples": "One row an adversarial image.",
     "verdicts": "One row an adversarial image x target x evaluated step.",

@@ -11,10 +11,14 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow import fs
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
+
+STAGING = "_parts"
+"""Where files wait for the commit that makes them count; Arrow passes over such folders."""
 
 
 class Storage:
@@ -81,7 +85,7 @@ class Storage:
             return f"{self.location} cannot be {verb}: {error.strerror or error}"
         return None
 
-    def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
+    def write(self, name: str, content: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """Write a file so that it is there whole or not at all.
 
         Args:
@@ -144,6 +148,29 @@ class Storage:
         paths = [Path(self._path(name)) for name in names]
         for path in [*paths, *sorted({path.parent for path in paths})]:
             _sync(path)
+
+    def staged(self, folder: str) -> dict[str, int]:
+        """Return the files that wait for their place in a folder, as `sizes` does."""
+        waiting = self.sizes(f"{STAGING}/{folder}")
+        return {name.removeprefix(f"{STAGING}/"): size for name, size in waiting.items()}
+
+    def place(self, names: Iterable[str]) -> None:
+        """Move files that count from where they were staged to their place.
+
+        Object stores move nothing: there they stay, and are found all the same.
+        """
+        if not self._local:
+            return
+        for name in names:
+            staged, place = Path(self._path(f"{STAGING}/{name}")), Path(self._path(name))
+            if staged.exists():
+                _make(place.parent)
+                staged.replace(place)
+
+    def located(self, name: str) -> str:
+        """Return under which name a file lies: its own, or the one that it was staged under."""
+        staged = f"{STAGING}/{name}"
+        return staged if not self.exists(name) and self.exists(staged) else name
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the files in a folder of the run and their sizes in bytes, without those aside."""

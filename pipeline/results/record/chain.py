@@ -20,6 +20,7 @@ from gauntlet.pipeline.results.record.entries import (
     Change,
     Chosen,
     Commit,
+    Compacted,
     Entry,
     Link,
     Repair,
@@ -164,6 +165,10 @@ class Record:
             case Commit(files=files, units=units):
                 self.files |= {file.name: file for file in files}
                 self.units |= units
+            case Compacted(files=files, gone=gone):
+                for name in gone:
+                    self.files.pop(name, None)
+                self.files |= {file.name: file for file in files}
             case Repair(files=gone, units=again):
                 for name in gone:
                     self.files.pop(name, None)

@@ -10,7 +10,7 @@ from typing import Any
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
 from gauntlet.pipeline.results.record.entries import Repair, TableFile, digest, digest_of
 from gauntlet.pipeline.results.schema import TABLES
-from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.results.storage import STAGING, Storage
 
 SHOWN = 3
 """Faults, or fields of a plan, that a line names."""
@@ -119,21 +119,32 @@ def examine(
         checked: whether a file is read whole and its checksum compared, too.
         running: whether a driver is at work, whose newest files no commit lists yet.
     """
-    there = {name: size for table in TABLES for name, size in storage.sizes(table).items()}
+    placed = {name: size for table in TABLES for name, size in storage.sizes(table).items()}
+    staged = {name: size for table in TABLES for name, size in storage.staged(table).items()}
+    there = staged | placed
     files = {
         name: what
         for name, file in record.files.items()
         if (what := wrong_with(storage, file, there.get(name), checked(name)))
     }
     again = frozenset(
-        unit for name in files for unit in record.files[name].units if unit in record.units
+        unit for name in files for unit in units_in(record, name) if unit in record.units
     )
     done = record.units.keys() - again
     plan, edited = _compared(storage, record)
     return Damage(
         location=storage.location,
         files=files,
-        unlisted=() if running else tuple(there.keys() - record.files.keys()),
+        unlisted=()
+        if running
+        else (
+            *sorted(placed.keys() - record.files.keys()),
+            *(
+                f"{STAGING}/{name}"
+                for name in sorted(staged)
+                if name in placed or name not in record.files
+            ),
+        ),
         entries=record.faults,
         chosen=_wrong_choice(storage, record),
         plan=plan,
@@ -143,9 +154,21 @@ def examine(
         gone=frozenset(
             name
             for name, file in record.files.items()
-            if name in files or (file.units and not done.intersection(file.units))
+            if name in files or (by_units(file) and not done & units_in(record, name))
         ),
     )
+
+
+def by_units(file: TableFile) -> bool:
+    """Return whether a file holds rows of units of work, not what a stage before them reported."""
+    return bool(file.units or file.attacks)
+
+
+def units_in(record: Record, name: str) -> frozenset[str]:
+    """Return the units that may have rows in a file that counts, those that are not done, too."""
+    file = record.files[name]
+    of = {unit for unit, done in record.units.items() if done.attack in file.attacks}
+    return frozenset(of.union(file.units))
 
 
 def mend(storage: Storage, record: Record, damage: Damage) -> None:
@@ -215,7 +238,7 @@ def wrong_with(storage: Storage, file: TableFile, size: int | None, read: bool) 
     if not read:
         return ""
     try:
-        content = storage.read(file.name)
+        content = storage.read(storage.located(file.name))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     return "" if digest(content) == file.checksum else "was changed"

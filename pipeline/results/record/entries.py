@@ -28,6 +28,8 @@ class TableFile(Spec):
     """`digest` of its content."""
     units: tuple[str, ...] = ()
     """The units that have to be done again to make it anew."""
+    attacks: tuple[str, ...] = ()
+    """After compaction, instead of `units`: all units of these attacks have to be done again."""
 
 
 class UnitDone(Spec):
@@ -72,6 +74,15 @@ class Commit(Spec):
     units: dict[str, UnitDone] = Field(default_factory=dict)
 
 
+class Compacted(Spec):
+    """Files of one table that stand for others from now on: the same rows, sorted."""
+
+    kind: Literal["compacted"] = "compacted"
+    files: tuple[TableFile, ...]
+    gone: tuple[str, ...]
+    """The files that count no more."""
+
+
 class Repair(Spec):
     """What counts no more: it was damaged, or is tried again."""
 
@@ -97,7 +108,9 @@ class Change(Spec):
     cut whatever `resources.batch` is now."""
 
 
-Entry = Annotated[Begun | Chosen | Commit | Repair | Change, Field(discriminator="kind")]
+Entry = Annotated[
+    Begun | Chosen | Commit | Compacted | Repair | Change, Field(discriminator="kind")
+]
 
 
 class Link(Spec):

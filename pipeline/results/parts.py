@@ -1,0 +1,134 @@
+"""Parts of tables: rows of many units of work, written together once there are enough of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from gauntlet.pipeline.results import parquet
+from gauntlet.pipeline.results.record.entries import TableFile, UnitDone, digest
+from gauntlet.pipeline.results.storage import STAGING, Storage
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Files that wait for the commit that makes them count.
+
+    Attributes:
+        files: at most one a table.
+        units: those whose rows are all in these files.
+    """
+
+    files: tuple[TableFile, ...]
+    units: Mapping[str, UnitDone]
+
+
+class Parts:
+    """Buffers the rows of finished units; any thread may add some.
+
+    All tables are written together, so that a unit is in one part of each and what is lost with a
+    process is whole units.
+
+    Args:
+        storage: the run's files.
+        most: bytes of rows, before they are encoded, by which a part is due.
+        longest: seconds that a row waits before a part is due.
+        told: hears of what was written.
+    """
+
+    def __init__(
+        self, storage: Storage, most: int, longest: float, told: Callable[[Receipt], None]
+    ) -> None:
+        self._storage, self._most, self._longest, self._told = storage, most, longest, told
+        self._rows: dict[str, list[pa.Table]] = {}
+        self._units: dict[str, UnitDone] = {}
+        self._bytes, self._since = 0, 0.0
+        self._filling, self._writing = threading.Lock(), threading.Lock()
+
+    def add(self, unit: str, done: UnitDone, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take a unit's rows in, and write what is due.
+
+        Args:
+            unit: id of the unit.
+            done: for the commit.
+            tables: columns by table, as `parquet.rows_of` takes them; empty ones are passed over.
+
+        Raises:
+            OSError: when a part cannot be written; its rows wait still.
+        """
+        made = {
+            name: parquet.rows_of(name, unit, columns)
+            for name, columns in tables.items()
+            if columns
+        }
+        with self._filling:
+            if not self._units:
+                self._since = time.monotonic()
+            for name, rows in made.items():
+                self._rows.setdefault(name, []).append(rows)
+                self._bytes += rows.nbytes
+            self._units[unit] = done
+        self.write_if_due()
+
+    def write_if_due(self) -> None:
+        """Write a part where it is full, or where its first row has waited long enough.
+
+        Raises:
+            OSError: as `add`.
+        """
+        with self._filling:
+            waited = time.monotonic() - self._since
+            due = self._units and (self._bytes >= self._most or waited >= self._longest)
+        if due:
+            self.write()
+
+    def write(self) -> None:
+        """Write all rows that wait.
+
+        Raises:
+            OSError: as `add`.
+        """
+        with self._writing:
+            with self._filling:
+                rows, units, size = self._rows, self._units, self._bytes
+                self._rows, self._units, self._bytes = {}, {}, 0
+            if not units:
+                return
+            try:
+                files = tuple(self._written(rows, tuple(units)))
+            except BaseException:
+                with self._filling:
+                    for name, waiting in self._rows.items():
+                        rows.setdefault(name, []).extend(waiting)
+                    self._rows, self._units = rows, units | self._units
+                    self._bytes += size
+                raise
+            self._told(Receipt(files, units))
+
+    def _written(
+        self, tables: Mapping[str, list[pa.Table]], units: tuple[str, ...]
+    ) -> Iterable[TableFile]:
+        for table, rows in tables.items():
+            yield stage(self._storage, table, pa.concat_tables(rows), units)
+
+
+def stage(storage: Storage, table: str, rows: pa.Table, units: tuple[str, ...]) -> TableFile:
+    """Write rows, in the table's order, where they wait for a commit.
+
+    The file's name is its content's: a part that is written twice is one file.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    content = parquet.encoded(table, parquet.in_order(table, rows))
+    checksum = digest(content)
+    name = f"{table}/{checksum[:20]}.parquet"
+    storage.write(f"{STAGING}/{name}", content, durable=True)
+    return TableFile(
+        name=name, rows=rows.num_rows, bytes=content.size, checksum=checksum, units=units
+    )
