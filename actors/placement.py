@@ -31,6 +31,7 @@ class Layout:
         cpus: Ray CPUs that each process reserves.
         surrogate_gpus: GPU share of each surrogate process.
         target_gpus: GPU share of each target process.
+        hubs: pinned: processes that run the loops.
         lanes: units in flight.
         calls: pinned: most calls to surrogates at a time; None when each has its own device.
         reason: why.
@@ -43,17 +44,29 @@ class Layout:
     cpus: float
     surrogate_gpus: float
     target_gpus: float
+    hubs: int
     lanes: int
     calls: int | None
     reason: str
 
     @property
+    def lanes_of_carrier(self) -> int:
+        """Units in flight at a packed worker, or at a hub."""
+        return math.ceil(self.lanes / (self.hubs or self.surrogate_workers))
+
+    @property
+    def calls_of_hub(self) -> int | None:
+        """Calls at a time of one hub."""
+        return None if self.calls is None else max(1, self.calls // self.hubs)
+
+    @property
     def summary(self) -> str:
         """The processes in words."""
+        hubs = f", {self.hubs} for their loops" if self.hubs else ""
         gpus = f", {self.surrogate_gpus:g} GPU each" if self.surrogate_gpus else ", on the CPU"
         return (
             f"{self.placement}: {self.surrogate_workers} surrogate processes of "
-            f"{self.threads} threads{gpus}, {self.target_workers} for targets, "
+            f"{self.threads} threads{gpus}{hubs}, {self.target_workers} for targets, "
             f"{self.lanes} units in flight"
         )
 
@@ -82,7 +95,8 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
     else:
         workers = max(1, devices.cpus // _threads(wanted, 1))
     surrogate_gpus, target_gpus = _gpu_shares(wanted, devices, workers, targets)
-    usual = 2 * wanted.replicas if pinned else workers + 1
+    usual = 2 * wanted.replicas if pinned else 2 * workers
+    hubs = (wanted.replicas if wanted.hubs == "auto" else int(wanted.hubs)) if pinned else 0
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
     threads = _threads(wanted, max(1, devices.cpus // workers))
     return Layout(
@@ -90,9 +104,10 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
         surrogate_workers=workers,
         target_workers=targets,
         threads=threads,
-        cpus=_cpu_share(devices, (surrogate_gpus, workers), (target_gpus, targets)),
+        cpus=_cpu_share(devices, (surrogate_gpus, workers), (target_gpus, targets), (0.0, hubs)),
         surrogate_gpus=surrogate_gpus,
         target_gpus=target_gpus,
+        hubs=hubs,
         lanes=max(1, lanes),
         calls=_calls(workers, threads, devices.cpus) if pinned and not surrogate_gpus else None,
         reason=reason,

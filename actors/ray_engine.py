@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import ray
 
+from gauntlet.actors.carrying import RemoteCarrier, Setup
+from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.own_modules import NONE, OwnModules
 from gauntlet.actors.placement import Layout
-from gauntlet.actors.spawn import spawn_surrogates, spawn_targets
-from gauntlet.actors.surrogates import PackedSurrogates, PinnedSurrogates
+from gauntlet.actors.spawn import spawn_hub, spawn_surrogates, spawn_targets
+from gauntlet.actors.surrogates import SurrogateHandles
 from gauntlet.actors.targets import gathered
 from gauntlet.actors.wire import Packed
-from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.manifest import ModelCard
-from gauntlet.pipeline.run.engine import AttackResult
+from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
+from gauntlet.pipeline.results.storage import STAGING, Storage
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
-from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
 
@@ -41,8 +42,7 @@ class RayEngine:
         modules: OwnModules = NONE,
     ) -> None:
         self._layout = layout
-        self._surrogates: PackedSurrogates | PinnedSurrogates
-        kind = PackedSurrogates if layout.placement == "packed" else PinnedSurrogates
+        self._plan = plan
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
                 workers = spawn_surrogates(plan, layout, modules, first)
@@ -53,27 +53,14 @@ class RayEngine:
                 _wait_if_shared(layout, self._targets.workers)
                 workers = spawn_surrogates(plan, layout, modules, first)
             self._workers = (*workers, *self._targets.workers)
-            self._surrogates = kind(plan, layout, self._targets, workers)
+            self._surrogates = SurrogateHandles(plan, layout.placement, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
             # Ray hands on a failed constructor's traceback as text; its last line is the error.
             reason = str(error).strip().splitlines()[-1]
             raise BadInput(Problem("", f"a model could not be built: {reason}")) from error
 
-    losses = (
-        ray.exceptions.RayActorError,
-        ray.exceptions.WorkerCrashedError,
-        ray.exceptions.NodeDiedError,
-        ray.exceptions.ObjectLostError,
-        ray.exceptions.OutOfMemoryError,
-        ray.exceptions.ObjectStoreFullError,
-    )
-    """Errors of the cluster; those of the code in its processes are of their own types."""
-
-    @property
-    def lanes(self) -> int:
-        """Units in flight."""
-        return self._layout.lanes
+    losses = LOSSES
 
     @property
     def description(self) -> str:
@@ -85,12 +72,6 @@ class RayEngine:
         """The models by role and name."""
         return self._cards
 
-    def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
-    ) -> AttackResult:
-        """Attack a batch."""
-        return self._surrogates.attack(attack, batch, judged)
-
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have the processes answer, all at the same time; a target worker decodes images."""
         targets = [name for name in models if name in self._targets.home]
@@ -98,9 +79,38 @@ class RayEngine:
         beside = request.decodes
         sent = self._targets.prepare(request) if beside else ray.put(Packed.of(request))
         calls = self._targets.ask(targets, sent)
-        found = self._surrogates.ask(others, sent) if others else {}
-        found |= gathered(calls)
+        found = gathered([*calls, *(self._surrogates.ask(others, sent) if others else ())])
         return {name: found[name] for name in models}
+
+    def carriers(
+        self,
+        examples: Examples,
+        thresholds: Mapping[str, ThresholdRecord],
+        storage: Storage,
+        batches: int,
+    ) -> list[RemoteCarrier]:
+        """Return the packed workers, or hubs that are started now."""
+        layout = self._layout
+        actors = list(self._surrogates.workers)
+        if layout.placement == "pinned":
+            crews = self._surrogates.crews
+            actors = [
+                spawn_hub(self._plan, layout, crews[number % len(crews)])
+                for number in range(layout.hubs)
+            ]
+            self._workers = (*self._workers, *actors)
+        proof = f"{STAGING}/.{uuid.uuid4().hex}"
+        storage.write(proof, b"")
+        setup = Setup(
+            targets=self._targets,
+            cards=self._cards,
+            thresholds=thresholds,
+            location=storage.location,
+            proof=proof,
+            lanes=layout.lanes_of_carrier,
+        )
+        reference = ray.put(setup)
+        return [RemoteCarrier(actor, reference, setup.lanes) for actor in actors]
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -9,7 +10,7 @@ import ray
 from gauntlet.actors.own_modules import NONE, OwnModules
 from gauntlet.actors.placement import Layout
 from gauntlet.actors.targets import TargetHandles
-from gauntlet.actors.workers import PackedWorker, SurrogateActor, TargetWorker
+from gauntlet.actors.workers import Hub, PackedWorker, SurrogateActor, TargetWorker
 from gauntlet.pipeline.run.plan import Plan
 
 CALL_RETRIES = 3
@@ -51,8 +52,17 @@ def spawn_surrogates(
     ]
 
 
+def spawn_hub(plan: Plan, layout: Layout, crew: Sequence[Any]) -> Any:
+    """Start a hub for a crew of pinned surrogates."""
+    arguments = (plan, tuple(crew), layout.calls_of_hub, layout.threads)
+    return _spawn(Hub, layout, 0.0, *arguments)
+
+
 def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
+    carries = kind in (PackedWorker, Hub)
     options = {
+        # Beside the orders: news, and questions about clean images.
+        "max_concurrency": layout.lanes_of_carrier + 2 if carries else 1,
         "num_cpus": layout.cpus,
         "num_gpus": gpus,
         "max_restarts": -1,

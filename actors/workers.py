@@ -1,7 +1,7 @@
 """The processes that hold models: one surrogate, all surrogates, or a share of the targets.
 
-None of them has state that a restart could not rebuild from the plan, so Ray may restart any of
-them and repeat the call that was lost.
+None of them has state that a restart could not rebuild from the plan, but for rows that wait for
+their part: what those came from is done again.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
 import torch
 
 from gauntlet.actors.batches import StoredBatch
+from gauntlet.actors.carrying import CarrierHost, HubModels, PackedModels, Setup
 from gauntlet.actors.own_modules import OwnModules
-from gauntlet.actors.targets import TargetHandles
 from gauntlet.actors.wire import Packed, array, tensor
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
@@ -28,7 +29,6 @@ from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
-from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import (
     build_surrogate,
@@ -37,9 +37,9 @@ from gauntlet.pipeline.run.models import (
     device,
     image_dtype,
 )
+from gauntlet.pipeline.run.order import News, Order
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
-from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
 
@@ -140,26 +140,61 @@ class PackedWorker(ModelWorker):
         super().__init__(plan, threads)
         self._surrogates = LocalSurrogates(plan, modules.permission())
         self._models, self._cards = self._surrogates.models, self._surrogates.cards
+        self._device = threading.Lock()
+        self._carrier = CarrierHost(plan)
 
-    def attack(
-        self,
-        attack: Attack,
-        batch: Packed[Batch],
-        judged: JudgedSteps | None = None,
-        targets: TargetHandles | None = None,
-    ) -> Packed[AttackResult]:
-        """Attack a batch; judged iterates go to the targets from here, past the driver."""
-        show = None if targets is None else targets.show
-        return Packed.of(self._surrogates.attack(attack, batch.unpack(), judged, show))
+    def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
+        """Return the answers of some of the models, when no batch is attacked."""
+        with self._device:
+            return super().ask(names, request)
+
+    def carry(self, setup: Setup, order: Order) -> None:
+        """Carry an order out."""
+        self._carrier.carry(setup, order, PackedModels(self._surrogates, self._device, setup))
+
+    def news(self, life: str, heard: int) -> News:
+        """Return what happened here."""
+        return self._carrier.news(life, heard)
+
+    def settle(self) -> None:
+        """Write what is buffered."""
+        self._carrier.settle()
 
     def measure(self, attack: Attack, batch: Packed[Batch]) -> int:
         """Return the peak memory in bytes, on this worker's device, of one update of an attack."""
         once = attack.model_copy(update={"steps": 1, "step_size": attack.alpha})
-        self.attack(once, batch)
+        self._surrogates.attack(once, batch.unpack())
         if torch.cuda.is_available():
             return int(torch.cuda.max_memory_allocated())
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class Hub:
+    """Runs the loops of a crew of pinned surrogates; has no model of its own."""
+
+    def __init__(self, plan: Plan, crew: Sequence[Any], calls: int | None, threads: int) -> None:
+        keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
+        configure(plan.resources, threads)
+        self._plan, self._crew, self._calls = plan, crew, calls
+        self._carrier = CarrierHost(plan)
+        self._models: HubModels | None = None
+        self._lock = threading.Lock()
+
+    def carry(self, setup: Setup, order: Order) -> None:
+        """Carry an order out."""
+        with self._lock:
+            if self._models is None:
+                self._models = HubModels(self._plan, self._crew, setup, self._calls)
+        self._carrier.carry(setup, order, self._models)
+
+    def news(self, life: str, heard: int) -> News:
+        """Return what happened here."""
+        return self._carrier.news(life, heard)
+
+    def settle(self) -> None:
+        """Write what is buffered."""
+        self._carrier.settle()
 
 
 class TargetWorker(ModelWorker):

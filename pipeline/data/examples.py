@@ -79,6 +79,14 @@ class Examples:
         Raises:
             BadInput: when an id is unknown.
         """
+        return self.subset(self.positions(ids))
+
+    def positions(self, ids: Sequence[str]) -> list[int]:
+        """Return where the examples of some ids are, in that order.
+
+        Raises:
+            BadInput: when an id is unknown.
+        """
         place = {example: position for position, example in enumerate(self.ids)}
         unknown = [example for example in ids if example not in place]
         if unknown:
@@ -88,7 +96,7 @@ class Examples:
                     "data", f"{len(unknown)} ids are not among the {len(self)} examples: {shown}"
                 )
             )
-        return self.subset([place[example] for example in ids])
+        return [place[example] for example in ids]
 
     def load(self, positions: Sequence[int]) -> Loaded:
         """Decode the examples at some positions.

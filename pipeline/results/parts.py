@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -22,10 +22,12 @@ class Receipt:
     Attributes:
         files: at most one a table.
         units: those whose rows are all in these files.
+        contents: the files' by name, where who wrote them could not stage them.
     """
 
     files: tuple[TableFile, ...]
     units: Mapping[str, UnitDone]
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Parts:
@@ -35,14 +37,14 @@ class Parts:
     process is whole units.
 
     Args:
-        storage: the run's files.
+        storage: the run's files; None where they are out of reach, and receipts hold the contents.
         most: bytes of rows, before they are encoded, by which a part is due.
         longest: seconds that a row waits before a part is due.
         told: hears of what was written.
     """
 
     def __init__(
-        self, storage: Storage, most: int, longest: float, told: Callable[[Receipt], None]
+        self, storage: Storage | None, most: int, longest: float, told: Callable[[Receipt], None]
     ) -> None:
         self._storage, self._most, self._longest, self._told = storage, most, longest, told
         self._rows: dict[str, list[pa.Table]] = {}
@@ -100,7 +102,13 @@ class Parts:
             if not units:
                 return
             try:
-                files = tuple(self._written(rows, tuple(units)))
+                made = [part(name, pa.concat_tables(rows[name]), tuple(units)) for name in rows]
+                contents = {}
+                for file, content in made:
+                    if self._storage is None:
+                        contents[file.name] = content.to_pybytes()
+                    else:
+                        stage(self._storage, file.name, content)
             except BaseException:
                 with self._filling:
                     for name, waiting in self._rows.items():
@@ -108,27 +116,30 @@ class Parts:
                     self._rows, self._units = rows, units | self._units
                     self._bytes += size
                 raise
-            self._told(Receipt(files, units))
-
-    def _written(
-        self, tables: Mapping[str, list[pa.Table]], units: tuple[str, ...]
-    ) -> Iterable[TableFile]:
-        for table, rows in tables.items():
-            yield stage(self._storage, table, pa.concat_tables(rows), units)
+            self._told(Receipt(tuple(file for file, _ in made), units, contents))
 
 
-def stage(storage: Storage, table: str, rows: pa.Table, units: tuple[str, ...]) -> TableFile:
-    """Write rows, in the table's order, where they wait for a commit.
+def part(table: str, rows: pa.Table, units: tuple[str, ...]) -> tuple[TableFile, pa.Buffer]:
+    """Return rows as a file, in the table's order.
 
-    The file's name is its content's: a part that is written twice is one file.
+    Its name is its content's: a part that is made twice is one file.
+    """
+    content = parquet.encoded(table, parquet.in_order(table, rows))
+    checksum = digest(content)
+    file = TableFile(
+        name=f"{table}/{checksum[:20]}.parquet",
+        rows=rows.num_rows,
+        bytes=content.size,
+        checksum=checksum,
+        units=units,
+    )
+    return file, content
+
+
+def stage(storage: Storage, name: str, content: pa.Buffer | bytes) -> None:
+    """Put a file where it waits for its commit, synced.
 
     Raises:
         OSError: when it cannot be written.
     """
-    content = parquet.encoded(table, parquet.in_order(table, rows))
-    checksum = digest(content)
-    name = f"{table}/{checksum[:20]}.parquet"
     storage.write(f"{STAGING}/{name}", content, durable=True)
-    return TableFile(
-        name=name, rows=rows.num_rows, bytes=content.size, checksum=checksum, units=units
-    )

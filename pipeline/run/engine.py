@@ -9,7 +9,10 @@ from typing import Protocol, TypeVar
 from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
+from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.run.order import News, Order
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps, StepVerdicts
 
@@ -27,24 +30,27 @@ class AttackResult(Attacked):
     steps: tuple[StepVerdicts, ...] = ()
 
 
-class Engine(Protocol):
-    """Holds surrogates and targets, somewhere; safe to call from ``lanes`` threads at a time."""
-
-    @property
-    def lanes(self) -> int:
-        """How many units of work should be in flight."""
-
-    @property
-    def description(self) -> str:
-        """What was chosen, and why."""
+class Models(Protocol):
+    """The models of a plan, as somebody reaches them; safe to call from several threads."""
 
     @property
     def cards(self) -> Mapping[str, ModelCard]:
         """The models by role and name: ``surrogate/NAME`` and ``target/NAME``."""
 
-    @property
-    def losses(self) -> tuple[type[Exception], ...]:
-        """Errors by which a call ends whose worker was lost, whatever it was asked."""
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer a request where they are, as far as possible at the same time.
+
+        Args:
+            models: names of targets and surrogates.
+            request: what to ask; images that it has to read are read once, beside the models.
+
+        Returns:
+            The answers by name, in the order of ``models``.
+        """
+
+
+class Attackable(Models, Protocol):
+    """Models with the surrogates' gradients in reach: what carries units out."""
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
@@ -58,15 +64,65 @@ class Engine(Protocol):
                 `gauntlet.pipeline.run.steps.IN_FLIGHT` of them exist at a time.
         """
 
-    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
-        """Have models answer a request where they are, as far as possible at the same time.
+
+class Carries(Protocol):
+    """A carrier, wherever it is: carries batches from ids to rows.
+
+    Attributes:
+        lanes: how many orders it should have at a time.
+    """
+
+    lanes: int
+
+    def carry(self, order: Order) -> None:
+        """Carry an order out; what comes of it is in the news.
+
+        Raises:
+            Exception: one of `Engine.losses`, when the carrier was lost with what it buffered.
+        """
+
+    def news(self, life: str, heard: int) -> News:
+        """Return what happened after so many items of a life were heard; write what is due.
+
+        Raises:
+            OSError: when the storage fails.
+            Exception: as `carry`.
+        """
+
+    def settle(self) -> None:
+        """Write all rows that wait, as parts.
+
+        Raises:
+            OSError: when the storage fails.
+            Exception: as `carry`.
+        """
+
+
+class Engine(Models, Protocol):
+    """Holds surrogates and targets, somewhere, and those who carry units out with them."""
+
+    @property
+    def description(self) -> str:
+        """What was chosen, and why."""
+
+    @property
+    def losses(self) -> tuple[type[Exception], ...]:
+        """Errors by which a call ends whose worker was lost, whatever it was asked."""
+
+    def carriers(
+        self,
+        examples: Examples,
+        thresholds: Mapping[str, ThresholdRecord],
+        storage: Storage,
+        batches: int,
+    ) -> Sequence[Carries]:
+        """Return who carries units out.
 
         Args:
-            models: names of targets and surrogates.
-            request: what to ask; images that it has to read are read once, beside the models.
-
-        Returns:
-            The answers by name, in the order of ``models``.
+            examples: all that the data source gives.
+            thresholds: of verification models.
+            storage: takes the parts.
+            batches: how many there are to do.
         """
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_corr
 from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run.criterion import Criterion
-from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.engine import Models
 from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.showing import Showing
@@ -50,15 +50,15 @@ class Evaluator:
     """The plan's targets, with their thresholds, ready to judge batches."""
 
     def __init__(
-        self, plan: Plan, engine: Engine, thresholds: Mapping[str, ThresholdRecord]
+        self, plan: Plan, models: Models, thresholds: Mapping[str, ThresholdRecord]
     ) -> None:
-        self._plan, self._engine = plan, engine
+        self._plan, self._models = plan, models
         self._thresholds = {name: found.threshold for name, found in thresholds.items()}
         self._specs = {spec.name: spec for spec in plan.targets}
         self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
 
     def _repeats_of(self, spec: ModelSpec) -> int:
-        randomised = self._engine.cards[f"target/{spec.name}"].randomised
+        randomised = self._models.cards[f"target/{spec.name}"].randomised
         return spec.repeats or (RANDOMISED_REPEATS if randomised else 1)
 
     @property
@@ -83,14 +83,14 @@ class Evaluator:
             assert batch.references is not None
             seed, repeats = self._plan.seed, self._repeats
             showing = Showing(batch.references, batch.ids, "reference", seed, repeats)
-            references = self._engine.ask(names, showing)
+            references = self._models.ask(names, showing)
             for name, embedded in references.items():
                 bad = ~np.isfinite(embedded).all(axis=(0, 2))
                 if bad.any():
                     unsound[name] = bad
                     references[name] = np.where(bad[None, :, None], 0.0, embedded)
         criterion = self.criterion(batch, "clean", references, names)
-        judgements = criterion.judge(self._engine.ask(names, criterion.showing(batch.images)))
+        judgements = criterion.judge(self._models.ask(names, criterion.showing(batch.images)))
         correct, accepts = {}, {}
         for name, bad in unsound.items():
             found = judgements[name]
@@ -155,12 +155,12 @@ class Evaluator:
             step=attack.steps,
             linf=linf_distance(images[rows], batch.images[rows]),
             l2=l2_distance(images[rows], batch.images[rows]),
-            judgements=criterion.judge(self._engine.ask(criterion.targets, showing)),
+            judgements=criterion.judge(self._models.ask(criterion.targets, showing)),
         )
 
     def white_box(self, attack: Attack, target: str) -> bool:
         """Return whether a target is one of the attack's surrogates, weights and adapter alike."""
-        cards = self._engine.cards
+        cards = self._models.cards
         own = cards[f"target/{target}"].fingerprint
         names = self._plan.surrogates_of(attack)
         return any(cards[f"surrogate/{name}"].fingerprint == own for name in names)
@@ -174,7 +174,7 @@ class Evaluator:
             return "white-box"
         if spec.defence is not None:
             return "transform"
-        return "adversarial" if self._engine.cards[f"target/{target}"].adversarial else "normal"
+        return "adversarial" if self._models.cards[f"target/{target}"].adversarial else "normal"
 
 
 def not_finite(role: str, name: str, what: str) -> str:

@@ -11,9 +11,12 @@ from gauntlet.pipeline.attacks.ask import Oracle
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
-from gauntlet.pipeline.results.manifest import ModelCard
+from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
+from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.models import (
     build_surrogate,
@@ -106,6 +109,7 @@ class LocalEngine:
     def __init__(
         self, plan: Plan, reason: str = "asked for", permission: Permission = NOTHING
     ) -> None:
+        self._plan = plan
         threads = plan.resources.threads
         configure(plan.resources, None if threads == "auto" else threads)
         self._surrogates = LocalSurrogates(plan, permission)
@@ -117,11 +121,6 @@ class LocalEngine:
             **{f"target/{card.name}": card for _, card in targets},
         }
         self.description = f"in-process on {device()} ({reason})"
-
-    @property
-    def lanes(self) -> int:
-        """One: this process is busy with one unit at a time."""
-        return 1
 
     @property
     def cards(self) -> Mapping[str, ModelCard]:
@@ -138,6 +137,16 @@ class LocalEngine:
         """Have models answer a request, one after the other."""
         ready = request.prepared()
         return {name: ready.of(self._models[name]) for name in models}
+
+    def carriers(
+        self,
+        examples: Examples,
+        thresholds: Mapping[str, ThresholdRecord],
+        storage: Storage,
+        batches: int,
+    ) -> list[Carrier]:
+        """Return this process as the one carrier."""
+        return [Carrier(self._plan, self, examples, thresholds, storage)]
 
     def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
         outputs = self.ask(self._targets, showing)

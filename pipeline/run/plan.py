@@ -104,12 +104,18 @@ class Resources(Spec):
     """Processes that the targets are spread over."""
     replicas: int = Field(1, ge=1)
     """pinned: actors for each surrogate."""
+    hubs: Count | Literal["auto"] = "auto"
+    """pinned: processes that run the attacks' loops; by default one for each replica."""
     threads: Count | Literal["auto"] = "auto"
     """CPU threads of each worker."""
     surrogate_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each surrogate actor or packed worker."""
     target_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each target worker."""
+    part_megabytes: int = Field(64, ge=1, le=1024)
+    """Rows that are finished wait in a buffer until they take so many megabytes ..."""
+    part_seconds: float = Field(30.0, ge=0)
+    """... or until the first has waited so many seconds: no kill costs more work than that."""
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32"
     """Precision of the surrogates. Images, gradients and steps have it, too, but in half precision:
     they are float32 there, and float16 gradients are scaled, example by example."""
@@ -146,10 +152,11 @@ _UNUSED = {
         "workers",
         "target_workers",
         "replicas",
+        "hubs",
         "surrogate_gpus",
         "target_gpus",
     ),
-    "packed": ("replicas",),
+    "packed": ("replicas", "hubs"),
     "pinned": ("workers",),
 }
 """Fields that a placement has no use for: given all the same, they are refused."""

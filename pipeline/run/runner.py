@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 
 from gauntlet.pipeline.data.described import described
-from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
+from gauntlet.pipeline.data.examples import PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
@@ -21,7 +21,6 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
-from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.record.damage import Damage, difference_words
 from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of
 from gauntlet.pipeline.run.batches import batches
@@ -34,7 +33,7 @@ from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
 from gauntlet.pipeline.run.taking_up import taken_up, write_plan
-from gauntlet.pipeline.run.unit import unit_id
+from gauntlet.pipeline.run.unit import UnitIds
 
 RECUT = "examples that no unit has begun are cut anew, and the last bits of their rows may differ"
 """What another `resources.batch` means for a run that goes on."""
@@ -62,7 +61,7 @@ class Runner:
             decide: hears what the models say of the clean data.
             guard: asked before anything is recorded; raises when this process may record nothing.
         """
-        self._plan, self._folder = plan, folder
+        self._plan, self._folder, self._names = plan, folder, UnitIds(plan)
         self._engine, self._progress, self._decide = engine, progress, decide
         self._guard = guard
 
@@ -89,19 +88,17 @@ class Runner:
         self._evaluator = Evaluator(plan, self._engine, manifest.thresholds)
         chosen = self._selection(manifest)
         self._settle(chosen, damage)
-        with Commits(self._folder, self._record) as commits:
-            stream = Stream(
-                plan,
-                self._folder,
-                self._engine,
-                self._evaluator,
-                chosen,
-                frozenset(self._record.units),
-                self._record.kept,
-                commits,
-                self._progress,
-            )
-            outcome = stream.run(started)
+        stream = Stream(
+            plan,
+            self._folder,
+            self._engine,
+            self._examples,
+            chosen,
+            self._record.thresholds or {},
+            self._record,
+            self._progress,
+        )
+        outcome = stream.run(started)
         manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         manifest.seconds += outcome.seconds
         manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)
@@ -130,10 +127,15 @@ class Runner:
         listed = f"failures/{name}.parquet"
         if not rows and listed in self._record.files:
             self._record.append(Repair(files=(listed,)))
-        for file in Failures(None, rows).write(self._folder, name, units=()):
-            if self._record.files.get(file.name) != file:
-                self._folder.sync([file.name])
-                self._record.append(Commit(files=(file,)))
+        if not rows:
+            return
+        failures = Failures()
+        for row in rows:
+            failures.add(*row)
+        file = self._folder.write_rows("failures", name, failures.columns(), units=())
+        if self._record.files.get(file.name) != file:
+            self._folder.sync([file.name])
+            self._record.append(Commit(files=(file,)))
 
     # -- stages --------------------------------------------------------------------------------
 
@@ -161,7 +163,8 @@ class Runner:
             self._decide(found)
         return found
 
-    def _selection(self, manifest: Manifest) -> Examples:
+    def _selection(self, manifest: Manifest) -> list[int]:
+        """Return the positions of the examples to attack."""
         if not self._folder.exists("selection.json"):
             found = select(self._plan, self._examples, self._evaluator, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
@@ -173,8 +176,8 @@ class Runner:
             self._folder.write("selection.json", json.dumps(found.ids).encode())
         ids = records.selection(self._folder)
         self._record_choice(ids, manifest)
-        chosen = self._examples.select(ids)
-        if not len(chosen):
+        chosen = self._examples.positions(ids)
+        if not chosen:
             where = "select.correct" if self._plan.select.correct else "data"
             raise BadInput(Problem(where, "no example is left to attack"))
         return chosen
@@ -193,7 +196,7 @@ class Runner:
             )
             raise BadInput(Problem(self._folder.location, what))
 
-    def _settle(self, chosen: Examples, damage: Damage) -> None:
+    def _settle(self, chosen: Sequence[int], damage: Damage) -> None:
         """Record where and how the rest is done, if that changed."""
         record, now = self._record, self._plan.model_dump(mode="json")
         assert record.plan is not None
@@ -212,7 +215,7 @@ class Runner:
             self._progress.note(f"goes on with {', '.join(fields)}{means}")
         write_plan(self._folder, record.plan)
 
-    def _drop_strangers(self, chosen: Examples) -> None:
+    def _drop_strangers(self, chosen: Sequence[int]) -> None:
         """Take out units of a cut into batches that the record knows no more."""
         record = self._record
         cut = batches(len(chosen), self._plan.resources.batch, record.kept)
@@ -225,9 +228,9 @@ class Runner:
             for name in files:
                 self._folder.delete(name)
 
-    def _units_of(self, chosen: Examples, part: range) -> set[str]:
-        ids = [chosen.ids[position] for position in part]
-        return {unit_id(self._plan, attack, ids) for attack in self._plan.attacks}
+    def _units_of(self, chosen: Sequence[int], part: range) -> set[str]:
+        ids = [self._examples.ids[chosen[position]] for position in part]
+        return {*self._names.of(ids)}
 
     # -- the manifest --------------------------------------------------------------------------
 

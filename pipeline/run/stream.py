@@ -1,39 +1,39 @@
-"""The stream: examples -> attack -> targets -> tables (architecture 3)."""
+"""The stream: orders -> carriers -> receipts -> the record (architecture 3)."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-
-import torch
 
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.results.parts import Receipt, part, stage
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
-from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.evaluator import Evaluator
+from gauntlet.pipeline.run.feed import Feed
+from gauntlet.pipeline.run.ledger import Ledger
+from gauntlet.pipeline.run.order import Failed, Finished, Item, Order, Unreadable, split
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
-from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitWriter, unit_id
+from gauntlet.pipeline.run.unit import UnitIds
 
 STAGE = "attack and evaluate"
 """What the work is called where its progress is shown."""
 
-GOODBYE = 2.0
-"""Seconds that an interrupted run waits for its lanes before the models go away."""
+LISTEN = 1.0
+"""Seconds between two looks at what a carrier has done."""
 
-ATTEMPTS = 2
-"""How often a unit of work is tried before it goes to `failures`."""
-
-PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
-"""Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
+GOODBYE = 5.0
+"""Seconds that an interrupted run waits for what is made to be stored."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,19 @@ class Outcome:
 
 
 class Stream:
-    """The units of a run that are left to do, and the threads that carry them out.
+    """The units of a run that are left to do, and the threads that hand them to carriers.
 
-    As many threads as the engine has lanes take units from one stream, batch by batch and attack by
-    attack; each carries its unit through attack, targets and writing before it takes another. So at
-    most ``lanes`` batches of pixels exist at a time, however many examples there are; each attack
-    has at most `gauntlet.pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
+    No pixel passes through here: orders name examples, and what comes back are receipts of files
+    that wait for a commit.
 
     Args:
         plan: the run's plan.
         folder: takes the rows.
-        engine: holds the models.
-        evaluator: the targets.
-        chosen: the examples to attack.
-        finished: ids of units that an earlier attempt has finished.
-        kept: batches that keep their cut, as in `gauntlet.pipeline.run.batches.batches`.
-        commits: takes what is finished now.
+        engine: has the carriers.
+        examples: all that the data source gives.
+        chosen: positions of the examples to attack.
+        thresholds: of verification models.
+        record: of the run: which units are done.
         progress: who listens.
     """
 
@@ -85,139 +82,194 @@ class Stream:
         plan: Plan,
         folder: RunFolder,
         engine: Engine,
-        evaluator: Evaluator,
-        chosen: Examples,
-        finished: Collection[str],
-        kept: Sequence[tuple[int, int]],
-        commits: Commits,
+        examples: Examples,
+        chosen: Sequence[int],
+        thresholds: Mapping[str, ThresholdRecord],
+        record: Record,
         progress: Progress,
     ) -> None:
         self._plan, self._folder, self._engine = plan, folder, engine
-        self._evaluator, self._chosen, self._done = evaluator, chosen, finished
-        self._kept = kept
-        self._commits, self._progress = commits, progress
-        self._writer = UnitWriter(plan, engine, evaluator, folder)
-        self._found = len(finished)
-        self._failed = self._rejected = self._lost = 0
+        self._examples, self._chosen, self._thresholds = examples, chosen, thresholds
+        self._record, self._progress = record, progress
+        self._done = dict(record.units)
+        self._cut = [*batches(len(chosen), plan.resources.batch, record.kept)]
+        self._failed = self._lost = 0
         self._lasting: list[str] = []
+        self._unreadable: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._errors: list[BaseException] = []
 
     def run(self, started: float) -> Outcome:
         """Work until nothing is left.
 
         Args:
             started: when the attempt began, by `time.perf_counter`.
+
+        Raises:
+            OSError: when rows cannot be stored; what is recorded stays.
+            Exception: one of the engine's losses, when no carrier is left.
         """
         self._progress.stage(STAGE, len(self._chosen) * len(self._plan.attacks))
-        units = self._units()
-        if self._engine.lanes == 1:
-            self._lane(units)
-        else:
-            self._lanes(units)
+        carriers = self._engine.carriers(
+            self._examples, self._thresholds, self._folder, len(self._cut)
+        )
+        lanes = sum(carrier.lanes for carrier in carriers)
+        self._ledger = Ledger(self._orders(lanes))
+        with Commits(self._folder, self._record) as self._commits:
+            feeds = [
+                Feed(
+                    carrier,
+                    self._ledger,
+                    self._engine.losses,
+                    heard=self._hear,
+                    gone=lambda count: self._progress.advance(STAGE, -count),
+                    given_up=self._give_up_lost,
+                )
+                for carrier in carriers
+            ]
+            try:
+                self._work(feeds, lanes)
+            finally:
+                self._stopping.set()
+                if not self._ledger.is_settled():
+                    self._keep_what_is_made(feeds)
         return Outcome(
             folder=self._folder.location,
-            units_done=self._found,
+            units_done=len(self._done),
             units_failed=self._failed,
             lasting=tuple(self._lasting),
-            rejected=self._rejected,
+            rejected=len(self._unreadable),
             lost=self._lost,
             seconds=time.perf_counter() - started,
         )
 
-    def _lanes(self, units: Iterator[Unit]) -> None:
-        errors: list[BaseException] = []
-        threads = [
-            threading.Thread(target=self._guarded_lane, args=(units, errors), daemon=True)
-            for _ in range(self._engine.lanes)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
+    # -- threads -------------------------------------------------------------------------------
+
+    def _work(self, feeds: Sequence[Feed], lanes: int) -> None:
+        listeners = [self._thread(self._listen, feed) for feed in feeds]
+        if lanes == 1:
+            self._lane(feeds[0])  # here, where Ctrl-C is heard
+        else:
+            threads = [
+                self._thread(self._lane, feed) for feed in feeds for _ in range(feed.carrier.lanes)
+            ]
             for thread in threads:
                 while thread.is_alive():
                     thread.join(0.2)  # stays open to Ctrl-C
-        finally:
-            self._stopping.set()
-            until = time.monotonic() + GOODBYE
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
-        if errors:
-            raise errors[0]
+        self._stopping.set()
+        for thread in listeners:
+            thread.join(GOODBYE)
+        if self._errors and not self._ledger.is_settled():
+            raise self._errors[0]
 
-    def _units(self) -> Iterator[Unit]:
-        """Yield what is left to do, batch by batch, so that images are decoded once."""
-        size = self._plan.resources.batch
-        for positions in batches(len(self._chosen), size, self._kept):
-            ids = [self._chosen.ids[position] for position in positions]
-            names = [unit_id(self._plan, attack, ids) for attack in self._plan.attacks]
-            pairs = zip(self._plan.attacks, names, strict=True)
-            left = [(attack, name) for attack, name in pairs if name not in self._done]
-            if begun := len(names) - len(left):
-                self._progress.advance(STAGE, begun * len(ids))
-            if left:
-                work = BatchWork(
-                    self._plan,
-                    self._chosen,
-                    positions,
-                    self._evaluator,
-                    self._folder,
-                    names,
-                    begun > 0,
-                )
-                self._rejected += len(work.rejected)  # the lanes take units under the lock
-                if work.rejected:
-                    self._progress.note(set_aside("inputs", work.rejected))
-                for attack, name in left:
-                    yield Unit(name, attack, tuple(ids), work)
-
-    def _guarded_lane(self, units: Iterator[Unit], errors: list[BaseException]) -> None:
-        try:
-            self._lane(units)
-        except BaseException as error:
-            errors.append(error)
-            self._stopping.set()
-
-    def _lane(self, units: Iterator[Unit]) -> None:
-        while not self._stopping.is_set():
-            with self._lock:
-                unit = next(units, None)
-            if unit is None:
-                return
-            self._carry_out(unit)
-
-    def _carry_out(self, unit: Unit) -> None:
-        for attempt in range(1, ATTEMPTS + 1):
+    def _thread(self, work: Callable[[Feed], None], feed: Feed) -> threading.Thread:
+        def guarded() -> None:
             try:
-                written = self._writer.write(unit)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except Exception as error:
-                if self._stopping.is_set():
-                    return  # the models may be gone: this says nothing about the unit
-                if attempt < ATTEMPTS:
-                    continue
-                self._give_up(unit, error)
-                return
-            self._commits.add(written.files, {unit.id: written.done})
-            with self._lock:
-                self._found += 1
-                self._lost += written.done.lost
-            self._progress.advance(STAGE, len(unit.ids))
-            return
+                work(feed)
+            except BaseException as error:
+                self._errors.append(error)
+                # A carrier that is lost is one of several: what it had, others do.
+                if not isinstance(error, self._engine.losses):
+                    self._stopping.set()
 
-    def _give_up(self, unit: Unit, error: Exception) -> None:
+        thread = threading.Thread(target=guarded, daemon=True)
+        thread.start()
+        return thread
+
+    def _lane(self, feed: Feed) -> None:
+        while not self._stopping.is_set():
+            order = self._ledger.next(feed.number)
+            if order is not None:
+                feed.carry(order)
+            elif self._ledger.is_settled():
+                return
+            elif self._ledger.is_idle():
+                feed.settle()
+            else:
+                self._ledger.wait(LISTEN)
+
+    def _listen(self, feed: Feed) -> None:
+        while not self._stopping.wait(LISTEN):
+            with suppress(*self._engine.losses):  # its lanes hear of that, too
+                feed.listen()
+
+    def _keep_what_is_made(self, feeds: Sequence[Feed]) -> None:
+        """Have carriers store what they have buffered, within a few seconds."""
+
+        def settle(feed: Feed) -> None:
+            with suppress(Exception):  # what ended the run may have ended them, too
+                feed.settle()
+
+        threads = [threading.Thread(target=settle, args=(feed,), daemon=True) for feed in feeds]
+        until = time.monotonic() + GOODBYE
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    # -- orders and news -----------------------------------------------------------------------
+
+    def _orders(self, lanes: int) -> Iterator[Order]:
+        """Yield what is left to do, batch by batch, so that images are decoded once.
+
+        The last batches are handed out attack by attack, so that no lane is idle before the others.
+        """
+        names = UnitIds(self._plan)
+        for number, positions in enumerate(self._cut):
+            places = tuple(int(self._chosen[position]) for position in positions)
+            ids = tuple(self._examples.ids[place] for place in places)
+            units = dict(enumerate(names.of(ids)))
+            done = [self._done[unit] for unit in units.values() if unit in self._done]
+            left = {attack: unit for attack, unit in units.items() if unit not in self._done}
+            if done:
+                self._progress.advance(STAGE, len(done) * len(ids))
+            if left:
+                left_out = {example: why for unit in done for example, why in unit.left_out.items()}
+                order = Order(places, ids, left, left_out)
+                alone = lanes > 1 and len(self._cut) - number <= lanes
+                yield from split(order) if alone else [order]
+
+    def _hear(self, carrier: int, item: Item) -> None:
+        match item:
+            case Unreadable(reasons):
+                with self._lock:
+                    fresh = [example for example in reasons if example not in self._unreadable]
+                    self._unreadable.update(fresh)
+                if fresh:
+                    self._progress.note(set_aside("inputs", fresh))
+            case Finished(unit):
+                if (order := self._ledger.made(carrier, unit)) is not None:
+                    self._progress.advance(STAGE, len(order.ids))
+            case Failed(unit, attack, reason, passing):
+                if not self._stopping.is_set() and self._ledger.failed(carrier, unit):
+                    self._give_up(unit, attack, reason, passing)
+            case Receipt(files, units, contents):
+                self._ledger.received(carrier, item)
+                for name, content in contents.items():
+                    stage(self._folder, name, content)
+                self._commits.add(files, units)
+                with self._lock:
+                    self._done |= units
+                    self._lost += sum(done.lost for done in units.values())
+
+    def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:
+        (attack,) = (number for number, name in order.units.items() if name == unit)
         reason = f"{type(error).__name__}: {error}"
+        self._give_up(unit, self._plan.attacks[attack].label, reason, passing=True)
+
+    def _give_up(self, unit: str, attack: str, reason: str, passing: bool) -> None:
         with self._lock:
             self._failed += 1
-            if not isinstance(error, (*PASSING, *self._engine.losses)):
+            if not passing:
                 self._lasting.append(reason)
-        self._progress.note(f"unit {unit.id} ({unit.attack.label}) failed: {reason}")
-        for table in TABLES:
-            with contextlib.suppress(OSError):  # the disk may be what failed; resume writes anew
-                self._folder.delete(f"{table}/{unit.id}.parquet")
-        report = Failures(unit.attack.label, [(None, "unit", reason)])
-        self._commits.add([*unit.work.files, *report.write(self._folder, unit.id)])
+        self._progress.note(f"unit {unit} ({attack}) failed: {reason}")
+        failures = Failures()
+        failures.add(None, "unit", reason, attack)
+        rows = parquet.rows_of("failures", unit, failures.columns())
+        file, content = part("failures", rows, (unit,))
+        stage(self._folder, file.name, content)
+        self._commits.add([file])
 
 
 def set_aside(what: str, names: Sequence[str]) -> str:

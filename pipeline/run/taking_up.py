@@ -50,6 +50,7 @@ def taken_up(
     if damage:
         progress.warn(damage.line)
     mend(folder, record, damage)
+    folder.place(record.files)
     assert record.begun is not None
     if (here := metadata.version("gauntlet")) != record.begun.version:
         progress.note(f"version {record.begun.version} began the run; {here} goes on with it")

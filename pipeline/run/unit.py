@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ import torch
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.data.examples import Examples
-from gauntlet.pipeline.results.folder import RunFolder
-from gauntlet.pipeline.results.record.entries import TableFile, UnitDone
-from gauntlet.pipeline.run.engine import AttackResult, Engine
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.record.entries import UnitDone
+from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator
+from gauntlet.pipeline.run.order import Order
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.examples import example_columns
 from gauntlet.pipeline.run.rows.failures import Failures
@@ -33,42 +35,33 @@ from gauntlet.pipeline.run.steps import JudgedSteps
 class BatchWork:
     """A decoded batch and what the targets say of its clean images: shared by all attacks on it."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        examples: Examples,
-        positions: Sequence[int],
-        evaluator: Evaluator,
-        folder: RunFolder,
-        units: Sequence[str] = (),
-        begun: bool = False,
-    ) -> None:
-        """Decode the batch, and report what cannot be decoded.
+    def __init__(self, examples: Examples, evaluator: Evaluator, order: Order) -> None:
+        """Decode the batch.
 
         Args:
-            plan: the run's plan.
-            examples: all examples of the run.
-            positions: those of the batch.
+            examples: all that the data source gives.
             evaluator: the targets.
-            folder: takes the failures.
-            units: ids of all units of the batch.
-            begun: whether an attack has finished on the batch. What it could not read stays out
-                even if it can be read by now: all attacks are compared on the same examples.
+            order: names the batch. What an earlier attack on it was without stays out even if it
+                can be read by now: all attacks are compared on the same examples.
+
+        Raises:
+            BadInput: when the data here are not those of the order.
         """
-        loaded = examples.load(positions)
-        ids = [examples.ids[position] for position in positions]
-        report = f"input-{_digest(ids)}"
-        reasons = {item.id: item.reason for item in loaded.rejected}
-        if begun:
-            earlier = folder.rows("failures", report, ("example", "reason")).to_pylist()
-            reasons = {row["example"]: row["reason"] for row in earlier} | reasons
-        self.batch: Batch | None = _without(loaded.batch, reasons.keys())
-        self.rejected = tuple(reasons)
+        found = [examples.ids[position] for position in order.positions]
+        if found != [*order.ids]:
+            at = next(n for n, (a, b) in enumerate(zip(found, order.ids, strict=True)) if a != b)
+            what = (
+                f"example {order.positions[at]} is {found[at]!r} here and {order.ids[at]!r} where "
+                "the run was started: the data must be the same wherever work is done"
+            )
+            raise BadInput(Problem("data", what))
+        loaded = examples.load(order.positions)
+        fresh = {item.id: item.reason for item in loaded.rejected}
+        self.left_out = {**order.left_out, **fresh}
+        self.batch: Batch | None = _without(loaded.batch, self.left_out.keys())
         self._evaluator = evaluator
         self._lock = threading.Lock()
         self._clean: CleanVerdicts | None = None
-        rows = [(example, "input", reason) for example, reason in reasons.items()]
-        self.files = tuple(Failures(None, rows).write(folder, report, units))
 
     @property
     def clean(self) -> CleanVerdicts:
@@ -85,71 +78,76 @@ class Unit:
     """One attack on one batch.
 
     Attributes:
-        id: hash of what determines its rows; names its files.
+        id: hash of what determines its rows.
         attack: the attack.
-        ids: examples asked for, before any was rejected.
         work: the decoded batch.
+        reports: whether it has the rows about what of the batch could not be read: one unit of a
+            batch has.
     """
 
     id: str
     attack: Attack
-    ids: tuple[str, ...]
     work: BatchWork
+    reports: bool
 
 
-def unit_id(plan: Plan, attack: Attack, ids: Sequence[str]) -> str:
-    """Return the id of a unit: the same whenever, wherever and with whatever workers it is done."""
-    return _digest(
-        {
-            "attack": attack.summary(),
-            "ids": list(ids),
+class UnitIds:
+    """Names a plan's units: the same whenever, wherever and with whatever workers they are done."""
+
+    def __init__(self, plan: Plan) -> None:
+        shared = {
             "seed": plan.seed,
             "task": plan.task.model_dump(mode="json"),
             "evaluate": plan.evaluate.model_dump(mode="json"),
             "surrogates": [model.model_dump(mode="json") for model in plan.surrogates],
             "targets": [model.model_dump(mode="json") for model in plan.targets],
         }
-    )
+        self._attacks = [_digest({"attack": a.summary(), **shared}) for a in plan.attacks]
+
+    def of(self, ids: Sequence[str]) -> list[str]:
+        """Return the ids of a batch's units, attack by attack."""
+        batch = _digest([*ids])
+        return [_digest([attack, batch]) for attack in self._attacks]
 
 
-@dataclass(frozen=True)
-class Written:
-    """What a unit left.
-
-    Attributes:
-        files: those of its rows, and what its batch left out.
-        done: for the commit that names the files.
-    """
-
-    files: tuple[TableFile, ...]
-    done: UnitDone
+Tables = dict[str, dict[str, Any]]
+"""Columns by table."""
 
 
-class UnitWriter:
-    """Carries units through attack, targets and measurements, and writes their rows."""
+class UnitRows:
+    """Carries units through attack, targets and measurements, to their rows."""
 
-    def __init__(self, plan: Plan, engine: Engine, evaluator: Evaluator, folder: RunFolder) -> None:
-        self._plan, self._engine, self._evaluator, self._folder = plan, engine, evaluator, folder
+    def __init__(self, plan: Plan, models: Attackable, evaluator: Evaluator) -> None:
+        self._plan, self._models, self._evaluator = plan, models, evaluator
 
-    def write(self, unit: Unit) -> Written:
-        """Attack, judge and write; the rows count once a commit names their files."""
+    def of(self, unit: Unit) -> tuple[Tables, UnitDone]:
+        """Attack, judge and measure; return the rows, and what they come to."""
         started = time.perf_counter()
-        batch = unit.work.batch
-        failures = Failures(unit.attack.label)
-        rows = lost = 0
-        files: list[TableFile] = []
-        if batch is not None:
-            result = self._engine.attack(unit.attack, batch, self._judged(unit, batch))
+        work = unit.work
+        failures = Failures()
+        if unit.reports:
+            for example, reason in work.left_out.items():
+                failures.add(example, "input", reason)
+        lost = 0
+        tables: Tables = {}
+        if work.batch is not None:
+            label = unit.attack.label
+            result = self._models.attack(unit.attack, work.batch, self._judged(unit, work.batch))
             lost = len(result.lost)
             for row in result.lost.values():
                 why = f"step {row.step}, surrogate {row.model!r}: {row.reason}"
-                failures.add(row.example, "attack", why)
-            if lost < len(batch):
-                rows, files = self._write_kept(unit, batch, result, failures)
-        files += failures.write(self._folder, unit.id)
-        seconds = round(time.perf_counter() - started, 3)
-        done = UnitDone(attack=unit.attack.label, rows=rows, lost=lost, seconds=seconds)
-        return Written((*unit.work.files, *files), done)
+                failures.add(row.example, "attack", why, label)
+            if lost < len(work.batch):
+                tables = self._kept(unit, work.batch, result, failures)
+        tables["failures"] = failures.columns()
+        done = UnitDone(
+            attack=unit.attack.label,
+            rows=len(tables.get("verdicts", {}).get("example", ())),
+            lost=lost,
+            seconds=round(time.perf_counter() - started, 3),
+            left_out=work.left_out,
+        )
+        return tables, done
 
     def _judged(self, unit: Unit, batch: Batch) -> JudgedSteps | None:
         """Return which iterates to judge, without the last one: the result is judged by itself."""
@@ -162,11 +160,8 @@ class UnitWriter:
         criterion = self._evaluator.criterion(batch, unit.attack.label, references)
         return JudgedSteps(steps, criterion, evaluate.quantize)
 
-    def _write_kept(
-        self, unit: Unit, batch: Batch, result: AttackResult, failures: Failures
-    ) -> tuple[int, list[TableFile]]:
-        """Judge and write the examples that were not lost; return the number of verdicts, and the
-        files."""
+    def _kept(self, unit: Unit, batch: Batch, result: AttackResult, failures: Failures) -> Tables:
+        """Judge the examples that were not lost; return their rows."""
         plan, attack, clean = self._plan, unit.attack, unit.work.clean
         kept = np.array([row for row in range(len(batch)) if row not in result.lost], np.int64)
         rows = torch.from_numpy(kept)
@@ -174,7 +169,7 @@ class UnitWriter:
         identity = identity_columns(plan, attack, [batch.ids[row] for row in kept])
         last = self._evaluator.last(attack, batch, result.images, clean, kept)
         steps = [*(step.rows(kept) for step in result.steps), last]
-        tables = {
+        tables: Tables = {
             "verdicts": verdict_columns(
                 self._evaluator, attack, identity, steps, clean, kept, failures
             )
@@ -182,20 +177,14 @@ class UnitWriter:
         if (spec := plan.evaluate.interactions) is not None:
             size = plan.resources.rows_per_pass
             request = InteractionRequest(batch.rows(rows), images, spec, plan.seed, size)
-            found = self._engine.ask(plan.surrogates_of(attack), request)
+            found = self._models.ask(plan.surrogates_of(attack), request)
             tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failures)
         for row in np.flatnonzero(silent(trace)).tolist():
-            failures.add(identity["example"][row], "gradient", no_gradient(attack))
+            failures.add(identity["example"][row], "gradient", no_gradient(attack), attack.label)
         tables["examples"] = example_columns(plan.evaluate, identity, attack, trace, last, images)
         if plan.evaluate.traces:
             tables["traces"] = trace_columns(attack, identity["example"], trace)
-        # Nothing is written before everything is known: a unit that fails before leaves no rows.
-        files = [
-            self._folder.write_rows(table, unit.id, columns)
-            for table, columns in tables.items()
-            if columns
-        ]
-        return len(tables["verdicts"].get("example", ())), files
+        return tables
 
 
 def _without(batch: Batch | None, ids: Collection[str]) -> Batch | None:

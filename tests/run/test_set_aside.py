@@ -19,12 +19,14 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.results import TABLES
 from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.preparation import select
 from gauntlet.pipeline.run.runner import Runner
-from gauntlet.pipeline.run.unit import UnitWriter
+from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys import jobs as tiny
 
 TARGETS = '{name: t0, source: "import:tests.toys.jobs:network", options: {seed: 2}}'
@@ -126,13 +128,15 @@ def test_selection_sets_aside_what_a_model_says_nothing_finite_about(tmp_path, w
 class Interrupted(LocalEngine):
     """Two lanes; the attack fails once the run has been told to stop."""
 
-    lanes = 2
     calls = 0
 
     def __init__(self, plan) -> None:
         super().__init__(plan, permission=granted())
         self.begun = threading.Event()
         self.gone = threading.Event()
+
+    def carriers(self, examples, thresholds, storage, batches):
+        return [Carrier(self._plan, self, examples, thresholds, storage, lanes=2)]
 
     def attack(self, attack, batch, judged=None):
         type(self).calls += 1
@@ -165,24 +169,26 @@ def test_lanes_of_an_interrupted_run_neither_try_again_nor_blame_the_unit(tmp_pa
     assert folder.table("failures").num_rows == 0
 
 
-def test_a_unit_that_cannot_be_written_leaves_no_rows(tmp_path, monkeypatch):
+def test_a_part_that_cannot_be_written_ends_the_run_and_leaves_no_rows(tmp_path, monkeypatch):
     job, where = tiny.plan(tmp_path), str(tmp_path / "run")
-    write_rows = RunFolder.write_rows
+    write = RunFolder.write
 
-    def full(self, table, unit, columns, units=None):
-        if table == "examples":
+    def full(self, name, content, *, durable=False):
+        if name.startswith("_parts/verdicts/"):
             raise OSError(28, "No space left on device")
-        return write_rows(self, table, unit, columns, units)
+        write(self, name, content, durable=durable)
 
-    monkeypatch.setattr(RunFolder, "write_rows", full)
-    assert launch(job, where).units_failed == 2
+    monkeypatch.setattr(RunFolder, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        launch(job, where)
     folder = RunFolder(where)
-    assert folder.table("verdicts").num_rows == 0
-    assert set(folder.table("failures")["stage"].to_pylist()) == {"unit"}
+    assert {name: folder.table(name).num_rows for name in TABLES} == dict.fromkeys(TABLES, 0)
     monkeypatch.undo()
-    assert launch(job, where, resume=True).units_failed == 0
+    outcome = launch(job, where, resume=True)
+    assert (outcome.units_done, outcome.units_failed) == (2, 0)
     counts = {name: folder.table(name).num_rows for name in ("verdicts", "examples", "failures")}
     assert counts == {"verdicts": 8, "examples": 8, "failures": 0}
+    assert not folder.damage(whole=True)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_aside(tmp_path, monkeypatch):
@@ -242,15 +248,15 @@ def test_attacks_keep_to_the_same_examples_when_an_input_is_repaired(tmp_path, m
     good = {name: (tmp_path / name).read_bytes() for name in ("im/0/4.png", "im/3/7.png")}
     for name in good:
         (tmp_path / name).write_bytes(b"broken")
-    write = UnitWriter.write
+    rows = UnitRows.of
 
     def failing(self, unit):
         # No attack finishes on the second batch, one on the first.
-        if unit.attack.base == "mi" or any(i.endswith("7.png") for i in unit.ids):
+        if unit.attack.base == "mi" or any(i.endswith("7.png") for i in unit.work.left_out):
             raise RuntimeError("boom")
-        return write(self, unit)
+        return rows(self, unit)
 
-    monkeypatch.setattr(UnitWriter, "write", failing)
+    monkeypatch.setattr(UnitRows, "of", failing)
     job, where = load(path), str(tmp_path / "run")
     assert launch(job, where).rejected == 2
     monkeypatch.undo()

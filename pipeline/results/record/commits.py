@@ -20,7 +20,7 @@ EVERY = 1.0
 class Commits:
     """Gathers finished units from any thread and commits them together; closing commits the rest.
 
-    The files of a commit are synced before its entry is written.
+    The files of a commit are staged before, synced; they get their place once it is written.
     """
 
     def __init__(self, storage: Storage, record: Record) -> None:
@@ -81,8 +81,8 @@ class Commits:
                 self._last = time.monotonic()
             try:
                 if files or units:
-                    self._storage.sync(file.name for file in files)
                     self._record.append(Commit(files=files, units=units))
+                    self._storage.place(file.name for file in files)
             except OSError as error:
                 self._error = error
 

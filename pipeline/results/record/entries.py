@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.results.manifest import ThresholdRecord, Words
 from gauntlet.pipeline.spec import Spec
 
 FORMAT = 1
@@ -41,6 +41,8 @@ class UnitDone(Spec):
     lost: Count
     """Examples that could not be attacked."""
     seconds: float
+    left_out: dict[Words, str] = Field(default_factory=dict)
+    """Examples that could not be read, with the reason: no other attack is on them, either."""
 
 
 class Begun(Spec):

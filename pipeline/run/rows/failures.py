@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from gauntlet.pipeline.results.folder import RunFolder
-from gauntlet.pipeline.results.record.entries import TableFile
+from typing import Any
 
 
 class Failures:
-    """Collects the failures of one attack on one batch, or of a stage before any attack.
+    """Collects the failures of one unit of work, or of a stage before any attack."""
 
-    Args:
-        attack: label of the attack; None for inputs.
-        rows: the first ones, each as `add` takes it.
-    """
+    def __init__(self) -> None:
+        self._rows: list[tuple[str | None, str | None, str, str]] = []
 
-    def __init__(
-        self, attack: str | None, rows: Iterable[tuple[str | None, str, str]] = ()
-    ) -> None:
-        self._attack = attack
-        self._rows = list(rows)
-
-    def add(self, example: str | None, stage: str, reason: str) -> None:
-        """Add a row: which example (None for the unit), at which stage, and why."""
-        self._rows.append((example, stage, reason))
-
-    def write(
-        self, folder: RunFolder, unit: str, units: Sequence[str] | None = None
-    ) -> list[TableFile]:
-        """Write the rows, replacing those of an earlier attempt; no file if there are none.
+    def add(self, example: str | None, stage: str, reason: str, attack: str | None = None) -> None:
+        """Add a row.
 
         Args:
-            folder: of the run.
-            unit: of work, or what else names the rows.
-            units: those that write the rows anew; by default the unit.
-
-        Returns:
-            The file, for a commit; none if there are no rows.
+            example: its id; None for the unit.
+            stage: where it went wrong.
+            reason: why.
+            attack: label of the attack; None for inputs.
         """
-        if not self._rows:
-            folder.delete(f"failures/{unit}.parquet")
-            return []
-        examples, stages, reasons = (list(column) for column in zip(*self._rows, strict=True))
-        rows = {"example": examples, "attack": self._attack, "stage": stages, "reason": reasons}
-        return [folder.write_rows("failures", unit, rows, units)]
+        self._rows.append((example, attack, stage, reason))
+
+    def columns(self) -> dict[str, Any]:
+        """Return the rows by column; no column at all without a row."""
+        names = ("example", "attack", "stage", "reason")
+        return {
+            name: [*column]
+            for name, column in zip(names, zip(*self._rows, strict=True), strict=False)
+        }

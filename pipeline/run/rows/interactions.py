@@ -118,7 +118,7 @@ def interaction_columns(
         good = np.flatnonzero(measured.finite)
         for row in np.flatnonzero(~measured.finite):
             reason = f"surrogate {surrogate!r}: a utility is not finite"
-            failures.add(identity["example"][row], "interactions", reason)
+            failures.add(identity["example"][row], "interactions", reason, identity["attack"])
         if not len(good):
             continue
         chosen = {

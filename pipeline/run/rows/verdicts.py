@@ -42,7 +42,9 @@ def verdict_columns(
         The columns; none when no target has finite outputs.
     """
     ids = identity["example"]
-    good = {name: _sound(name, ids, steps, clean, kept, failures) for name in evaluator.targets}
+    good = {
+        name: _sound(name, identity, steps, clean, kept, failures) for name in evaluator.targets
+    }
     columns = Columns()
     for step in steps:
         for name, said in step.judgements.items():
@@ -77,19 +79,21 @@ def verdict_columns(
 
 def _sound(
     name: str,
-    ids: Sequence[str],
+    identity: Mapping[str, Any],
     steps: Sequence[StepVerdicts],
     clean: CleanVerdicts,
     kept: np.ndarray,
     failures: Failures,
 ) -> np.ndarray:
     """Return which of K examples a target has finite outputs on throughout, int (R,)."""
+    ids = identity["example"]
     shown = [("the clean image", clean.judgements[name].rows(kept))]
     shown += [(f"the image after update {step.step}", step.judgements[name]) for step in steps]
     sound = np.ones(len(ids), bool)
     for what, judgement in shown:
         finite = np.isfinite(judgement.score)
         for row in np.flatnonzero(sound & ~finite).tolist():
-            failures.add(ids[row], "evaluate", not_finite("target", name, what))
+            reason = not_finite("target", name, what)
+            failures.add(ids[row], "evaluate", reason, identity["attack"])
         sound &= finite
     return np.flatnonzero(sound)

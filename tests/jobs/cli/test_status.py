@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.cli.status import Status, end
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.unit import UnitWriter
+from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys import jobs as tiny
 
 README = Path(__file__).parents[3] / "README.md"
@@ -124,7 +124,7 @@ def test_units_that_the_storage_failed_are_said_to_be_resumable(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(UnitWriter, "write", full)
+    monkeypatch.setattr(UnitRows, "of", full)
     result = gauntlet("run", str(tiny.write(tmp_path)), "--out", str(tmp_path / "run"))
     assert result.exit_code == Status.INCOMPLETE
     last = f"2 units of work failed; try them again with: gauntlet resume {tmp_path / 'run'}"

@@ -11,7 +11,7 @@ import pytest
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.seeds import over_runs
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.unit import UnitWriter, Written
+from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys.jobs import plan
 
 
@@ -47,16 +47,16 @@ def test_an_interrupted_run_is_refused(runs: list[str]) -> None:
 def test_a_run_with_failed_units_is_refused(
     tmp_path: Path, runs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = UnitWriter.write
+    rows = UnitRows.of
     written: list[Any] = []
 
-    def only_the_first(self: UnitWriter, unit: Any) -> Written:
+    def only_the_first(self: UnitRows, unit: Any) -> Any:
         if written:
             raise RuntimeError("no memory left")
         written.append(unit)
-        return write(self, unit)
+        return rows(self, unit)
 
-    monkeypatch.setattr(UnitWriter, "write", only_the_first)
+    monkeypatch.setattr(UnitRows, "of", only_the_first)
     failed = str(tmp_path / "failed")
     launch(plan(tmp_path).model_copy(update={"seed": 2}), failed)
     what = "failed: 1 units of work failed; try them again with `gauntlet resume .*failed`"

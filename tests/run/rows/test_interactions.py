@@ -9,7 +9,6 @@ import torch
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.interactions import InteractionSpec, measure
-from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.rows.interactions import Interactions, interaction_columns
@@ -80,14 +79,14 @@ def test_without_the_field_there_is_no_table(tmp_path):
     assert results.read(str(tmp_path / "run"), "interactions").empty
 
 
-def test_examples_without_finite_utilities_go_to_failures(tmp_path):
+def test_examples_without_finite_utilities_go_to_failures():
     values = np.array([1.0, np.nan, 3.0])
     columns = dict.fromkeys(("interaction", "standard_error", "total", "empty"), values)
     none = np.zeros((3, 0))
     finite = np.isfinite(values)
     measured = Interactions(columns, none, none, None, None, finite, "loss")
     bad = Interactions(columns, none, none, None, None, finite & False, "loss")
-    failures = Failures("mi")
+    failures = Failures()
     made = interaction_columns(
         InteractionSpec(grid=2, estimator="sampled", samples=3),
         {"example": ["a", "b", "c"], "attack": "mi"},
@@ -99,15 +98,13 @@ def test_examples_without_finite_utilities_go_to_failures(tmp_path):
     assert made["interaction"].tolist() == [1.0, 3.0]
     assert made["l2"].tolist() == [1.0, 3.0]
     assert made["samples"].tolist() == [3, 3]
-    folder = RunFolder(str(tmp_path))
-    folder.write("plan.json", b"{}")
-    failures.write(folder, "unit")
-    frame = results.read(str(tmp_path), "failures")
-    assert list(frame["example"]) == ["b", "a", "b", "c"]
-    assert set(frame["stage"]) == {"interactions"}
-    assert frame["reason"].str.startswith("surrogate 'bad'").tolist() == [False, True, True, True]
-    Failures("mi").write(folder, "unit")
-    assert results.read(str(tmp_path), "failures").empty
+    rows = failures.columns()
+    assert rows["example"] == ["b", "a", "b", "c"]
+    assert set(rows["stage"]) == {"interactions"}
+    assert set(rows["attack"]) == {"mi"}
+    bad_ones = [reason.startswith("surrogate 'bad'") for reason in rows["reason"]]
+    assert bad_ones == [False, True, True, True]
+    assert Failures().columns() == {}
 
 
 def test_neighbour_maps_and_a_common_norm(tmp_path):

@@ -1,0 +1,197 @@
+"""Carriers in actors: what they need, how the driver reaches them, how they reach their models."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+
+from gauntlet.actors.batches import PublishedBatches
+from gauntlet.actors.losses import LOSSES
+from gauntlet.actors.pinned import PinnedOracle
+from gauntlet.actors.targets import TargetHandles, gathered
+from gauntlet.actors.turns import Turns
+from gauntlet.actors.wire import Packed
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
+from gauntlet.pipeline.run.carrier import Carrier
+from gauntlet.pipeline.run.engine import Attackable, AttackResult
+from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
+from gauntlet.pipeline.run.models import image_dtype
+from gauntlet.pipeline.run.order import Log, News, Order
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.steps import JudgedSteps
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a carrier needs beside its plan; comes with every order, as its actor may be restarted.
+
+    Attributes:
+        targets: handles of the target workers.
+        cards: all models', by role and name.
+        thresholds: of verification models.
+        location: of the run's folder.
+        proof: a file in it, by which another machine sees that it is the same folder.
+        lanes: orders at a time.
+    """
+
+    targets: TargetHandles
+    cards: Mapping[str, ModelCard]
+    thresholds: Mapping[str, ThresholdRecord]
+    location: str
+    proof: str
+    lanes: int
+
+
+class CarrierHost:
+    """The carrier of an actor, made when its first order comes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._log = Log()
+        self._carrier: Carrier | None = None
+        self._lock = threading.Lock()
+
+    def carry(self, setup: Setup, order: Order, models: Attackable) -> None:
+        """Carry an order out.
+
+        Raises:
+            BadInput: when the data cannot be read here.
+            OSError: when rows cannot be stored.
+        """
+        with self._lock:
+            if self._carrier is None:
+                plan = self._plan
+                examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+                folder = RunFolder(setup.location)
+                self._carrier = Carrier(
+                    plan,
+                    models,
+                    examples,
+                    setup.thresholds,
+                    folder if folder.exists(setup.proof) else None,
+                    setup.lanes,
+                    LOSSES,
+                    self._log,
+                )
+        self._carrier.carry(order)
+
+    def news(self, life: str, heard: int) -> News:
+        """Return the carrier's news."""
+        if self._carrier is None:
+            return self._log.since(life, heard)
+        return self._carrier.news(life, heard)
+
+    def settle(self) -> None:
+        """Write what is buffered."""
+        if self._carrier is not None:
+            self._carrier.settle()
+
+
+class RemoteCarrier:
+    """An actor's carrier, as the driver has it.
+
+    Args:
+        actor: has `carry`, `news` and `settle`.
+        setup: reference to a `Setup`.
+        lanes: orders at a time.
+    """
+
+    def __init__(self, actor: Any, setup: Any, lanes: int) -> None:
+        self._actor, self._setup, self.lanes = actor, setup, lanes
+
+    def carry(self, order: Order) -> None:
+        """Have an order carried out; what is lost with the actor, the driver hands out again."""
+        ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
+
+    def news(self, life: str, heard: int) -> News:
+        """Return the carrier's news."""
+        found: News = ray.get(self._actor.news.remote(life, heard))
+        return found
+
+    def settle(self) -> None:
+        """Have it write what is buffered."""
+        ray.get(self._actor.settle.remote())
+
+
+class PackedModels:
+    """A packed worker's models: the surrogates are in its process."""
+
+    def __init__(self, surrogates: LocalSurrogates, device: threading.Lock, setup: Setup) -> None:
+        self._surrogates, self._device = surrogates, device
+        self._targets, self.cards = setup.targets, setup.cards
+
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
+        """Attack a batch, when no other is attacked here."""
+        with self._device:
+            return self._surrogates.attack(attack, batch, judged, self._targets.show)
+
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer: targets while the surrogates do."""
+        targets = [name for name in models if name in self._targets.home]
+        calls = self._targets.ask(targets, ray.put(Packed.of(request))) if targets else []
+        own = self._surrogates.models
+        with self._device:
+            found = {name: request.of(own[name]) for name in models if name not in targets}
+        found |= gathered(calls)
+        return {name: found[name] for name in models}
+
+
+class HubModels:
+    """A hub's models: all are in other processes, and the loop runs in the thread that calls.
+
+    Args:
+        plan: the run's plan.
+        actors: of a crew: one a surrogate, in the plan's order.
+        setup: of the carrier.
+        calls: most calls to surrogates at a time; None when each has its own device.
+    """
+
+    def __init__(self, plan: Plan, actors: Sequence[Any], setup: Setup, calls: int | None) -> None:
+        self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
+        names = [spec.name for spec in plan.surrogates]
+        self._homes = dict(zip(names, actors, strict=True))
+        batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(calls)
+        self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
+        for _ in range(setup.lanes):
+            self._free.put(PinnedOracle(names, actors, batches, turns))
+
+    def attack(
+        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+    ) -> AttackResult:
+        """Run the loop here, asking the actors at every step."""
+        moved = batch.to("cpu", image_dtype(self._plan.resources))
+        with self._next_free() as oracle:
+            return run_judged(self._plan, attack, moved, oracle, judged, self._targets.show)
+
+    def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
+        """Have models answer, all at the same time."""
+        sent = ray.put(Packed.of(request))
+        targets = [name for name in models if name in self._targets.home]
+        calls = self._targets.ask(targets, sent)
+        others = [name for name in models if name not in targets]
+        calls += [self._homes[name].ask.remote([name], sent) for name in others]
+        found = gathered(calls)
+        return {name: found[name] for name in models}
+
+    @contextlib.contextmanager
+    def _next_free(self) -> Iterator[PinnedOracle]:
+        free = self._free.get()
+        try:
+            yield free
+        finally:
+            self._free.put(free)

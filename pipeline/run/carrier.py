@@ -1,0 +1,116 @@
+"""A carrier: units of work from the ids of examples to rows in parts of tables."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import torch
+
+from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.results.parts import Parts
+from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.run.engine import Attackable
+from gauntlet.pipeline.run.evaluator import Evaluator
+from gauntlet.pipeline.run.order import Failed, Finished, Log, News, Order, Unreadable
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitRows
+
+PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
+"""Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
+
+
+class Carrier:
+    """Decodes batches, judges them clean, attacks, judges, and buffers rows until a part is due.
+
+    The same in every placement: in the driver, in a packed worker, in a hub. They differ in how the
+    models are reached. As many batches of pixels are held at a time as there are lanes; each attack
+    has at most `gauntlet.pipeline.run.steps.IN_FLIGHT` iterates more that wait for the targets.
+
+    Args:
+        plan: the run's plan.
+        models: the surrogates and targets.
+        examples: all that the data source gives.
+        thresholds: of verification models.
+        storage: takes the parts; None where the run's folder is out of reach, and they go to the
+            driver with the news.
+        lanes: orders that are carried out at a time, each by a thread of the caller's.
+        losses: errors by which a call to a model ends whose process was lost.
+        log: takes the news; by default one of its own.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        models: Attackable,
+        examples: Examples,
+        thresholds: Mapping[str, ThresholdRecord],
+        storage: Storage | None,
+        lanes: int = 1,
+        losses: tuple[type[Exception], ...] = (),
+        log: Log | None = None,
+    ) -> None:
+        self._plan, self._examples = plan, examples
+        self._evaluator = Evaluator(plan, models, thresholds)
+        self._rows = UnitRows(plan, models, self._evaluator)
+        self._passing: tuple[type[Exception], ...] = (*PASSING, *losses)
+        self.lanes = lanes
+        self._log = Log() if log is None else log
+        resources = plan.resources
+        self._parts = Parts(
+            storage, resources.part_megabytes << 20, resources.part_seconds, self._log.add
+        )
+        self._batches: OrderedDict[tuple[str, ...], BatchWork] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def carry(self, order: Order) -> None:
+        """Carry an order out; what comes of it is in the news.
+
+        Raises:
+            OSError: when a part that was due cannot be written.
+        """
+        for number, unit in order.units.items():
+            attack = self._plan.attacks[number]
+            try:
+                work = self._work(order)
+                tables, done = self._rows.of(Unit(unit, attack, work, reports=number == 0))
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                passing = isinstance(error, self._passing)
+                self._log.add(Failed(unit, attack.label, reason, passing))
+                continue
+            self._log.add(Finished(unit, done))
+            self._parts.add(unit, done, tables)
+
+    def news(self, life: str, heard: int) -> News:
+        """Return what happened after so many items of a life were heard; write what is due.
+
+        Raises:
+            OSError: when it cannot be written.
+        """
+        self._parts.write_if_due()
+        return self._log.since(life, heard)
+
+    def settle(self) -> None:
+        """Write all rows that wait.
+
+        Raises:
+            OSError: when they cannot be written.
+        """
+        self._parts.write()
+
+    def _work(self, order: Order) -> BatchWork:
+        """Return the decoded batch, of which the last are kept: orders may share one."""
+        with self._lock:
+            work = self._batches.get(order.ids)
+        if work is None:
+            work = BatchWork(self._examples, self._evaluator, order)
+            if work.left_out:
+                self._log.add(Unreadable(work.left_out))
+        with self._lock:
+            self._batches[order.ids] = work
+            while len(self._batches) > self.lanes:
+                self._batches.popitem(last=False)
+        return work

@@ -1,0 +1,133 @@
+"""What of a run is handed out, made, and recorded: every unit of work is in one place at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from gauntlet.pipeline.results.parts import Receipt
+from gauntlet.pipeline.run.order import Order, split
+
+ATTEMPTS = 2
+"""How often a unit of work is tried before it goes to `failures`."""
+
+LOSSES = 5
+"""How often, when it was the process that was lost: the unit may have had no part in that."""
+
+
+class Ledger:
+    """The orders of a run, from which carriers are fed; safe to use from threads.
+
+    A unit is waiting (in an order), in work, buffered by a carrier, or settled: committed or given
+    up. What a carrier had is handed out again when the carrier is lost.
+
+    Args:
+        orders: everything that is left to do, made as it is asked for.
+    """
+
+    def __init__(self, orders: Iterator[Order]) -> None:
+        self._orders = orders
+        self._again: deque[tuple[Order, int | None]] = deque()
+        self._held: dict[int, dict[str, Order]] = {}
+        self._made: dict[int, set[str]] = {}
+        self._attempts: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._carriers = 0
+
+    def join(self) -> int:
+        """Return a number for one more carrier."""
+        with self._changed:
+            number = self._carriers
+            self._carriers += 1
+            self._held[number], self._made[number] = {}, set()
+            return number
+
+    def next(self, carrier: int) -> Order | None:
+        """Return an order for a carrier, None when there is none now."""
+        with self._changed:
+            order = self._second_try(carrier) or next(self._orders, None)
+            if order is not None:
+                self._held[carrier] |= dict.fromkeys(order.units.values(), order)
+            return order
+
+    def _second_try(self, carrier: int) -> Order | None:
+        for place, (order, avoided) in enumerate(self._again):
+            if avoided != carrier or self._carriers == 1:
+                del self._again[place]
+                return order
+        return None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something changes, or that long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    def made(self, carrier: int, unit: str) -> Order | None:
+        """Note that a carrier has buffered a unit's rows; return its order, None if it has none."""
+        with self._changed:
+            order = self._held[carrier].get(unit)
+            if order is not None:
+                self._made[carrier].add(unit)
+            return order
+
+    def received(self, carrier: int, receipt: Receipt) -> None:
+        """Note that units' rows are in files that can be committed.
+
+        Raises:
+            RuntimeError: when the carrier did not have them: their rows would be there twice.
+        """
+        with self._changed:
+            if strangers := receipt.units.keys() - self._made[carrier]:
+                raise RuntimeError(f"rows of units that nobody asked for: {sorted(strangers)[:3]}")
+            for unit in receipt.units:
+                self._settle(carrier, unit)
+
+    def failed(self, carrier: int, unit: str, attempts: int = ATTEMPTS) -> bool:
+        """Hand a failed unit out again, to another carrier; return whether that was its last try.
+
+        Args:
+            carrier: who tried.
+            unit: its id.
+            attempts: how many there are.
+        """
+        with self._changed:
+            order = self._held[carrier].get(unit)
+            if order is None or unit in self._made[carrier]:
+                return False
+            self._attempts[unit] += 1
+            self._settle(carrier, unit)
+            if self._attempts[unit] >= attempts:
+                return True
+            self._hand_out(order, unit, carrier)
+            return False
+
+    def lost(self, carrier: int) -> int:
+        """Hand out again what a carrier had buffered; return the number of examples x attacks."""
+        with self._changed:
+            gone = {unit: self._held[carrier][unit] for unit in self._made[carrier]}
+            for unit, order in gone.items():
+                self._settle(carrier, unit)
+                self._hand_out(order, unit, None)
+            return sum(len(order.ids) for order in gone.values())
+
+    def is_idle(self) -> bool:
+        """Return whether nothing waits or is in work: what is left is buffered."""
+        with self._changed:
+            return not self._again and all(
+                held.keys() <= self._made[carrier] for carrier, held in self._held.items()
+            )
+
+    def is_settled(self) -> bool:
+        """Return whether everything that was handed out is recorded or given up."""
+        with self._changed:
+            return not self._again and not any(self._held.values())
+
+    def _settle(self, carrier: int, unit: str) -> None:
+        self._held[carrier].pop(unit, None)
+        self._made[carrier].discard(unit)
+        self._changed.notify_all()
+
+    def _hand_out(self, order: Order, unit: str, avoided: int | None) -> None:
+        (one,) = (one for one in split(order) if unit in one.units.values())
+        self._again.append((one, avoided))
