@@ -59,9 +59,8 @@ class Carrier:
         self.lanes = lanes
         self._log = Log() if log is None else log
         resources = plan.resources
-        self._parts = Parts(
-            storage, resources.part_megabytes << 20, resources.part_seconds, self._log.add
-        )
+        most = int(resources.part_megabytes * 2**20)
+        self._parts = Parts(storage, most, resources.part_seconds, self._log.add)
         self._batches: OrderedDict[tuple[str, ...], BatchWork] = OrderedDict()
         self._lock = threading.Lock()
 

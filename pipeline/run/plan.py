@@ -112,7 +112,7 @@ class Resources(Spec):
     """Share of a GPU for each surrogate actor or packed worker."""
     target_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each target worker."""
-    part_megabytes: int = Field(64, ge=1, le=1024)
+    part_megabytes: float = Field(64.0, gt=0, le=1024)
     """Rows that are finished wait in a buffer until they take so many megabytes ..."""
     part_seconds: float = Field(30.0, ge=0)
     """... or until the first has waited so many seconds: no kill costs more work than that."""

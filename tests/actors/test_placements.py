@@ -20,6 +20,8 @@ from gauntlet.pipeline.results import RunFolder
 from tests.toys.runs import KEYS, carry_out, job, network, own, verdicts
 
 ROWS = 24 * 2 * 2
+SMALL_PARTS = {"batch": 8, "threads": 1, "part_seconds": 0}
+"""Resources with which every unit of work is recorded as soon as it is done."""
 EXACT = ["success", "clean_correct", "prediction", "linf", "threshold", "repeats", "white_box"]
 
 
@@ -104,7 +106,7 @@ def wait_for_units(run: Path, count: int, process: subprocess.Popen[bytes]) -> N
 def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement, tmp_path):
     attacks = [{"grid": {"base": ["i", "mi", "di", "ti-mi"], "combine": ["ens", "svre"]}}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
-    path.write_text(yaml.safe_dump(job(attacks=attacks)))
+    path.write_text(yaml.safe_dump(job(attacks=attacks, resources=SMALL_PARTS)))
     command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
@@ -114,11 +116,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
         process.send_signal(signal.SIGKILL)
     done = len(RunFolder(str(run)).finished())
     assert 3 <= done < 24
-    stamps = {
-        path: path.stat().st_mtime_ns
-        for unit in RunFolder(str(run)).finished()
-        for path in [run / "verdicts" / f"{unit}.parquet"]
-    }
+    stamps = {path: path.stat().st_mtime_ns for path in (run / "verdicts").iterdir()}
     finished = subprocess.run(
         [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
     )
@@ -168,7 +166,8 @@ def kill_when_running(name: str, run: Path, killed: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("placement", "actor"), [("pinned", "SurrogateActor"), ("packed", "PackedWorker")]
+    ("placement", "actor"),
+    [("pinned", "SurrogateActor"), ("pinned", "Hub"), ("packed", "PackedWorker")],
 )
 def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, reference, tmp_path):
     killed: list[int] = []
@@ -180,7 +179,7 @@ def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, referenc
     arguments = (actor, tmp_path / "run", killed)
     killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)
     killer.start()
-    outcome = carry_out(tmp_path, placement, attacks=attacks)
+    outcome = carry_out(tmp_path, placement, attacks=attacks, resources=SMALL_PARTS)
     killer.join()
     assert killed, "no actor was killed"
     assert outcome.units_failed == 0

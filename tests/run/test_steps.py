@@ -131,6 +131,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     attacks = [{"grid": {"base": ["i", "mi", "di"], "combine": ["ens", "svre"]}, "steps": 6}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
     content = job(attacks=attacks, evaluate={"steps": "all", "traces": False})
+    content["resources"]["part_seconds"] = 0
     path.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]

@@ -14,6 +14,8 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
@@ -75,6 +77,15 @@ def folded(folder, fold):
     return LocalSurrogates(plan(folder, resources={"fold": fold})).cards["surrogate/plain"].folded
 
 
+def parts(folder, **resources):
+    """Return how many parts of its verdicts a run of six units writes."""
+    name = "-".join(map(str, next(iter(resources.items()))))
+    carry_out(folder, "in-process", name, resources=resources)
+    record = Record.read(RunFolder(str(folder / name)))
+    assert record is not None
+    return sum(file.startswith("verdicts/") for file in record.files)
+
+
 RESOURCES = {
     "placement": lambda f: layout(f, "packed") != layout(f, "pinned"),
     "batch": lambda f: carry_out(f, "in-process", "a", resources={"batch": 4}).units_done == 12,
@@ -82,6 +93,9 @@ RESOURCES = {
     "workers": layout_probe("workers", 3, "packed"),
     "target_workers": layout_probe("target_workers", 2, "packed"),
     "replicas": layout_probe("replicas", 2, "pinned"),
+    "hubs": layout_probe("hubs", 2, "pinned"),
+    "part_megabytes": lambda f: parts(f, part_megabytes=0.05) > parts(f, part_megabytes=64),
+    "part_seconds": lambda f: parts(f, part_seconds=0) == 6 > parts(f, part_seconds=60),
     "threads": threads,
     "surrogate_gpus": layout_probe("surrogate_gpus", 0.5, "pinned", GPUS),
     "target_gpus": layout_probe("target_gpus", 0.1, "pinned", GPUS),
