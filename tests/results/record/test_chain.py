@@ -107,7 +107,8 @@ def test_files_are_on_the_disk_before_the_entry_that_names_them(
 
     def noted(handle: int) -> None:
         name = os.readlink(f"/proc/self/fd/{handle}").rpartition("/")[2]
-        synced.append(name.partition(".json")[0].lstrip("."))
+        aside = name.lstrip(".").rpartition(".")[0] if name.startswith(".") else name
+        synced.append(aside.removesuffix(".json"))
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", noted)
