@@ -45,6 +45,8 @@ class Setup:
         location: of the run's folder.
         proof: a file in it, by which another machine sees that it is the same folder.
         lanes: orders at a time.
+        crew: handles of the surrogates of a hub, in the plan's order.
+        calls: most calls of a hub to surrogates at a time; None when each has its own device.
     """
 
     targets: TargetHandles
@@ -53,6 +55,8 @@ class Setup:
     location: str
     proof: str
     lanes: int
+    crew: tuple[Any, ...] = ()
+    calls: int | None = None
 
 
 class CarrierHost:
@@ -156,19 +160,17 @@ class HubModels:
 
     Args:
         plan: the run's plan.
-        actors: of a crew: one a surrogate, in the plan's order.
         setup: of the carrier.
-        calls: most calls to surrogates at a time; None when each has its own device.
     """
 
-    def __init__(self, plan: Plan, actors: Sequence[Any], setup: Setup, calls: int | None) -> None:
+    def __init__(self, plan: Plan, setup: Setup) -> None:
         self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
         names = [spec.name for spec in plan.surrogates]
-        self._homes = dict(zip(names, actors, strict=True))
-        batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(calls)
+        self._homes = dict(zip(names, setup.crew, strict=True))
+        batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
         self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
         for _ in range(setup.lanes):
-            self._free.put(PinnedOracle(names, actors, batches, turns))
+            self._free.put(PinnedOracle(names, setup.crew, batches, turns))
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None

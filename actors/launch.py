@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,7 +16,7 @@ from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed
 from gauntlet.actors.wire import Packed
-from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
@@ -204,9 +205,18 @@ def _engine(
         devices = connect(address, progress.note, parcel)
     modules = OwnModules(permission, parcel is not None)
     wanted = plan.resources.placement
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    units = _units(plan, len(examples))
     if wanted == "auto":
-        return _measured(plan, devices, progress, modules)
-    return RayEngine(plan, lay_out(plan, devices, wanted, "asked for"), modules=modules)
+        return _measured(plan, devices, examples, units, modules)
+    layout = lay_out(plan, devices, wanted, "asked for", units)
+    return RayEngine(plan, layout, modules=modules)
+
+
+def _units(plan: Plan, examples: int) -> int:
+    """Return the most units of work that a run has, before examples are selected."""
+    chosen = min(examples, plan.select.limit or examples)
+    return math.ceil(chosen / plan.resources.batch) * len(plan.attacks)
 
 
 def _alone(plan: Plan, machine: Devices) -> Layout:
@@ -229,32 +239,32 @@ def _needs_no_ray(plan: Plan, address: str | None) -> str | None:
     return None
 
 
-def _measured(plan: Plan, devices: Devices, progress: Progress, modules: OwnModules) -> Engine:
+def _measured(
+    plan: Plan, devices: Devices, examples: Examples, units: int, modules: OwnModules
+) -> Engine:
     """Start one packed worker, measure it on a real batch, and decide."""
-    layout = lay_out(plan, devices, "packed", "auto")
+    layout = lay_out(plan, devices, "packed", "auto", units)
     if layout.surrogate_gpus < 1 and devices.gpus:
-        shared = lay_out(plan, devices, "packed", "auto: several share a GPU")
+        shared = lay_out(plan, devices, "packed", "auto: several share a GPU", units)
         return RayEngine(plan, shared, modules=modules)
     worker = spawn_packed(plan, layout, modules)
-    peak, memory, why = _peak(plan, devices, worker)
+    peak, memory, why = _peak(plan, devices, examples, worker)
     copies = 1 if devices.gpus else layout.surrogate_workers
     if peak is not None and copies * peak <= MEMORY_SHARE * memory:
         reason = (
             f"auto: all {len(plan.surrogates)} surrogates take {peak / 2**30:.1f} GiB in one "
             f"process at batch {plan.resources.batch}, {memory / 2**30:.1f} GiB are there"
         )
-        return RayEngine(plan, _because(plan, devices, "packed", reason), worker, modules)
+        chosen = lay_out(plan, devices, "packed", reason, units)
+        return RayEngine(plan, chosen, worker, modules)
     ray.kill(worker)
-    pinned = _because(plan, devices, "pinned", f"auto: {why}")
+    pinned = lay_out(plan, devices, "pinned", f"auto: {why}", units)
     return RayEngine(plan, pinned, modules=modules)
 
 
-def _because(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:
-    return lay_out(plan, devices, placement, reason)
-
-
-def _peak(plan: Plan, devices: Devices, worker: Any) -> tuple[int | None, int, str]:
-    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+def _peak(
+    plan: Plan, devices: Devices, examples: Examples, worker: Any
+) -> tuple[int | None, int, str]:
     loaded = examples.load(range(min(plan.resources.batch, len(examples))))
     memory = devices.memory
     if devices.gpus and torch.cuda.is_available():

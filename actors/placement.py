@@ -57,12 +57,12 @@ class Layout:
     @property
     def calls_of_hub(self) -> int | None:
         """Calls at a time of one hub."""
-        return None if self.calls is None else max(1, self.calls // self.hubs)
+        return None if self.calls is None else max(1, self.calls // max(1, self.hubs))
 
     @property
     def summary(self) -> str:
         """The processes in words."""
-        hubs = f", {self.hubs} for their loops" if self.hubs else ""
+        hubs = f", {self.hubs} hub{'s' if self.hubs > 1 else ''} for the loops" if self.hubs else ""
         gpus = f", {self.surrogate_gpus:g} GPU each" if self.surrogate_gpus else ", on the CPU"
         return (
             f"{self.placement}: {self.surrogate_workers} surrogate processes of "
@@ -71,12 +71,22 @@ class Layout:
         )
 
 
-def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:
+def lay_out(
+    plan: Plan, devices: Devices, placement: str, reason: str, units: int | None = None
+) -> Layout:
     """Return the layout of a packed or pinned run.
 
     On CPUs every process gets an equal share of the cores. On GPUs a surrogate process gets a whole
     one by default, or an equal share of one, and the targets share what is left over. Shares that
-    the job states are taken off before the others are chosen.
+    the job states are taken off before the others are chosen. No more workers or hubs start than
+    there are units of work.
+
+    Args:
+        plan: what to do.
+        devices: what is there.
+        placement: ``packed`` or ``pinned``.
+        reason: why it is that.
+        units: of work; None where nobody has counted.
 
     Raises:
         BadInput: when the stated shares of GPUs do not fit on the GPUs that are there.
@@ -87,16 +97,20 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
     asked = wanted.target_workers
     targets = min(len(plan.targets), max(1, gpus) if asked == "auto" else int(asked))
     if pinned:
-        workers = len(plan.surrogates) * wanted.replicas
+        wished = wanted.replicas
     elif wanted.workers != "auto":
-        workers = int(wanted.workers)
+        wished = int(wanted.workers)
     elif gpus:
-        workers = _most_workers(wanted, devices, targets)
+        wished = _most_workers(wanted, devices, targets)
     else:
-        workers = max(1, devices.cpus // _threads(wanted, 1))
+        wished = max(1, devices.cpus // _threads(wanted, 1))
+    crews = wished if units is None else min(wished, max(1, units))
+    workers = len(plan.surrogates) * crews if pinned else crews
     surrogate_gpus, target_gpus = _gpu_shares(wanted, devices, workers, targets)
-    usual = 2 * wanted.replicas if pinned else 2 * workers
-    hubs = (wanted.replicas if wanted.hubs == "auto" else int(wanted.hubs)) if pinned else 0
+    hubs = 0
+    if pinned:
+        hubs = crews if wanted.hubs == "auto" else int(wanted.hubs)
+    usual = 2 * crews
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
     threads = _threads(wanted, max(1, devices.cpus // workers))
     return Layout(
@@ -110,7 +124,16 @@ def lay_out(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout
         hubs=hubs,
         lanes=max(1, lanes),
         calls=_calls(workers, threads, devices.cpus) if pinned and not surrogate_gpus else None,
-        reason=reason,
+        reason=f"{reason}{_without_work(units, wished - crews)}",
+    )
+
+
+def _without_work(units: int | None, idle: int) -> str:
+    if not idle:
+        return ""
+    what = f"the job has {units} unit{'s' if units != 1 else ''} of work"
+    return (
+        f"; {what}, so that {idle} more would be idle: a smaller resources.batch makes more units"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
@@ -91,16 +92,9 @@ class RayEngine:
     ) -> list[RemoteCarrier]:
         """Return the packed workers, or hubs that are started now."""
         layout = self._layout
-        actors = list(self._surrogates.workers)
-        if layout.placement == "pinned":
-            crews = self._surrogates.crews
-            actors = [
-                spawn_hub(self._plan, layout, crews[number % len(crews)])
-                for number in range(layout.hubs)
-            ]
-            self._workers = (*self._workers, *actors)
         proof = f"{STAGING}/.{uuid.uuid4().hex}"
-        storage.write(proof, b"")
+        storage.write(proof, b"", durable=False)
+        self._written = storage, proof
         setup = Setup(
             targets=self._targets,
             cards=self._cards,
@@ -108,12 +102,25 @@ class RayEngine:
             location=storage.location,
             proof=proof,
             lanes=layout.lanes_of_carrier,
+            calls=layout.calls_of_hub,
         )
-        reference = ray.put(setup)
-        return [RemoteCarrier(actor, reference, setup.lanes) for actor in actors]
+        if layout.placement == "packed":
+            pairs = [(worker, setup) for worker in self._surrogates.workers]
+        else:
+            crews = self._surrogates.crews
+            pairs = [
+                (spawn_hub(self._plan, layout), replace(setup, crew=crews[number % len(crews)]))
+                for number in range(layout.hubs)
+            ]
+            self._workers = (*self._workers, *(hub for hub, _ in pairs))
+        return [RemoteCarrier(actor, ray.put(each), setup.lanes) for actor, each in pairs]
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
+        if (written := vars(self).get("_written")) is not None:
+            storage, proof = written
+            with contextlib.suppress(OSError):
+                storage.delete(proof)
         for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)

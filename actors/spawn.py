@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -47,15 +46,14 @@ def spawn_surrogates(
     gpus, threads = layout.surrogate_gpus, layout.threads
     return [
         _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules)
-        for _ in range(plan.resources.replicas)
+        for _ in range(layout.surrogate_workers // len(plan.surrogates))
         for spec in plan.surrogates
     ]
 
 
-def spawn_hub(plan: Plan, layout: Layout, crew: Sequence[Any]) -> Any:
-    """Start a hub for a crew of pinned surrogates."""
-    arguments = (plan, tuple(crew), layout.calls_of_hub, layout.threads)
-    return _spawn(Hub, layout, 0.0, *arguments)
+def spawn_hub(plan: Plan, layout: Layout) -> Any:
+    """Start a hub, which hears of its crew with its first order."""
+    return _spawn(Hub, layout, 0.0, plan, layout.threads)
 
 
 def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:

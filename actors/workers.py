@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import ray
@@ -173,10 +173,10 @@ class PackedWorker(ModelWorker):
 class Hub:
     """Runs the loops of a crew of pinned surrogates; has no model of its own."""
 
-    def __init__(self, plan: Plan, crew: Sequence[Any], calls: int | None, threads: int) -> None:
+    def __init__(self, plan: Plan, threads: int) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
-        self._plan, self._crew, self._calls = plan, crew, calls
+        self._plan = plan
         self._carrier = CarrierHost(plan)
         self._models: HubModels | None = None
         self._lock = threading.Lock()
@@ -185,7 +185,7 @@ class Hub:
         """Carry an order out."""
         with self._lock:
             if self._models is None:
-                self._models = HubModels(self._plan, self._crew, setup, self._calls)
+                self._models = HubModels(self._plan, setup)
         self._carrier.carry(setup, order, self._models)
 
     def news(self, life: str, heard: int) -> News:

@@ -10,13 +10,16 @@ compared with.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from statistics import median
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.console import Console
@@ -29,11 +32,15 @@ from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.placement import lay_out
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
+from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.run.local import LocalSurrogates
+from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.run.engine import Carries
+from gauntlet.pipeline.run.local import LocalEngine, LocalSurrogates
 from gauntlet.pipeline.run.models import configure, device
+from gauntlet.pipeline.run.order import Order
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
 
 EPSILON = 4 / 255
@@ -126,13 +133,14 @@ def engine_against_bare(
 
 
 def placement_against_engine(
-    placed: Plan, placement: str, plan: Plan, work: list[Batch], steps: int, repeats: int
+    placed: Plan, placement: str, plan: Plan, repeats: int
 ) -> dict[str, float]:
-    """Return a placement's throughput over the engine's, all processes warm, all lanes busy.
+    """Return a placement's throughput over this process's, all processes warm, all lanes busy.
 
-    The engine, in two threads, goes before and after every measurement of the placement, which is
-    compared with the mean of the two: a machine that grows slower or faster between them is not
-    mistaken for a difference. The ratio is the median of the repeats.
+    Both carry the same orders from ids to rows. This process, in two threads, goes before and after
+    every measurement of the placement, which is compared with the mean of the two: a machine that
+    grows slower or faster between them is not mistaken for a difference. The ratio is the median of
+    the repeats.
     """
     engine = RayEngine(
         placed,
@@ -140,44 +148,61 @@ def placement_against_engine(
         modules=OwnModules(granted()),
     )
     configure(plan.resources, 2)
-    surrogates = LocalSurrogates(plan, granted())
-    found = {}
-    for name, attack in attacks(steps).items():
-        warm = attack.model_copy(update={"steps": 1})
-        surrogates.attack(warm, work[0])
-        _all_lanes(engine, warm, work[: engine.lanes])
-
-        def alone(attack: Attack = attack) -> float:
-            return seconds(lambda: [surrogates.attack(attack, batch) for batch in work])
-
-        before, ratios = alone(), []
-        for _ in range(repeats):
-            taken = seconds(partial(_all_lanes, engine, attack, work))
-            after = alone()
-            ratios.append((before + after) / 2 / taken)
-            before = after
-        found[name] = median(ratios)
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder:
+        storage = RunFolder(folder)
+        there = engine.carriers(examples, {}, storage, 1)
+        here = LocalEngine(plan, permission=granted()).carriers(examples, {}, storage, 1)
+        found = {}
+        for index, name in enumerate(attacks(1)):
+            orders = _orders(plan, examples, index)
+            _carried(here, orders[:1])
+            _carried(there, orders)
+            before, ratios = _carried(here, orders), []
+            for _ in range(repeats):
+                taken = _carried(there, orders)
+                after = _carried(here, orders)
+                ratios.append((before + after) / 2 / taken)
+                before = after
+            found[name] = median(ratios)
+    engine.close()
     disconnect()
     return found
 
 
-def _all_lanes(engine: RayEngine, attack: Attack, work: list[Batch]) -> None:
-    left = list(work)
-    lock = threading.Lock()
+def _orders(plan: Plan, examples: Examples, attack: int) -> list[Order]:
+    size = plan.resources.batch
+    parts = [range(at, min(at + size, len(examples))) for at in range(0, len(examples), size)]
+    return [
+        Order(tuple(part), tuple(examples.ids[at] for at in part), {attack: f"{attack}-{part[0]}"})
+        for part in parts
+    ]
 
-    def lane() -> None:
-        while True:
-            with lock:
-                if not left:
-                    return
-                batch = left.pop()
-            engine.attack(attack, batch)
 
-    threads = [threading.Thread(target=lane) for _ in range(engine.lanes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def _carried(carriers: Sequence[Carries], orders: Sequence[Order]) -> float:
+    """Return the seconds in which all lanes of some carriers carry orders out."""
+    left = SimpleQueue[Order]()
+    for order in orders:
+        left.put(order)
+
+    def lane(carrier: Carries) -> None:
+        with suppress(Empty):
+            while True:
+                carrier.carry(left.get_nowait())
+
+    threads = [
+        threading.Thread(target=lane, args=(carrier,))
+        for carrier in carriers
+        for _ in range(carrier.lanes)
+    ]
+
+    def work() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return seconds(work)
 
 
 def main() -> None:
@@ -188,27 +213,32 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
 
+    folder = tempfile.TemporaryDirectory(prefix="images-")
+    pixels, labels = images(given.images)
+    levels = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    np.savez(f"{folder.name}/noise.npz", images=levels.numpy(), labels=labels.numpy())
+
     def plan(**resources: object) -> Plan:
         return Plan(
             name="bench",
             task=TaskSpec(kind="classification", goal="untargeted"),
-            root=Path(),
-            data=Npz(source="npz", path="none"),
+            root=Path(folder.name),
+            data=Npz(source="npz", path="noise.npz"),
             surrogates=specs(),
             targets=specs()[:1],
             attacks=tuple(attacks(given.steps).values()),
             resources=Resources(batch=given.batch, **resources),
         )
 
-    work = batches(given.images, given.batch)
-    local = engine_against_bare(plan(), work, given.steps)
+    local = engine_against_bare(plan(), batches(given.images, given.batch), given.steps)
     placed = {
-        name: placement_against_engine(settings, name, plan(), work, given.steps, given.repeats)
+        name: placement_against_engine(settings, name, plan(), given.repeats)
         for name, settings in {
             "packed": plan(workers=2, threads=1, in_flight=2),
             "pinned": plan(threads=1, in_flight=2),
         }.items()
     }
+    folder.cleanup()
     title = (
         f"four CIFAR ResNets, {given.images} images, {given.steps} steps, batch {given.batch}, "
         f"{torch.get_num_threads()} threads; throughput ratios, demanded in brackets"
