@@ -105,7 +105,8 @@ class Ledger:
     def lost(self, carrier: int) -> int:
         """Hand out again what a carrier had buffered; return the number of examples x attacks."""
         with self._changed:
-            gone = {unit: self._held[carrier][unit] for unit in self._made[carrier]}
+            made = self._made[carrier]
+            gone = {unit: order for unit, order in self._held[carrier].items() if unit in made}
             for unit, order in gone.items():
                 self._settle(carrier, unit)
                 self._hand_out(order, unit, None)

@@ -1,0 +1,148 @@
+"""What a driver makes of a carrier's news: each item once, and what a lost carrier had, again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gauntlet.pipeline.results.parts import Receipt
+from gauntlet.pipeline.results.record.entries import UnitDone
+from gauntlet.pipeline.run.feed import Feed
+from gauntlet.pipeline.run.ledger import Ledger
+from gauntlet.pipeline.run.order import Finished, Item, Log, News, Order
+
+DONE = UnitDone(attack="i", rows=1, lost=0, seconds=0.0)
+
+
+class Gone(Exception):
+    """The process was lost."""
+
+
+class Host:
+    """A carrier whose process can be lost, and comes back with nothing; does units at once."""
+
+    lanes = 1
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.buffered: dict[str, UnitDone] = {}
+        self.before: Callable[[], None] = lambda: None
+
+    def carry(self, order: Order) -> None:
+        self.before()
+        for unit in order.units.values():
+            self.buffered[unit] = DONE
+            self.log.add(Finished(unit, DONE))
+
+    def news(self, life: str, heard: int) -> News:
+        return self.log.since(life, heard)
+
+    def settle(self) -> None:
+        self.log.add(Receipt((), self.buffered))
+        self.buffered = {}
+
+    def die(self) -> None:
+        self.log, self.buffered = Log(), {}
+
+
+class Driver:
+    """Hears one feed, as the stream does."""
+
+    def __init__(self, count: int) -> None:
+        orders = (Order((n,), (f"e{n}",), {0: f"u{n}"}) for n in range(count))
+        self.host, self.ledger = Host(), Ledger(orders)
+        self.heard: list[Item] = []
+        self.recorded: list[str] = []
+        self.given_up: list[str] = []
+        self.again = 0
+        self.feed = Feed(
+            self.host, self.ledger, (Gone,), heard=self._hear, gone=self._gone,
+            given_up=lambda order, unit, error: self.given_up.append(unit),
+        )  # fmt: skip
+
+    def _hear(self, carrier: int, item: Item) -> None:
+        self.heard.append(item)
+        if isinstance(item, Finished):
+            self.ledger.made(carrier, item.unit)
+        elif isinstance(item, Receipt):
+            self.ledger.received(carrier, item)
+            self.recorded += item.units
+
+    def _gone(self, count: int) -> None:
+        self.again += count
+
+    def work(self) -> None:
+        while not self.ledger.is_settled() or not self.recorded:
+            order = self.ledger.next(self.feed.number)
+            if order is None:
+                self.feed.settle()
+            else:
+                self.feed.carry(order)
+
+
+def test_each_item_is_heard_once() -> None:
+    driver = Driver(3)
+    driver.work()
+    driver.feed.listen()
+    assert [type(item) for item in driver.heard] == [Finished] * 3 + [Receipt]
+    assert driver.recorded == ["u0", "u1", "u2"]
+
+
+def dying(host: Host, count: int) -> Callable[[], None]:
+    """Lose the process in the middle of the order that comes after so many."""
+    left = [count]
+
+    def before() -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            host.die()
+            raise Gone
+
+    return before
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_carrier_that_comes_back_does_again_what_it_had_buffered(after: int) -> None:
+    driver = Driver(3)
+    driver.host.before = dying(driver.host, after)
+    driver.work()
+    assert sorted(driver.recorded) == ["u0", "u1", "u2"]
+    assert driver.again == after
+    assert driver.given_up == []
+
+
+def test_a_loss_that_nobody_noticed_shows_in_the_news() -> None:
+    driver = Driver(2)
+    for _ in range(2):
+        order = driver.ledger.next(0)
+        assert order is not None
+        driver.feed.carry(order)
+    driver.host.die()
+    driver.work()
+    assert sorted(driver.recorded) == ["u0", "u1"]
+    assert driver.again == 2
+
+
+def test_a_carrier_that_does_not_come_back_hands_everything_out_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Driver(2)
+    other = driver.ledger.join()
+    order = driver.ledger.next(0)
+    assert order is not None
+    driver.feed.carry(order)
+
+    def gone(*_: Any) -> News:
+        raise Gone
+
+    monkeypatch.setattr(driver.host, "news", gone)
+    monkeypatch.setattr(driver.host, "carry", gone)
+    order = driver.ledger.next(0)
+    assert order is not None
+    with pytest.raises(Gone):
+        driver.feed.carry(order)
+    units = [found.units[0] for _ in range(2) if (found := driver.ledger.next(other))]
+    assert sorted(units) == ["u0", "u1"]
+    assert driver.given_up == []
