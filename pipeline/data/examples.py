@@ -220,7 +220,7 @@ def check(spec: DataSource, goal: Goal, root: Path, *, seed: int = 0) -> list[Pr
     """
     found = Found()
     _opened(spec, goal, root, seed, found)
-    return found.problems
+    return found.in_order
 
 
 def _opened(spec: DataSource, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
@@ -235,7 +235,7 @@ def _opened(spec: DataSource, goal: Goal, root: Path, seed: int, found: Found) -
         whole = spec.read(goal, root, found)
     except BadInput as error:
         for problem in error.problems:
-            found.add(problem.where, problem.what)
+            found.record(problem)
         return None
     except OSError as error:
         found.add("data", f"cannot be read: {error}")

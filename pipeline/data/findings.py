@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gauntlet.pipeline.data.account import LeftOut
-from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import Problem, Problems
 
 CAP = 20
+"""Problems of one data set that are told; of the others only the number."""
 
 
-class Found:
-    """What readers of one data set found: problems, one a cause, and what a person should know.
+class Found(Problems):
+    """What readers of one data set found: problems, and what a person should know.
 
     Attributes:
         notes: how the data were read where they could be read in more than one way.
@@ -19,12 +20,9 @@ class Found:
     """
 
     def __init__(self) -> None:
-        self._causes: dict[object, _Cause] = {}
+        super().__init__()
         self.notes: list[str] = []
         self.left_out: list[LeftOut] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._causes)
 
     def add(self, where: str, what: str, many: str | None = None) -> None:
         """Record a problem at a field (``data.pairs``) or a line of a file (``pairs.csv:17``).
@@ -32,11 +30,9 @@ class Found:
         Args:
             where: the place.
             what: what was found, what was expected, what to do.
-            many: how to count what has the same cause, such as ``needed by {} pairs``: problems in
-                the same words become one, at the first place. None: each stands alone.
+            many: how to count what has the same cause, see `Problems.record`.
         """
-        key: object = len(self._causes) if many is None else (what, many)
-        self._causes.setdefault(key, _Cause(where, what, many)).count += 1
+        self.record(Problem(where, what), many)
 
     def note(self, text: str) -> None:
         """Record how something was read."""
@@ -53,30 +49,9 @@ class Found:
             self.left_out.append(LeftOut.of(cause, listed))
 
     @property
-    def problems(self) -> list[Problem]:
+    def in_order(self) -> list[Problem]:
         """The first 20 problems, and a last entry that counts the others."""
-        causes = list(self._causes.values())
-        problems = [cause.problem for cause in causes[:CAP]]
-        if len(causes) > CAP:
-            more = len(causes) - CAP
-            problems.append(Problem("data", f"and {more} more problems like these"))
+        problems = super().in_order
+        if more := len(problems[CAP:]):
+            problems[CAP:] = [Problem("data", f"and {more} more problems like these")]
         return problems
-
-    def raise_if_any(self) -> None:
-        """Raise `BadInput` with what was found, if anything was."""
-        if self._causes:
-            raise BadInput(self.problems)
-
-
-class _Cause:
-    """A problem, and how often it was met."""
-
-    def __init__(self, where: str, what: str, many: str | None) -> None:
-        self._where, self._what, self._many = where, what, many
-        self.count = 0
-
-    @property
-    def problem(self) -> Problem:
-        if self._many is None or self.count == 1:
-            return Problem(self._where, self._what)
-        return Problem(self._where, f"{self._what} ({self._many.format(f'{self.count:,}')})")

@@ -73,7 +73,7 @@ def test_problems_can_be_printed_whatever_they_name() -> None:
 def said(path: Path) -> str:
     found = Found()
     assert headers(path, "data.path", found) is None
-    (problem,) = found.problems
+    (problem,) = found.in_order
     return problem.what
 
 
