@@ -14,7 +14,7 @@ from torch import Tensor
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.account import Account
 from gauntlet.pipeline.data.decoding import Pixels, Undecodable
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing, Positions
 from gauntlet.pipeline.data.pair_list import PairList, Rejected, pair_list
 from gauntlet.pipeline.data.selection import select

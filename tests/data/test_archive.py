@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gauntlet.pipeline.data.archive import array, headers
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.problems import BadInput
 
 

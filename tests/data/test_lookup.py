@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.lookup import find_files
 from tests.data.test_class_folders import grow
 

@@ -12,7 +12,7 @@ from PIL import Image
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.archive import headers
 from gauntlet.pipeline.data.examples import check, open_examples
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.sources.folder import Folder
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.problems import BadInput, Problem
