@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from gauntlet.jobs.spec import named_attacks as names
 from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, entries, validate
-from gauntlet.jobs.spec.problems import JobProblems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import ListedAttack
 from gauntlet.jobs.spec.wording import Complaint, complaints, shown
 from gauntlet.pipeline.attacks.base_name import tokens

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gauntlet.jobs.spec.document import Where
-from gauntlet.jobs.spec.problems import JobProblems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.wording import Complaint, complaints, truth_values
 
 Built = TypeVar("Built", bound=BaseModel)

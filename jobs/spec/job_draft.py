@@ -11,8 +11,8 @@ from gauntlet.jobs.spec import attacks as attack_entries
 from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.draft import Draft
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.models import Listed
-from gauntlet.jobs.spec.problems import JobProblems
 from gauntlet.jobs.spec.sections import sound_sections
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task

@@ -10,7 +10,7 @@ from typing import Any
 
 from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, build, entries
-from gauntlet.jobs.spec.problems import JobProblems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import ListedModel
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.models.spec import ModelSpec

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.jobs.spec.document import Document
-from gauntlet.jobs.spec.problems import JobProblems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.wording import complaints, truth_values
 from gauntlet.pipeline.files import escaped

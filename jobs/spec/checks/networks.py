@@ -11,7 +11,7 @@ from torch import nn
 from gauntlet.jobs.spec.checks.check import check
 from gauntlet.jobs.spec.checks.parts import place, queries
 from gauntlet.jobs.spec.job_draft import JobDraft
-from gauntlet.jobs.spec.problems import nested
+from gauntlet.jobs.spec.job_problems import nested
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery

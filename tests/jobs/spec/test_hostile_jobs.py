@@ -19,8 +19,8 @@ from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec import yaml_source
 from gauntlet.jobs.spec.checks import models as checks
 from gauntlet.jobs.spec.document import Document
+from gauntlet.jobs.spec.job_problems import MOST, JobProblems
 from gauntlet.jobs.spec.loading import load
-from gauntlet.jobs.spec.problems import MOST, JobProblems
 from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, parse, read
 from gauntlet.pipeline.problems import BadInput, suggest
 from tests.toys import jobs as tiny
