@@ -46,8 +46,8 @@ from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.model import adapt
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec

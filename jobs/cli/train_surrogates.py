@@ -20,7 +20,7 @@ from gauntlet.jobs.spec.loading import LoadedJob, open_job
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 from gauntlet.pipeline.run.models import build_surrogate, configure
 from gauntlet.pipeline.run.plan import Plan

@@ -16,10 +16,10 @@ from gauntlet.jobs.spec.models import Listed
 from gauntlet.jobs.spec.sections import sound_sections
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import Problem
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 

@@ -13,7 +13,7 @@ from gauntlet.jobs.spec.draft import Draft, build, entries
 from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import ListedModel
 from gauntlet.jobs.spec.wording import shown
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import suggest
 
 NOT_INHERITED = frozenset({"name", "group", "repeats", "white_box", "like"})

@@ -4,6 +4,7 @@ from gauntlet.pipeline.interactions.cells import Borders, Grid
 from gauntlet.pipeline.interactions.curvature import curvature, self_terms
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game, PerturbationGame
+from gauntlet.pipeline.interactions.interaction_spec import InteractionSpec
 from gauntlet.pipeline.interactions.mean import (
     mean_interaction,
     sampled_mean_interaction,
@@ -28,7 +29,6 @@ from gauntlet.pipeline.interactions.pairs import (
 )
 from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor
 from gauntlet.pipeline.interactions.shapley import sampled_shapley_values, shapley_values
-from gauntlet.pipeline.interactions.spec import InteractionSpec
 
 __all__ = [
     "Borders",

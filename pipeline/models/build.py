@@ -14,6 +14,7 @@ from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import in_bytes
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.sources.source import (
@@ -23,7 +24,6 @@ from gauntlet.pipeline.models.sources.source import (
     catalogue,
     find_source,
 )
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}

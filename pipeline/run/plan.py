@@ -9,9 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.folder import RunFolder

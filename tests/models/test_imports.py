@@ -11,8 +11,8 @@ import pytest
 from torch import nn
 
 from gauntlet.pipeline.models.build import build, check, describe
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import NOTHING, VARIABLE, Permission, granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 NETS = """

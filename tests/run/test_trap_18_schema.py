@@ -12,8 +12,8 @@ from gauntlet.actors.placement import lay_out
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec

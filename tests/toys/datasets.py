@@ -10,8 +10,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import Examples, check, open_examples
-from gauntlet.pipeline.data.spec import DataSpec
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(DataSpec)
 

@@ -18,7 +18,7 @@ from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.graph import default_layer, truncate
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 

@@ -23,8 +23,8 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.heads import image_hashes
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings

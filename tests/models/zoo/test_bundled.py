@@ -8,7 +8,7 @@ import pytest
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.build import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.progress import Silent

@@ -11,8 +11,8 @@ from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.defences.bit_reduction import BitReduction
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources import zoo_source
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput

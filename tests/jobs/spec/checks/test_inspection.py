@@ -14,7 +14,7 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.models import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import Problem
 from tests.toys.jobs import attacks, write
 
