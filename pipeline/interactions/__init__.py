@@ -22,7 +22,7 @@ from gauntlet.pipeline.interactions.orders import (
     sampled_order_interactions,
     sampled_pair_order_interactions,
 )
-from gauntlet.pipeline.interactions.pairs import (
+from gauntlet.pipeline.interactions.pairwise import (
     interaction_matrix,
     pair_interactions,
     sampled_pair_interactions,
