@@ -5,7 +5,7 @@ from gauntlet.pipeline.interactions.curvature import curvature, self_terms
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game, PerturbationGame
 from gauntlet.pipeline.interactions.interaction_spec import InteractionSpec
-from gauntlet.pipeline.interactions.mean import (
+from gauntlet.pipeline.interactions.mean_interaction import (
     mean_interaction,
     sampled_mean_interaction,
     set_interaction,
