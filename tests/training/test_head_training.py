@@ -17,7 +17,7 @@ from gauntlet.pipeline.models.heads import (
     write_head,
 )
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.training.heads import Seen, _check, _held_out, auc, train_head
+from gauntlet.pipeline.training.head_training import Seen, _check, _held_out, auc, train_head
 
 SETTINGS = HeadSettings(hidden=16, steps=120, batch=32, rate=0.01)
 
