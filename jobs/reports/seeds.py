@@ -18,7 +18,7 @@ from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
+from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.results.records import check_run, units_of_complete
