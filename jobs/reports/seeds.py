@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from gauntlet.jobs.reports.cells import has, judge_words
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import LOO
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
+from gauntlet.jobs.reports.table_cells import has, judge_words
 from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
