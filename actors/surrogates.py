@@ -20,8 +20,8 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import run_judged
-from gauntlet.pipeline.run.models import image_dtype
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.steps import JudgedSteps
 
 

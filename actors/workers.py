@@ -30,14 +30,14 @@ from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import (
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
 )
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps
 

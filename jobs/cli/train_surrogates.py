@@ -22,8 +22,8 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.run.models import build_surrogate, configure
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import build_surrogate, configure
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.align import align, write_aligned
 from gauntlet.pipeline.training.harden import harden, write_hardened

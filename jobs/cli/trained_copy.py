@@ -16,7 +16,7 @@ from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.source import find_source
 from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.models import device
+from gauntlet.pipeline.run.plan_models import device
 from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
 from gauntlet.pipeline.training.trained_file import write_trained
 

@@ -17,8 +17,8 @@ from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import StepVerdicts
 

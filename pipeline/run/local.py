@@ -15,14 +15,14 @@ from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
-from gauntlet.pipeline.run.models import (
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
 )
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import JudgedSteps, Show, StepJudge

@@ -15,8 +15,8 @@ from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from gauntlet.pipeline.run.plan_models import build_target, configure
 from tests.toys.runs import carry_out, network, plan, verdicts
 
 DEVICES = Devices(cpus=8, gpus=0, memory=2**34)
