@@ -18,7 +18,7 @@ def by_step(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return one row an attack x target x evaluated step, sorted by step within each.
 
     Args:
-        verdicts: as for `gauntlet.pipeline.evaluation.success_rates.by_target`, with the column ``step``.
+        verdicts: as for `success_rates.by_target`, with the column ``step``.
 
     Returns:
         The columns that name attack and target, ``step``, and the figures of `by_target`.
