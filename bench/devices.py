@@ -49,7 +49,7 @@ from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.progress import Silent
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
 from gauntlet.pipeline.run.runner import Runner
 from gauntlet.pipeline.run.stream import STAGE

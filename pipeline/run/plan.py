@@ -14,7 +14,7 @@ from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]

@@ -13,7 +13,6 @@ from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import (
     AttackRecord,
     Manifest,
@@ -21,6 +20,7 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Plan

@@ -15,7 +15,7 @@ import torch
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.data.examples import Examples
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.engine import AttackResult, Engine
 from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator
 from gauntlet.pipeline.run.plan import Plan
