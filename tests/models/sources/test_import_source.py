@@ -295,7 +295,7 @@ def test_a_module_is_where_its_name_says(tmp_path: Path, desk: Path) -> None:
     assert "pydantic.py has the name of a module in use" in message(
         "import:pydantic:Net", granted()
     )
-    project = Path(__file__).parents[2]
+    project = Path(__file__).parents[3]
     assert "Gauntlet's own" in message("import:jobs.cli.status:Status", granted([f"{project}/"]))
 
 
