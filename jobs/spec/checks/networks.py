@@ -132,11 +132,12 @@ def _network(spec: ModelSpec, job: JobDraft) -> nn.Module:
     # Random weights would be drawn from torch's own generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = build.assemble(
+        made = build.build(
             build.weightless(spec),
             root=job.root,
             fold=job.resources.fold,
             task=job.task.kind,
             permission=job.permission,
+            checked=True,
         )
     return made.network
