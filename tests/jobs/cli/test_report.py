@@ -132,6 +132,11 @@ def test_runs_that_cannot_be_averaged(tmp_path: Path) -> None:
         over_runs([str(one), str(short)])
     with pytest.raises(BadInput, match="two runs or more"):
         over_runs([str(one)])
+    for damaged in (tmp_path / "three", tmp_path / "four"):
+        write_run(damaged, seed=len(damaged.name))
+        (damaged / "plan.json").write_text(f'{{"seed": {len(damaged.name)}}}')
+    with pytest.raises(BadInput, match=r"three/plan\.json: .*put it back from a copy"):
+        over_runs([str(tmp_path / "three"), str(tmp_path / "four")])
     result = gauntlet("report", str(one), str(other), "--steps", "--html", "x.html")
     assert result.exit_code == 2
     assert "--steps, --html: are for one run" in result.stderr
