@@ -60,12 +60,12 @@ def commands(group: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
 @pytest.fixture(scope="module")
 def run_by_tests() -> set[tuple[str, ...]]:
     """First words of all calls and lists in the tests, and a call's own name before its first."""
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for path in TESTS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call | ast.List | ast.Tuple):
                 given = node.args if isinstance(node, ast.Call) else node.elts
-                words = [word.value for word in given[:2] if isinstance(word, ast.Constant)]
+                words = [str(word.value) for word in given[:2] if isinstance(word, ast.Constant)]
                 found |= {tuple(words[:1]), tuple(words)}
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                     found.add((node.func.id, *words[:1]))
