@@ -20,14 +20,14 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import open_examples
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.models import image_dtype
 from gauntlet.pipeline.run.order import Log, News, Order
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps
 

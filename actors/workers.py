@@ -30,15 +30,15 @@ from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import (
+from gauntlet.pipeline.run.order import News, Order
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
 )
-from gauntlet.pipeline.run.order import News, Order
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 
 T = TypeVar("T")

@@ -46,10 +46,10 @@ from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.model import adapt
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.progress import Silent
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
 from gauntlet.pipeline.run.runner import Runner
 from gauntlet.pipeline.run.stream import STAGE

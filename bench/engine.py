@@ -36,12 +36,12 @@ from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.local import LocalEngine, LocalSurrogates
-from gauntlet.pipeline.run.models import configure, device
 from gauntlet.pipeline.run.order import Order
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
+from gauntlet.pipeline.run.plan_models import configure, device
 
 EPSILON = 4 / 255
 

@@ -33,8 +33,8 @@ from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import configure, device
 from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
+from gauntlet.pipeline.run.plan_models import configure, device
 
 EPSILON = 8 / 255
 GRID, SETS, CELLS = 8, 32, 32

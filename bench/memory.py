@@ -23,7 +23,7 @@ def measure(count: int, folder: str) -> None:
     from gauntlet.pipeline.data.sources.npz import Npz
     from gauntlet.pipeline.models.sources.permission import granted
     from gauntlet.pipeline.progress import Silent
-    from gauntlet.pipeline.results.folder import RunFolder
+    from gauntlet.pipeline.results.run_folder import RunFolder
     from gauntlet.pipeline.run.local import LocalEngine
     from gauntlet.pipeline.run.plan import Plan, Resources, TaskSpec
     from gauntlet.pipeline.run.runner import Runner

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 
 DEPTHS = (20, 32, 44, 56)
 DATA = Path(os.environ.get("GAUNTLET_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -39,6 +39,55 @@ class BadInput(ValueError):
         return type(self), (self.problems,)
 
 
+class Problems:
+    """Problems of one input, collected so that all are told at once; what recurs is told once."""
+
+    def __init__(self) -> None:
+        self._causes: dict[object, _Cause] = {}
+
+    def __len__(self) -> int:
+        return len(self._causes)
+
+    def record(self, problem: Problem, many: str | None = None, line: int = 0) -> None:
+        """Record a problem, or that it was met once more.
+
+        Args:
+            problem: what was found, and where.
+            many: how to count what has the same cause, such as ``needed by {} pairs``: problems in
+                the same words become one, at the first place. None: only at the same place.
+            line: where in the file that is being read.
+        """
+        key = problem if many is None else (problem.what, many)
+        self._causes.setdefault(key, _Cause(problem, many, line)).count += 1
+
+    @property
+    def in_order(self) -> list[Problem]:
+        """Everything found, in the order of the file; on one line, as it was found."""
+        return [cause.told for cause in sorted(self._causes.values(), key=lambda c: c.line)]
+
+    def raise_if_any(self) -> None:
+        """Raise `BadInput` with what was found, if anything was."""
+        if self._causes:
+            raise BadInput(self.in_order)
+
+
+@dataclass
+class _Cause:
+    """A problem, and how often it was met."""
+
+    problem: Problem
+    many: str | None
+    line: int
+    count: int = 0
+
+    @property
+    def told(self) -> Problem:
+        if self.many is None or self.count == 1:
+            return self.problem
+        counted = self.many.format(f"{self.count:,}")
+        return Problem(self.problem.where, f"{self.problem.what} ({counted})")
+
+
 _COMPARED = 500
 """Known words that an unknown one is compared with."""
 _LISTED = 100

@@ -109,6 +109,8 @@ def _carry_out(
     except (OSError, *RayEngine.losses) as error:
         return _stopped(folder, f"stopped: {in_short(str(error))}; ")
     except Exception:
+        # Whatever else a model's or a library's code raises: what is finished is on disk, and the
+        # person is told how to go on from there.
         traceback.print_exc()
         return _stopped(folder, "stopped; its cause mended, ")
     print_report(folder, terminal())

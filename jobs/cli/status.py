@@ -94,7 +94,8 @@ def end(
     except KeyboardInterrupt as error:
         status = said(error)
     except Exception:
-        # Python's own status would be that of a run with failed units.
+        # An error of ours or of a library's, of whatever type: Python's own status for it, 1, would
+        # be that of a run with failed units.
         traceback.print_exc()
         status = Status.STOPPED
     raise typer.Exit(int(status))

@@ -70,7 +70,7 @@ def harden(
     """
     from gauntlet.jobs.cli import train_surrogates
 
-    asked = train_surrogates.Request(
+    asked = train_surrogates.Wanted(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
     end(train_surrogates.harden_surrogate, asked, context.obj)
@@ -102,7 +102,7 @@ def align(
     """
     from gauntlet.jobs.cli import train_surrogates
 
-    asked = train_surrogates.Request(
+    asked = train_surrogates.Wanted(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
     end(train_surrogates.align_surrogate, asked, context.obj)
@@ -131,7 +131,7 @@ def ia_search(
     """
     from gauntlet.jobs.cli import train_surrogates
 
-    asked = train_surrogates.Request(
+    asked = train_surrogates.Wanted(
         job, surrogate, out, changes or [], images, limit, allow_imports or []
     )
     end(train_surrogates.search_surrogate, asked, context.obj)

@@ -18,8 +18,8 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.heads import LEAST_AUC, head_path, heads_key, read_head
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.models import build_surrogate
-from gauntlet.pipeline.training.heads import train_heads
+from gauntlet.pipeline.run.plan_models import build_surrogate
+from gauntlet.pipeline.training.head_training import train_heads
 from gauntlet.pipeline.training.unattacked import hashes_of
 
 

@@ -20,23 +20,29 @@ from gauntlet.jobs.spec.loading import LoadedJob, open_job
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.run.models import build_surrogate, configure
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import build_surrogate, configure
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.align import align, write_aligned
 from gauntlet.pipeline.training.harden import harden, write_hardened
 from gauntlet.pipeline.training.ia_search import search, write
 from gauntlet.pipeline.training.robustness import Accuracy
-from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
+from gauntlet.pipeline.training.settings import (
+    AlignSettings,
+    FineTuning,
+    HardenSettings,
+    SearchSettings,
+)
 from gauntlet.pipeline.training.unattacked import Unattacked, apart, hashes_of
 
 Settings = TypeVar("Settings", bound=Spec)
 
 
 @dataclass(frozen=True)
-class Request:
+class Wanted:
     """What all verbs are asked.
 
     Attributes:
@@ -59,7 +65,7 @@ class Request:
     allow_imports: Sequence[str] = ()
 
 
-def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+def harden_surrogate(wanted: Wanted, given: Mapping[str, Any]) -> int:
     """Fine-tune a surrogate adversarially and write it.
 
     Returns:
@@ -71,22 +77,18 @@ def harden_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(HardenSettings, given)
     console = _console()
-    loaded, spec = _opened(request)
-    _writable(request.out)
-    model, use = trained_copy(loaded, spec, request.out, "hardened")
-    images = _images(loaded.plan, request)
-    _announce(images, settings.validation, settings.seed, console)
+    model, use, images = _begun(wanted, "hardened", settings, console)
     done = harden(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
-    write_hardened(request.out, done, model, settings)
+    write_hardened(wanted.out, done, model, settings)
     at = f"{settings.norm} {255 * settings.epsilon:.4g}/255"
     _print_accuracy(console, done.before, done.after, at)
-    _print_use(console, request.out, use.model_copy(update={"adversarial": True}))
+    _print_use(console, wanted.out, use.model_copy(update={"adversarial": True}))
     if not done.sound:
         console.print("robust accuracy did not rise above the original's: train longer or harder")
     return Status.DONE if done.sound else Status.INCOMPLETE
 
 
-def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+def align_surrogate(wanted: Wanted, given: Mapping[str, Any]) -> int:
     """Fine-tune a surrogate for IA's criterion and write it.
 
     Returns:
@@ -98,18 +100,14 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(AlignSettings, given)
     console = _console()
-    loaded, spec = _opened(request)
-    _writable(request.out)
-    model, use = trained_copy(loaded, spec, request.out, "aligned")
-    images = _images(loaded.plan, request)
-    _announce(images, settings.validation, settings.seed, console)
+    model, use, images = _begun(wanted, "aligned", settings, console)
     done = align(model, images, settings, lambda epoch, mean: _epoch(console, epoch, mean))
-    write_aligned(request.out, done, model, settings)
+    write_aligned(wanted.out, done, model, settings)
     before, after = done.before, done.after
     at = f"linf {255 * settings.epsilon:.4g}/255"
     _print_accuracy(console, before.accuracy, after.accuracy, at)
     console.print(f"alignment: {before.alignment:.4g} -> {after.alignment:.4g}")
-    _print_use(console, request.out, use)
+    _print_use(console, wanted.out, use)
     sound = done.sound(settings.drop)
     if not sound:
         console.print(
@@ -119,7 +117,7 @@ def align_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     return Status.DONE if sound else Status.INCOMPLETE
 
 
-def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
+def search_surrogate(wanted: Wanted, given: Mapping[str, Any]) -> int:
     """Search IA's settings for a surrogate and write them.
 
     Raises:
@@ -127,10 +125,10 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
     """
     settings = _settings(SearchSettings, given)
     console = _console()
-    loaded, spec = _opened(request)
-    _writable(request.out)
+    loaded, spec = _opened(wanted)
+    _writable(wanted.out)
     model, _ = build_surrogate(spec, loaded.plan, loaded.permission)
-    images = _images(loaded.plan, request)
+    images = _images(loaded.plan, wanted)
     batch = images.batch(torch.arange(len(images))).to(model.mean.device, model.mean.dtype)
     assert batch.labels is not None
     console.print(f"{len(images)} images, {settings.trials} settings")
@@ -140,36 +138,49 @@ def search_surrogate(request: Request, given: Mapping[str, Any]) -> int:
         raise
     except ValueError as error:
         raise BadInput(Problem(spec.name, str(error))) from None
-    write(request.out, found, model, batch.images, settings)
+    write(wanted.out, found, model, batch.images, settings)
     factors = ", ".join(f"{value:.3f}" for value in found.lambdas)
     console.print(f"beta {found.beta:.2f}, lambdas {factors}; {found.tried} kept the accuracy")
     console.print(f"alignment: {found.plain_criterion:.4g} -> {found.criterion:.4g}")
     console.print(f"clean accuracy: {found.plain_accuracy:.4f} -> {found.accuracy:.4f}")
-    console.print(f"wrote {request.out}; an attack with ia reads it by:")
-    console.print(f"  options: {{ia: {{search: {request.out.resolve()}}}}}")
+    console.print(f"wrote {wanted.out}; an attack with ia reads it by:")
+    console.print(f"  options: {{ia: {{search: {wanted.out.resolve()}}}}}")
     return Status.DONE
 
 
-def _opened(request: Request) -> tuple[LoadedJob, ModelSpec]:
-    loaded = open_job(find_job(request.job), list(request.changes), request.allow_imports)
+def _begun(
+    wanted: Wanted, suffix: str, settings: FineTuning, console: Terminal
+) -> tuple[Model, ModelSpec, Unattacked]:
+    """Return the model to train, how a job will use it, and the images; say how many there are."""
+    loaded, spec = _opened(wanted)
+    _writable(wanted.out)
+    model, use = trained_copy(loaded, spec, wanted.out, suffix)
+    images = _images(loaded.plan, wanted)
+    training, held_out = images.split(settings.validation, settings.seed)
+    console.print(f"{len(training)} images to train on, {len(held_out)} to judge by")
+    return model, use, images
+
+
+def _opened(wanted: Wanted) -> tuple[LoadedJob, ModelSpec]:
+    loaded = open_job(find_job(wanted.job), list(wanted.changes), wanted.allow_imports)
     plan = loaded.plan
     if plan.task.kind is not Task.CLASSIFICATION:
         what = "training needs labelled images; the job's task is verification"
         raise BadInput(Problem("task.kind", what))
     names = [spec.name for spec in plan.surrogates]
-    if request.surrogate not in names:
-        raise BadInput(Problem("--surrogate", suggest(request.surrogate, names, "surrogate")))
+    if wanted.surrogate not in names:
+        raise BadInput(Problem("--surrogate", suggest(wanted.surrogate, names, "surrogate")))
     threads = plan.resources.threads
     configure(plan.resources, None if threads == "auto" else threads)
-    return loaded, plan.surrogates[names.index(request.surrogate)]
+    return loaded, plan.surrogates[names.index(wanted.surrogate)]
 
 
-def _images(plan: Plan, request: Request) -> Unattacked:
+def _images(plan: Plan, wanted: Wanted) -> Unattacked:
     attacked = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    everything = open_everything(plan, request.images, request.allow_imports)
+    everything = open_everything(plan, wanted.images, wanted.allow_imports)
     images = apart(everything, hashes_of(attacked))
     order = Draws.keyed(plan.seed, images.ids, attack="surrogates").bits("limit").argsort()
-    return images.rows(order[: request.limit])
+    return images.rows(order[: wanted.limit])
 
 
 def _settings(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
@@ -195,11 +206,6 @@ def _writable(out: Path) -> None:
 
 def _console() -> Terminal:
     return terminal(soft_wrap=True)
-
-
-def _announce(images: Unattacked, share: float, seed: int, console: Terminal) -> None:
-    training, held_out = images.split(share, seed)
-    console.print(f"{len(training)} images to train on, {len(held_out)} to judge by")
 
 
 def _epoch(console: Terminal, epoch: int, mean: float) -> None:

@@ -12,11 +12,11 @@ from gauntlet.jobs.spec.loading import LoadedJob
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.source import find_source
 from gauntlet.pipeline.models.sources.trained_source import ORIGINAL
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.run.models import device
+from gauntlet.pipeline.run.plan_models import device
 from gauntlet.pipeline.training.fine_tuning import refuse_untrainable
 from gauntlet.pipeline.training.trained_file import write_trained
 

@@ -9,7 +9,12 @@ from gauntlet.jobs.reference.index import Section
 
 def markdown(sections: Iterable[Section]) -> str:
     """Return the page."""
-    lines = ["# Job file reference", "", "Made by `gauntlet schema`; do not edit.", ""]
+    lines = [
+        "# Job file reference",
+        "",
+        "Made by `python -m gauntlet.jobs.reference.renew`; do not edit.",
+        "",
+    ]
     lines += ["Where a list is expected, one entry alone may stand without its brackets.", ""]
     for section in sections:
         lines += [f"## {section.heading}", "", *section.introduction]

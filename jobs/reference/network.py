@@ -17,10 +17,10 @@ from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.models.build import build, weightless
 from gauntlet.pipeline.models.graph import default_layer, layers, residuals, trace
 from gauntlet.pipeline.models.graph.stack import modules_around
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.sources.source import catalogue
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _PARTS = "gauntlet.pipeline.attacks.surgery."

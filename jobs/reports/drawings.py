@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gauntlet.jobs.reports.cells import judge_words
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.plain_text import plain
+from gauntlet.jobs.reports.table_cells import judge_words
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.interaction_utility import Relation, relations
 

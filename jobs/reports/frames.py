@@ -7,7 +7,7 @@ import pandas as pd
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_by_group, loo_by_target
 from gauntlet.pipeline.evaluation.step_curves import by_step, by_step_and_group
-from gauntlet.pipeline.evaluation.summary import (
+from gauntlet.pipeline.evaluation.success_rates import (
     ATTACK,
     GROUP,
     TARGET,

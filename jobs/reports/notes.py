@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gauntlet.jobs.reports.cells import has
+from gauntlet.jobs.reports.table_cells import has
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results.schema import BELOW_A_LEVEL, NO_GRADIENT
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from gauntlet.jobs.reports.cells import cells
 from gauntlet.jobs.reports.drawings import figures_of, svg
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import visible
+from gauntlet.jobs.reports.table_cells import cells
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results import Manifest
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from gauntlet.jobs.reports.cells import has, judge_words
 from gauntlet.jobs.reports.doubts import doubts, print_warning
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import LOO
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
+from gauntlet.jobs.reports.table_cells import has, judge_words
 from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, present
+from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.results.records import check_run, units_of_complete
@@ -29,11 +29,20 @@ _FREE = {"name", "seed", "resources"}
 """Fields of a plan in which runs of one job may differ."""
 
 
+_Section = dict[str, Any]
+_Sections = Annotated[list[_Section], Field(min_length=1)]
+
+
 class _Written(BaseModel):
-    """A plan as it is written."""
+    """A plan as it is written: what plans of every version have, by which damage is noticed."""
 
     model_config = ConfigDict(extra="allow")
 
+    task: _Section
+    data: _Section
+    surrogates: _Sections
+    targets: _Sections
+    attacks: _Sections
     seed: int
 
 

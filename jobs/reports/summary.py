@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gauntlet.jobs.reports.cells import cells, judge_words, percent
 from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
+from gauntlet.jobs.reports.table_cells import cells, judge_words, percent
 from gauntlet.jobs.reports.tables import (
     Column,
     all_fit,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from gauntlet.jobs.spec import named_attacks as names
 from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, entries, validate
-from gauntlet.jobs.spec.problems import Problems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import ListedAttack
 from gauntlet.jobs.spec.wording import Complaint, complaints, shown
 from gauntlet.pipeline.attacks.base_name import tokens
@@ -26,7 +26,7 @@ MOST_ATTACKS = 10_000
 """Combinations of one grid; more is a slip of the pen."""
 
 
-def resolve(written: Any, problems: Problems) -> list[tuple[Attack, Draft]]:
+def resolve(written: Any, problems: JobProblems) -> list[tuple[Attack, Draft]]:
     """Return every sound attack of a job and where it was written, reporting what is wrong.
 
     Args:
@@ -48,7 +48,7 @@ def resolve(written: Any, problems: Problems) -> list[tuple[Attack, Draft]]:
     return attacks
 
 
-def _combinations(entry: Mapping[str, Any], home: Where, problems: Problems) -> list[Draft]:
+def _combinations(entry: Mapping[str, Any], home: Where, problems: JobProblems) -> list[Draft]:
     axes = entry["grid"]
     place = (*home, "grid")
     if isinstance(axes, dict):
@@ -78,7 +78,7 @@ def _combinations(entry: Mapping[str, Any], home: Where, problems: Problems) -> 
     return [_named(draft, problems) for draft in drafts]
 
 
-def _report_shared(shared: Draft, problems: Problems) -> None:
+def _report_shared(shared: Draft, problems: JobProblems) -> None:
     """Report what is wrong with the shared fields of a grid that has no combinations."""
     if isinstance(shared.fields.get("options"), dict):
         del shared.fields["options"]
@@ -106,7 +106,7 @@ def _put(
     axis: str,
     value: Any,
     origin: Where,
-    problems: Problems,
+    problems: JobProblems,
     axes: Mapping[str, Any],
 ) -> None:
     """Merge one value of an axis over an attack; a mapping brings several fields."""
@@ -138,7 +138,7 @@ def _merge_options(draft: Draft, blocks: Mapping[str, Any], origin: Where) -> No
     draft.fields["options"] = merged
 
 
-def _named(draft: Draft, problems: Problems) -> Draft:
+def _named(draft: Draft, problems: JobProblems) -> Draft:
     """Fill in the fields that a grid's `name` refers to."""
     name = draft.fields.get("name")
     if not isinstance(name, str):
@@ -167,7 +167,7 @@ def _used(draft: Draft) -> set[str] | None:
     return {*tokens(base), combine.partition("/")[0], *named}
 
 
-def _distribute_options(drafts: Sequence[Draft], problems: Problems) -> None:
+def _distribute_options(drafts: Sequence[Draft], problems: JobProblems) -> None:
     """Leave each option block to the combinations with its part; a block for none is an error."""
     unused: dict[Where, str] = {}
     used: set[Where] = set()
@@ -194,7 +194,7 @@ def _places(draft: Draft, token: str) -> set[Where]:
     return {draft.locate(key)[:-1] for key in keys} or {draft.locate(("options", token))}
 
 
-def _build_all(drafts: Sequence[Draft], problems: Problems) -> list[tuple[Attack, Draft]]:
+def _build_all(drafts: Sequence[Draft], problems: JobProblems) -> list[tuple[Attack, Draft]]:
     """Validate attacks; the same mistake in many combinations is reported once."""
     built: list[tuple[Attack, Draft]] = []
     whole: dict[str, list[Draft]] = {}
@@ -272,7 +272,7 @@ def _by_its_name(complaint: Complaint, fields: Mapping[str, Any]) -> Complaint:
     return Complaint(complaint.where, names.written(name) or complaint.what)
 
 
-def _refuse_clashes(attacks: Sequence[tuple[Attack, Draft]], problems: Problems) -> None:
+def _refuse_clashes(attacks: Sequence[tuple[Attack, Draft]], problems: JobProblems) -> None:
     homes: dict[str, Where] = {}
     for attack, draft in attacks:
         if attack.label in homes:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gauntlet.jobs.spec.document import Where
-from gauntlet.jobs.spec.problems import Problems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.wording import Complaint, complaints, truth_values
 
 Built = TypeVar("Built", bound=BaseModel)
@@ -69,7 +69,7 @@ def validate(model: type[Built], data: Any, wording: Any = None) -> Built | list
     return list(truth_values(built, data)) or built
 
 
-def build(model: type[Built], draft: Draft, problems: Problems, wording: Any) -> Built | None:
+def build(model: type[Built], draft: Draft, problems: JobProblems, wording: Any) -> Built | None:
     """Return what a draft describes, or report what is wrong with it."""
     built = validate(model, draft.fields, wording)
     if isinstance(built, model):

@@ -11,15 +11,15 @@ from gauntlet.jobs.spec import attacks as attack_entries
 from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.draft import Draft
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.models import Listed
-from gauntlet.jobs.spec.problems import Problems
 from gauntlet.jobs.spec.sections import sound_sections
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import Problem
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
@@ -45,7 +45,7 @@ class JobDraft:
     permission: Permission
     models: Sequence[Listed]
     attacks: Sequence[tuple[Attack, Draft]]
-    problems: Problems
+    problems: JobProblems
     _networks: dict[str, list[Problem]] = field(default_factory=dict)
     _models: dict[Where, list[Problem]] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class JobDraft:
             folder: where the job file lies; its `root` is relative to it.
             allowed: folders and packages that its models may run code from, too.
         """
-        problems = Problems(document)
+        problems = JobProblems(document)
         sections = sound_sections(document, folder, problems)
         # A `root` that the job itself names is not trusted.
         trusted = sections.get("root") if ("root",) in document.overrides else None

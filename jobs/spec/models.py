@@ -10,10 +10,10 @@ from typing import Any
 
 from gauntlet.jobs.spec.document import Where
 from gauntlet.jobs.spec.draft import Draft, build, entries
-from gauntlet.jobs.spec.problems import Problems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import ListedModel
 from gauntlet.jobs.spec.wording import shown
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import suggest
 
 NOT_INHERITED = frozenset({"name", "group", "repeats", "white_box", "like"})
@@ -37,7 +37,7 @@ class Listed:
     spec: ModelSpec | None
 
 
-def resolve(roles: Mapping[str, Any], problems: Problems) -> list[Listed]:
+def resolve(roles: Mapping[str, Any], problems: JobProblems) -> list[Listed]:
     """Return every model of a job in full, reporting what is wrong.
 
     Args:
@@ -83,7 +83,7 @@ def _draft(entry: str | dict[str, Any], home: Where) -> Draft:
     return Draft(home, fields)
 
 
-def _names(drafts: Sequence[Draft], problems: Problems) -> list[str]:
+def _names(drafts: Sequence[Draft], problems: JobProblems) -> list[str]:
     """Return a name for every model; names that a person gave twice are reported."""
     given = [draft.fields.get("name") for draft in drafts]
     taken = Counter(name for name in given if isinstance(name, str))
@@ -139,7 +139,7 @@ def _unused(name: str, taken: Mapping[str, int], like: Any, numbers: dict[str, i
 class _Family:
     """Fills models up from the ones in their chains of `like`, each of them once."""
 
-    def __init__(self, by_name: Mapping[str, Draft], problems: Problems, complete: bool) -> None:
+    def __init__(self, by_name: Mapping[str, Draft], problems: JobProblems, complete: bool) -> None:
         """Take all models by name; ``complete``: whether these are all that the job has."""
         self._by_name, self._problems, self._complete = by_name, problems, complete
         self._names = sorted(by_name)

@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, Field
 from gauntlet.jobs.spec.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.models import mean
+from gauntlet.pipeline.models.model_spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.models.sources.source import catalogue
-from gauntlet.pipeline.models.spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 from gauntlet.pipeline.spec import Several, Spec
 

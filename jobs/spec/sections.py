@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.jobs.spec.document import Document
-from gauntlet.jobs.spec.problems import Problems
+from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.wording import complaints, truth_values
 from gauntlet.pipeline.files import escaped
 from gauntlet.pipeline.problems import suggest
 
 
-def sound_sections(document: Document, folder: Path, problems: Problems) -> dict[str, Any]:
+def sound_sections(document: Document, folder: Path, problems: JobProblems) -> dict[str, Any]:
     """Return the fields that are right, by name, and report what is wrong with the others.
 
     The default stands in for a wrong field, so that the rest of the job can be checked; a field
@@ -56,7 +56,7 @@ def sound_sections(document: Document, folder: Path, problems: Problems) -> dict
     return sections
 
 
-def _folder(root: Path, document: Document, folder: Path, problems: Problems) -> Path | None:
+def _folder(root: Path, document: Document, folder: Path, problems: JobProblems) -> Path | None:
     start = Path() if ("root",) in document.overrides else folder
     try:
         found = (start / root.expanduser()).resolve()

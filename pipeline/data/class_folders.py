@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.csv_table import whole_number
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.known_classes import (
     IMAGENET,
     imagenet_labels,

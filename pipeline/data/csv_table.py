@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet.pipeline.data.account import first_names
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.text_file import read_text
 
 Header = tuple[str, ...]

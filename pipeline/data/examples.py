@@ -14,7 +14,7 @@ from torch import Tensor
 from gauntlet.pipeline.batch import Batch, Goal
 from gauntlet.pipeline.data.account import Account
 from gauntlet.pipeline.data.decoding import Pixels, Undecodable
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing, Positions
 from gauntlet.pipeline.data.pair_list import PairList, Rejected, pair_list
 from gauntlet.pipeline.data.selection import select
@@ -228,7 +228,7 @@ def check(spec: DataSource, goal: Goal, root: Path, *, seed: int = 0) -> list[Pr
     """
     found = Found()
     _opened(spec, goal, root, seed, found)
-    return found.problems
+    return found.in_order
 
 
 def _opened(spec: DataSource, goal: Goal, root: Path, seed: int, found: Found) -> Examples | None:
@@ -243,7 +243,7 @@ def _opened(spec: DataSource, goal: Goal, root: Path, seed: int, found: Found) -
         whole = spec.read(goal, root, found)
     except BadInput as error:
         for problem in error.problems:
-            found.add(problem.where, problem.what)
+            found.record(problem)
         return None
     except OSError as error:
         found.add("data", f"cannot be read: {error}")

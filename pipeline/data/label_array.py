@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gauntlet.pipeline.data import archive
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Positions
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet.pipeline.data.csv_table import Header, Table, read_table, whole_number
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.lookup import find_files, report_missing
 from gauntlet.pipeline.files import expanded
 

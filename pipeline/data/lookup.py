@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.decoding import SUFFIXES
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.stores import stays_below
 from gauntlet.pipeline.data.tree import read_tree
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gauntlet.pipeline.data.csv_table import Row, Table, read_table, whole_number
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files
 from gauntlet.pipeline.data.sources.source import DataSource

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from gauntlet.pipeline.data.decoding import SUFFIXES
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.files import escaped
 from gauntlet.pipeline.problems import BadInput, Problem
 

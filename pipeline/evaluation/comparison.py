@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.pipeline.evaluation.statistics import Comparison, compare
-from gauntlet.pipeline.evaluation.summary import last_step
+from gauntlet.pipeline.evaluation.success_rates import last_step
 from gauntlet.pipeline.problems import suggest
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gauntlet.pipeline.evaluation.statistics import resampling
-from gauntlet.pipeline.evaluation.summary import last_step
+from gauntlet.pipeline.evaluation.success_rates import last_step
 
 Reals = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gauntlet.pipeline.evaluation.statistics import wilson
-from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, counted, present
+from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, counted, present
 
 Reals = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def loo_by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return the leave-one-out rates, one row an attack x target judged at several steps.
 
     Args:
-        verdicts: as for `gauntlet.pipeline.evaluation.summary.by_target`, at all evaluated steps.
+        verdicts: as for `success_rates.by_target`, at all evaluated steps.
 
     Returns:
         The columns that name attack and target, ``evaluated_steps``, and ``loo`` over the examples
@@ -100,7 +100,7 @@ def loo_by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return the leave-one-out rates, one row an attack x group of targets.
 
     Rates are means over the group's targets; their interval is Wilson's on the smallest number of
-    examples that any counted target has, as in `gauntlet.pipeline.evaluation.summary.by_group`.
+    examples that any counted target has, as in `success_rates.by_group`.
 
     Args:
         verdicts: as for `loo_by_target`.

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gauntlet.pipeline.evaluation.summary import ATTACK, GROUP, TARGET, counted, grouped, rates
+from gauntlet.pipeline.evaluation.success_rates import (
+    ATTACK,
+    GROUP,
+    TARGET,
+    counted,
+    grouped,
+    rates,
+)
 
 
 def by_step(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return one row an attack x target x evaluated step, sorted by step within each.
 
     Args:
-        verdicts: as for `gauntlet.pipeline.evaluation.summary.by_target`, with the column ``step``.
+        verdicts: as for `success_rates.by_target`, with the column ``step``.
 
     Returns:
         The columns that name attack and target, ``step``, and the figures of `by_target`.
@@ -32,7 +39,7 @@ def by_step_and_group(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns that name attack and group, ``step``, and the figures of
-        `gauntlet.pipeline.evaluation.summary.by_group`.
+        `gauntlet.pipeline.evaluation.success_rates.by_group`.
 
     Raises:
         ValueError: as `by_step`.

@@ -4,7 +4,8 @@ from gauntlet.pipeline.interactions.cells import Borders, Grid
 from gauntlet.pipeline.interactions.curvature import curvature, self_terms
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game, PerturbationGame
-from gauntlet.pipeline.interactions.mean import (
+from gauntlet.pipeline.interactions.interaction_spec import InteractionSpec
+from gauntlet.pipeline.interactions.mean_interaction import (
     mean_interaction,
     sampled_mean_interaction,
     set_interaction,
@@ -21,14 +22,13 @@ from gauntlet.pipeline.interactions.orders import (
     sampled_order_interactions,
     sampled_pair_order_interactions,
 )
-from gauntlet.pipeline.interactions.pairs import (
+from gauntlet.pipeline.interactions.pairwise import (
     interaction_matrix,
     pair_interactions,
     sampled_pair_interactions,
 )
 from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor
 from gauntlet.pipeline.interactions.shapley import sampled_shapley_values, shapley_values
-from gauntlet.pipeline.interactions.spec import InteractionSpec
 
 __all__ = [
     "Borders",

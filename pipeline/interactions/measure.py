@@ -14,10 +14,13 @@ from gauntlet.pipeline.interactions.cells import Grid
 from gauntlet.pipeline.interactions.curvature import curvature, self_terms
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import PerturbationGame
-from gauntlet.pipeline.interactions.mean import mean_interaction, sampled_mean_interaction
+from gauntlet.pipeline.interactions.interaction_spec import InteractionSpec
+from gauntlet.pipeline.interactions.mean_interaction import (
+    mean_interaction,
+    sampled_mean_interaction,
+)
 from gauntlet.pipeline.interactions.neighbours import sampled_neighbour_map
 from gauntlet.pipeline.interactions.orders import sampled_order_interactions
-from gauntlet.pipeline.interactions.spec import InteractionSpec
 from gauntlet.pipeline.interactions.utilities import UtilityName
 from gauntlet.pipeline.norms import divide, l2rms
 

@@ -14,7 +14,7 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Grid
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game
-from gauntlet.pipeline.interactions.pairs import pair_interactions, sampled_pair_interactions
+from gauntlet.pipeline.interactions.pairwise import pair_interactions, sampled_pair_interactions
 
 Neighbours = Literal[4, 8]
 

@@ -21,7 +21,7 @@ from gauntlet.pipeline.interactions.coalitions import (
 from gauntlet.pipeline.interactions.contexts import Pairs, check_pairs, context_effects
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game
-from gauntlet.pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.mean_interaction import check_draws
 
 
 def order_interactions(game: Game, pairs: Pairs) -> Estimate:

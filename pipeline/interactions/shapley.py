@@ -16,7 +16,7 @@ from gauntlet.pipeline.interactions.coalitions import (
 )
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game
-from gauntlet.pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.mean_interaction import check_draws
 
 
 def shapley_values(game: Game) -> Estimate:

@@ -14,6 +14,7 @@ from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import in_bytes
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.models.sources.source import (
@@ -23,7 +24,6 @@ from gauntlet.pipeline.models.sources.source import (
     catalogue,
     find_source,
 )
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}
@@ -39,6 +39,7 @@ def build(
     fold: bool = False,
     task: Task | None = None,
     permission: Permission = NOTHING,
+    checked: bool = False,
 ) -> Model:
     """Return a spec's model, frozen, in eval mode, in its adapter.
 
@@ -50,32 +51,13 @@ def build(
         fold: whether batch norm is folded (`fold_batch_norm` also says whether it could be).
         task: what the job does; for an `import:` source whose spec does not say.
         permission: the code of the person's that an `import:` may run.
+        checked: whether `check` has found nothing in this spec, and is not asked again.
 
     Raises:
         BadInput: with everything that is wrong, weights that cannot be had included.
     """
-    if found := check(spec, root, task, permission=permission):
+    if not checked and (found := check(spec, root, task, permission=permission)):
         raise BadInput(found)
-    return assemble(
-        spec, root=root, device=device, dtype=dtype, fold=fold, task=task, permission=permission
-    )
-
-
-def assemble(
-    spec: ModelSpec,
-    *,
-    root: Path = Path("."),
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    fold: bool = False,
-    task: Task | None = None,
-    permission: Permission = NOTHING,
-) -> Model:
-    """Return the model of a spec in which `check` has found nothing; all else is as of `build`.
-
-    Raises:
-        BadInput: when weights cannot be had.
-    """
     described = _described(spec, root, permission).stated(spec)
     # In half precision, too, it is known, and folded, by its weights in float32.
     wide = torch.promote_types(dtype, torch.float32)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.defences.defence import Defence
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.spec import ModelSpec
 
 
 @dataclass(frozen=True)

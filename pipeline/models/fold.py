@@ -112,7 +112,8 @@ def _fold(network: nn.Module, probe: Tensor) -> nn.Module | None:
         with torch.no_grad():
             expected, result = twin(probe), folded(probe)
     except Exception:
-        # Whatever tracing or the traced code does not support: the plain network still works.
+        # Somebody's forward runs here, on proxies that it was not written for, and may raise
+        # anything. Folding only saves time: the plain network still works.
         return None
     scale = float(expected.abs().max())
     agrees = torch.allclose(result, expected, rtol=_TOLERANCE, atol=_TOLERANCE * scale)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.description import Description
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 FORM = "mean:logits"

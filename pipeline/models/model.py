@@ -16,9 +16,9 @@ from gauntlet.pipeline.models.checkpoint import fingerprint, weights_fingerprint
 from gauntlet.pipeline.models.defences.defence import Defence
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.precision import through, weight_of
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.streams import streaming
 
 Network: TypeAlias = nn.Module | Callable[[Tensor], Tensor]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import Manifest
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
 
 __all__ = ["TABLES", "Manifest", "RunFolder", "decode_image", "manifest", "read"]

@@ -9,8 +9,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import Manifest
+from gauntlet.pipeline.results.run_folder import RunFolder
 
 Content = TypeVar("Content")
 

@@ -13,12 +13,12 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.engine import Models
-from gauntlet.pipeline.run.models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import StepVerdicts
 

@@ -18,14 +18,14 @@ from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import AttackResult
-from gauntlet.pipeline.run.models import (
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
     build_target,
     configure,
     device,
     image_dtype,
 )
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import JudgedSteps, Show, StepJudge

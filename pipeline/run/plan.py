@@ -10,14 +10,14 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.spec import DataSpec
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.interactions import InteractionSpec
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import examine
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.spec import Several, Spec
 
 Count = Annotated[int, Field(ge=1)]

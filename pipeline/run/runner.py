@@ -13,7 +13,6 @@ from gauntlet.pipeline.data.examples import PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import (
     AttackRecord,
     Manifest,
@@ -23,6 +22,7 @@ from gauntlet.pipeline.results.manifest import (
 )
 from gauntlet.pipeline.results.record.damage import Damage, difference_words
 from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.evaluator import Evaluator

@@ -12,11 +12,11 @@ from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.parts import Receipt, part, stage
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.feed import Feed

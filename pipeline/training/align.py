@@ -27,7 +27,7 @@ from gauntlet.pipeline.models.graph import residuals, trace
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.norms import per_row
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, logits_of, trainable
 from gauntlet.pipeline.training.ia_search import alignment
 from gauntlet.pipeline.training.robustness import Accuracy, Logits, accuracy
 from gauntlet.pipeline.training.settings import AlignSettings
@@ -129,9 +129,7 @@ def align(
         name: network.get_parameter(name) for name, _ in smooth.named_parameters()
     }
 
-    def plain(points: Tensor) -> Tensor:
-        outputs: Tensor = network(model.inputs(points))
-        return outputs
+    plain = logits_of(network, model)
 
     def softened(points: Tensor) -> Tensor:
         # Fused attention has no second derivative.

@@ -16,6 +16,7 @@ from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.training.descent import Diverged, half_cosine, make_optimiser, train
+from gauntlet.pipeline.training.robustness import Logits
 from gauntlet.pipeline.training.settings import FineTuning
 from gauntlet.pipeline.training.unattacked import Unattacked
 
@@ -80,6 +81,21 @@ def trainable(model: Model, images: Unattacked) -> nn.Module:
             )
         )
     return copy.deepcopy(model.network).requires_grad_(True).eval()
+
+
+def logits_of(network: nn.Module, model: Model) -> Logits:
+    """Return a network in training as a classifier of canonical images, prepared as its original's.
+
+    Args:
+        network: what `trainable` gave.
+        model: its original.
+    """
+
+    def logits(points: Tensor) -> Tensor:
+        outputs: Tensor = network(model.inputs(points))
+        return outputs
+
+    return logits
 
 
 def fine_tune(

@@ -20,7 +20,7 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.training.ascent import ascend
-from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, trainable
+from gauntlet.pipeline.training.fine_tuning import Done, FineTuned, fine_tune, logits_of, trainable
 from gauntlet.pipeline.training.robustness import Accuracy, accuracy, entropy
 from gauntlet.pipeline.training.settings import HardenSettings
 from gauntlet.pipeline.training.trained_file import write_fine_tuned
@@ -69,9 +69,7 @@ def harden(
     network = trainable(model, images)
     training, held_out = images.split(settings.validation, settings.seed)
 
-    def logits(points: Tensor) -> Tensor:
-        outputs: Tensor = network(model.inputs(points))
-        return outputs
+    logits = logits_of(network, model)
 
     def judged() -> Accuracy:
         return accuracy(logits, held_out, ball, settings.judge_steps, settings.seed, parameters[0])

@@ -24,7 +24,7 @@ from gauntlet.pipeline.training.settings import SearchSettings
 
 
 @dataclass(frozen=True)
-class Found:
+class Best:
     """The best setting of a search.
 
     Attributes:
@@ -87,7 +87,7 @@ def search(
     labels: Tensor,
     ids: Sequence[str],
     settings: SearchSettings | None = None,
-) -> Found:
+) -> Best:
     """Return the (beta, lambdas) of the greatest mean `alignment` that keep the clean accuracy.
 
     Args:
@@ -105,7 +105,7 @@ def search(
     stages = found[-1].stage + 1 if found else 0
     draws = Draws.keyed(settings.seed, ids, model=model.name)
     plain_criterion, plain_accuracy = _judge(model, images, labels, draws, settings)
-    best: Found | None = None
+    best: Best | None = None
     tried = 0
     for trial in range(settings.trials):
         beta, lambdas = _proposal(trial, stages, best, settings)
@@ -116,16 +116,16 @@ def search(
             continue
         tried += 1
         if best is None or criterion > best.criterion:
-            best = Found(beta, lambdas, criterion, accuracy, plain_criterion, plain_accuracy, tried)
+            best = Best(beta, lambdas, criterion, accuracy, plain_criterion, plain_accuracy, tried)
     if best is None:
         raise ValueError(
             f"none of {settings.trials} settings keeps the accuracy {plain_accuracy:.3f} within "
             f"{settings.drop:g}: allow a greater `drop` or a greater `least_lambda`"
         )
-    return Found(**{**vars(best), "tried": tried})
+    return Best(**{**vars(best), "tried": tried})
 
 
-def write(path: Path, found: Found, model: Model, images: Tensor, settings: SearchSettings) -> None:
+def write(path: Path, found: Best, model: Model, images: Tensor, settings: SearchSettings) -> None:
     """Store a result as JSON, with what it was found on; IA's field `search` reads it."""
     pixels = images.detach().cpu().float().contiguous().numpy().tobytes()
     provenance = {
@@ -140,7 +140,7 @@ def write(path: Path, found: Found, model: Model, images: Tensor, settings: Sear
 
 
 def _proposal(
-    trial: int, stages: int, best: Found | None, settings: SearchSettings
+    trial: int, stages: int, best: Best | None, settings: SearchSettings
 ) -> tuple[float, tuple[float, ...]]:
     """Return a setting: drawn evenly in every second trial, else near the best one."""
     draws = Draws.keyed(settings.seed, [f"trial-{trial}"])

@@ -15,7 +15,7 @@ from gauntlet.pipeline.data.sources.pairs import Pairs
 from gauntlet.pipeline.evaluation.verdict import judge
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.fold import fold_batch_norm
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.oracle import InProcessOracle
 
 THRESHOLD = 0.3359

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from gauntlet.pipeline.data.archive import array, headers
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.problems import BadInput
 
 
 def told(path: Path) -> str:
     found = Found()
     assert headers(path, "data.path", found) is None
-    return " ".join(str(problem) for problem in found.problems)
+    return " ".join(str(problem) for problem in found.in_order)
 
 
 def test_whatever_bit_is_wrong_the_archive_is_named(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_whatever_bit_is_wrong_the_archive_is_named(tmp_path: Path) -> None:
         path.write_bytes(sound[:position] + bytes([sound[position] ^ 4]) + sound[position + 1 :])
         found = Found()
         if headers(path, "data.path", found) is None:
-            refused += map(str, found.problems)
+            refused += map(str, found.in_order)
             continue
         try:
             array(path, "images")

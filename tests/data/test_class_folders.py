@@ -11,22 +11,11 @@ import pytest
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.known_classes import imagenet_synsets
-from tests.toys.datasets import opened, problems, write_image
+from tests.toys.datasets import grow, opened, problems
 
 UNTARGETED = Goal.UNTARGETED
 FOLDER: dict[str, Any] = {"source": "folder", "root": "set"}
 IMAGENET: dict[str, Any] = {"source": "imagenet", "root": "set", "size": 4, "resize": 4}
-
-
-def grow(root: Path, *names: str) -> Path:
-    """Make one small image at each of the names."""
-    content = write_image(root / "image.png").read_bytes()
-    (root / "image.png").unlink()
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return root
 
 
 def labels(examples: Examples) -> dict[str, int]:

@@ -11,8 +11,7 @@ from PIL import ExifTags, Image
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.decoding import header_of
 from gauntlet.pipeline.data.described import described
-from tests.data.test_class_folders import grow
-from tests.toys.datasets import opened, write_image, write_npz, write_text
+from tests.toys.datasets import grow, opened, write_image, write_npz, write_text
 
 UNTARGETED = Goal.UNTARGETED
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.lookup import find_files
-from tests.data.test_class_folders import grow
+from tests.toys.datasets import grow
 
 
 def found(root: Path, *names: str) -> tuple[list[str | None], str]:

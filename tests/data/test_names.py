@@ -12,7 +12,7 @@ from PIL import Image
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.archive import headers
 from gauntlet.pipeline.data.examples import check, open_examples
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.sources.folder import Folder
 from gauntlet.pipeline.data.sources.npz import Npz
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -73,7 +73,7 @@ def test_problems_can_be_printed_whatever_they_name() -> None:
 def said(path: Path) -> str:
     found = Found()
     assert headers(path, "data.path", found) is None
-    (problem,) = found.problems
+    (problem,) = found.in_order
     return problem.what
 
 

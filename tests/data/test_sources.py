@@ -30,7 +30,7 @@ import numpy as np
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.decoding import Pixels
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.sources.labelled import Labelled
 from gauntlet.pipeline.data.sources.npz import Npz

@@ -9,7 +9,7 @@ import pytest
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out, loo_by_group, loo_by_target
 from gauntlet.pipeline.evaluation.statistics import wilson
 from gauntlet.pipeline.evaluation.step_curves import by_step, by_step_and_group
-from gauntlet.pipeline.evaluation.summary import by_group, by_target
+from gauntlet.pipeline.evaluation.success_rates import by_group, by_target
 
 
 def brute_force(success: np.ndarray) -> list[int]:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import open_examples
-from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.evaluation.verdict import cosine
 from gauntlet.pipeline.evaluation.verification import accuracy, best_threshold, protocol
 from gauntlet.pipeline.models.build import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 
 LISTS = st.lists(
     st.tuples(st.sampled_from(np.linspace(-1, 1, 9).tolist()) | st.floats(-1, 1), st.booleans()),

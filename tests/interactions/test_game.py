@@ -18,7 +18,7 @@ from gauntlet.pipeline.interactions import (
     set_interaction,
     shapley_values,
 )
-from gauntlet.pipeline.interactions.mean import mixed_difference
+from gauntlet.pipeline.interactions.mean_interaction import mixed_difference
 from tests.toys.games import ReluNet, classes_batch, draws, perturbed, relu_game, uniform
 
 SIDE = 6

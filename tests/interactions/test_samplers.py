@@ -26,7 +26,7 @@ from gauntlet.pipeline.interactions import (
     sum_interaction,
 )
 from gauntlet.pipeline.interactions.contexts import random_contexts
-from gauntlet.pipeline.interactions.mean import interaction_rows
+from gauntlet.pipeline.interactions.mean_interaction import interaction_rows
 from tests.toys.games import TableGame, draws, random_game, random_quadratic
 
 REPEATS = 3000

@@ -20,8 +20,8 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.build import build, check, describe
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.model import adapt
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 HERE = Path(".")

@@ -17,7 +17,7 @@ from gauntlet.pipeline.models.defences.jpeg import Jpeg
 from gauntlet.pipeline.models.defences.resize_pad import ResizePad
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model import Model
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 
 NAMES = [f"example-{row}" for row in range(6)]
 

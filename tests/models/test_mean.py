@@ -8,8 +8,8 @@ import torch
 from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.models.build import build, check
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.oracle import InProcessOracle
 
 HERE = Path(".")

@@ -17,8 +17,8 @@ from gauntlet.pipeline.models.checkpoint import (
     weights_fingerprint,
 )
 from gauntlet.pipeline.models.matching import better_architecture
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.file_source import FileSource
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 

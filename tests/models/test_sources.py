@@ -16,8 +16,8 @@ from gauntlet.pipeline.models.build import (
     weightless,
     weights_file,
 )
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.source import Source, catalogue, find_source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 
 HERE = Path(".")
 

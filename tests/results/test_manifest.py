@@ -20,8 +20,8 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
-from tests.jobs.reports.test_report import write_run
 from tests.toys.manifests import manifest
+from tests.toys.reports import write_run
 
 CARD = ModelCard(
     name="s0", fingerprint="ab", weights="cd", preprocessing="8x8", randomised=False, folded=True,

@@ -17,8 +17,8 @@ from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results.manifest import ThresholdRecord
-from tests.data.test_class_folders import grow
 from tests.toys import jobs as tiny
+from tests.toys.datasets import grow
 
 JOB = """\
 name: tiny

@@ -11,7 +11,7 @@ from gauntlet import Attack, Batch, Goal
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model import Model
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.rows.interactions import InteractionRequest

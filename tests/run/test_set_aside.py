@@ -20,7 +20,7 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import TABLES
-from gauntlet.pipeline.results.folder import RunFolder
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.local import LocalEngine

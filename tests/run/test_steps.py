@@ -27,8 +27,8 @@ from gauntlet.pipeline.oracle.in_process import InProcessOracle
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import build_target
 from gauntlet.pipeline.run.plan import Evaluate
+from gauntlet.pipeline.run.plan_models import build_target
 from gauntlet.pipeline.run.showing import Showing, pixels
 from gauntlet.pipeline.run.steps import IN_FLIGHT, JudgedSteps, StepJudge
 from tests.actors.test_placements import assert_same, kill_when_running, wait_for_units

@@ -12,13 +12,13 @@ from gauntlet.actors.placement import lay_out
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
-from gauntlet.pipeline.results.folder import RunFolder
 from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.models import build_target, configure
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
+from gauntlet.pipeline.run.plan_models import build_target, configure
 from tests.toys.runs import carry_out, network, plan, verdicts
 
 DEVICES = Devices(cpus=8, gpus=0, memory=2**34)

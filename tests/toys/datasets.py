@@ -10,8 +10,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import Examples, check, open_examples
-from gauntlet.pipeline.data.spec import DataSpec
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(DataSpec)
 
@@ -61,4 +61,15 @@ def write_lfw(root: Path, sets: int = 2, size: int = 2) -> Path:
         lines += [f"{person}\t1\t2" for person in people]
         lines += [f"{a}\t1\t{b}\t2" for a, b in zip(people, people[1:] + people[:1], strict=True)]
     write_text(root / "pairs.txt", *lines)
+    return root
+
+
+def grow(root: Path, *names: str) -> Path:
+    """Make one small image at each of the names."""
+    content = write_image(root / "image.png").read_bytes()
+    (root / "image.png").unlink()
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return root

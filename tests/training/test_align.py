@@ -13,8 +13,8 @@ from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
 from gauntlet.pipeline.models.model import adapt
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.training.align import align, climbable, write_aligned
 from gauntlet.pipeline.training.ia_search import alignment

@@ -21,8 +21,8 @@ from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.heads import image_hashes
 from gauntlet.pipeline.models.mean import MeanLogits
 from gauntlet.pipeline.models.model import Model, adapt
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.training.fine_tuning import fine_tune, trainable
 from gauntlet.pipeline.training.harden import harden, write_hardened

@@ -12,7 +12,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.heads import TRAIN, Heads, missing
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 
 
 @dataclass(frozen=True)

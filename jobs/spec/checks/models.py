@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gauntlet.jobs.spec.checks.check import check
 from gauntlet.jobs.spec.job_draft import JobDraft
-from gauntlet.jobs.spec.problems import nested
+from gauntlet.jobs.spec.job_problems import nested
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.batch import Task
 

@@ -11,14 +11,14 @@ from torch import nn
 from gauntlet.jobs.spec.checks.check import check
 from gauntlet.jobs.spec.checks.parts import place, queries
 from gauntlet.jobs.spec.job_draft import JobDraft
-from gauntlet.jobs.spec.problems import nested
+from gauntlet.jobs.spec.job_problems import nested
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.graph import default_layer, truncate
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 
@@ -132,11 +132,12 @@ def _network(spec: ModelSpec, job: JobDraft) -> nn.Module:
     # Random weights would be drawn from torch's own generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = build.assemble(
+        made = build.build(
             build.weightless(spec),
             root=job.root,
             fold=job.resources.fold,
             task=job.task.kind,
             permission=job.permission,
+            checked=True,
         )
     return made.network

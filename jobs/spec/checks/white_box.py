@@ -12,7 +12,7 @@ from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.models import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 
 
 @check("root")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
 from gauntlet.pipeline.attacks.part import Choice
-from gauntlet.pipeline.attacks.penalties.coalitions import perturbed
+from gauntlet.pipeline.attacks.penalties.cell_sets import perturbed
 from gauntlet.pipeline.attacks.penalties.penalty import Penalty
 from gauntlet.pipeline.attacks.penalties.utility import UtilityName, utility
 from gauntlet.pipeline.attacks.surrogate import Forward, Known, Surrogate

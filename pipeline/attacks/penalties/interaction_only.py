@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.objectives.objective import Objective
 from gauntlet.pipeline.attacks.part import Choice, Place, register
-from gauntlet.pipeline.attacks.penalties.coalitions import unions
+from gauntlet.pipeline.attacks.penalties.cell_sets import unions
 from gauntlet.pipeline.attacks.penalties.interaction import (
     InteractionPenalty,
     outputs_of_clean,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.penalties.coalitions import unions
+from gauntlet.pipeline.attacks.penalties.cell_sets import unions
 from gauntlet.pipeline.attacks.penalties.reduced import InteractionReduced
 from gauntlet.pipeline.draws import Draws
 

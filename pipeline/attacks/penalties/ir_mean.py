@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.part import register
-from gauntlet.pipeline.attacks.penalties.coalitions import single_cells
+from gauntlet.pipeline.attacks.penalties.cell_sets import single_cells
 from gauntlet.pipeline.attacks.penalties.reduced import InteractionReduced
 from gauntlet.pipeline.draws import Draws
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.class_folders import Layout
 from gauntlet.pipeline.data.decoding import Fit
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.sources.labelled import Numbered, in_class_folders
 from gauntlet.pipeline.data.sources.source import Side, register

@@ -14,7 +14,7 @@ import torch
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.class_folders import Layout, class_folders
 from gauntlet.pipeline.data.decoding import Fit
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.known_classes import too_many
 from gauntlet.pipeline.data.listing import Listing, Positions
 from gauntlet.pipeline.data.sources.source import DataSource

@@ -12,7 +12,7 @@ from typing import Literal
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.csv_table import whole_number
 from gauntlet.pipeline.data.decoding import Fit
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files, report_missing
 from gauntlet.pipeline.data.sources.paired import (

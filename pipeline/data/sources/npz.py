@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data import archive
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.label_array import label_array
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.sources.labelled import Numbered, listing_of

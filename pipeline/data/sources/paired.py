@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing, PairRows
 from gauntlet.pipeline.data.sources.source import DataSource
 from gauntlet.pipeline.data.stores import ImageStore

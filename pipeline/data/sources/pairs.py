@@ -11,7 +11,7 @@ from pydantic import Field
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data import archive
 from gauntlet.pipeline.data.csv_table import Header, Row, read_table, whole_number
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files, report_missing
 from gauntlet.pipeline.data.sources.paired import (

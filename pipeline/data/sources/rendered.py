@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.decoding import Pixels
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing, PairRows, Positions
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
 from gauntlet.pipeline.data.sources.paired import Paired

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar, get_arg
 from pydantic import Field
 
 from gauntlet.pipeline.batch import Goal, Task
-from gauntlet.pipeline.data.findings import Found
+from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.discovery import import_all
 from gauntlet.pipeline.spec import Spec

@@ -15,7 +15,12 @@ from torch import Tensor, fx, nn
 
 from gauntlet.pipeline.models.callables import Called, name_of
 from gauntlet.pipeline.models.frozen import frozen_copy
-from gauntlet.pipeline.models.graph.operations import function_name, is_constant, keeps_value
+from gauntlet.pipeline.models.graph.operations import (
+    function_name,
+    is_constant,
+    keeps_value,
+    module_of,
+)
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -142,7 +147,7 @@ def _opaque_functions() -> tuple[Callable[..., Any], ...]:
 def _open_sequences(graph: fx.GraphModule) -> None:
     """Replace a call of a whole `Sequential` (left by folding) by calls of its members."""
     for node in list(graph.graph.nodes):
-        module = _module(graph, node)
+        module = module_of(graph, node)
         if not isinstance(module, nn.Sequential):
             continue
         value = node.args[0]
@@ -162,20 +167,16 @@ def _inside(node: fx.Node, path: str, kind: type) -> dict[str, Any]:
     return {**node.meta, "nn_module_stack": {**stack, path: (path, kind)}}
 
 
-def _module(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
 def _keep_inputs(graph: fx.GraphModule) -> None:
     """Let no operation overwrite its input, and let later readers have what they had."""
     nodes = list(graph.graph.nodes)
     order = {node: index for index, node in enumerate(nodes)}
     # One module may be called more than once: find all calls before the first is changed.
     overwriting = [
-        node for node in nodes if getattr(_module(graph, node), "inplace", False) is True
+        node for node in nodes if getattr(module_of(graph, node), "inplace", False) is True
     ]
     for node in overwriting:
-        _module(graph, node).inplace = False  # type: ignore[union-attr]
+        module_of(graph, node).inplace = False  # type: ignore[union-attr]
     overwriting += [node for node in nodes if node.op != "call_module" and _make_pure(node)]
     for node in overwriting:
         overwritten = node.args[0]
@@ -206,7 +207,7 @@ def _refuse_shared(
 
 
 def _is_view(graph: fx.GraphModule, node: fx.Node) -> bool:
-    layer = isinstance(_module(graph, node), _VIEW_LAYERS)
+    layer = isinstance(module_of(graph, node), _VIEW_LAYERS)
     return layer or function_name(node) in _VIEWS or keeps_value(graph, node)
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from gauntlet.pipeline.models.matching import on_meta
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _ALWAYS_SAFE, _NEVER_SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"

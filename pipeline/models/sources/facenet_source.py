@@ -10,11 +10,11 @@ from torch import nn
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.checkpoint import load_checkpoint
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.constructors import constructor_options
 from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
 from gauntlet.pipeline.models.sources.source import Offer, Source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import Problem, suggest
 
 _RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"

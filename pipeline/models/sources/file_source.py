@@ -15,9 +15,9 @@ from gauntlet.pipeline.models.checkpoint import check_checkpoint, load_checkpoin
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.file_format import Entries, provenance
 from gauntlet.pipeline.models.matching import better_architecture, on_meta
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.source import Offer, Source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _HARDENED = "harden"

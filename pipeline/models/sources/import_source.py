@@ -15,11 +15,11 @@ from torch import nn
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.own_modules import find_module, run_module, told
 from gauntlet.pipeline.models.sources.permission import OPTION
 from gauntlet.pipeline.models.sources.source import Offer, Permitting, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _DEEPEST = 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _NOW = {

@@ -8,10 +8,10 @@ from torch import nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.quickstart.networks import CLASSES, NETWORKS, SIZE, load
 from gauntlet.pipeline.models.sources.source import Offer, Source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 

@@ -29,9 +29,9 @@ from torch import nn
 from gauntlet.pipeline.discovery import import_all
 from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.old_spellings import as_written_now
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 

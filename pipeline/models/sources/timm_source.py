@@ -13,6 +13,7 @@ from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.file_format import identify
 from gauntlet.pipeline.models.matching import on_meta
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
 from gauntlet.pipeline.models.sources.constructors import (
     allowed_options,
@@ -30,7 +31,6 @@ from gauntlet.pipeline.models.sources.download import (
     url_problems,
 )
 from gauntlet.pipeline.models.sources.source import Offer, Source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")

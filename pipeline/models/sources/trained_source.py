@@ -15,6 +15,7 @@ from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.checkpoint import load_checkpoint, open_checkpoint
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.mean import is_mean
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.file_source import reading
 from gauntlet.pipeline.models.sources.source import (
     Offer,
@@ -23,7 +24,6 @@ from gauntlet.pipeline.models.sources.source import (
     find_source,
     register,
 )
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 
 ORIGINAL = "source"

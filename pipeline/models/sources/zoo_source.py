@@ -8,9 +8,9 @@ from torch import nn
 
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
 from gauntlet.pipeline.models.description import Description
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.source import Offer, Source, register
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.models.zoo.weights import load, problem_with
 from gauntlet.pipeline.problems import BadInput, Problem, suggest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import Examples
-from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.problems import Problem
 from gauntlet.pipeline.run.probe.labels import advice
 

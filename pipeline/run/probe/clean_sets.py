@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.listing import Flags, PairRows, Positions
-from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.evaluation.clean_accuracy import right_pairs
 from gauntlet.pipeline.evaluation.verdict import cosine
 from gauntlet.pipeline.run.probe.inputs import AS_GIVEN

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.listing import Positions
-from gauntlet.pipeline.data.spec import DataSpec
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.listing import Flags
-from gauntlet.pipeline.data.spec import DataSpec
 from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy, better
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.plan import Plan

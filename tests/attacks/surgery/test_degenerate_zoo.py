@@ -28,7 +28,7 @@ from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.graph import residuals, trace
 from gauntlet.pipeline.models.model import Model
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.zoo import weights
 from gauntlet.pipeline.oracle import InProcessOracle
 from tests.toys.networks import outputs_and_gradient

@@ -17,14 +17,14 @@ from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli import train_surrogates as commands
 from gauntlet.jobs.cli.app import app
-from gauntlet.jobs.cli.train_surrogates import Request
+from gauntlet.jobs.cli.train_surrogates import Wanted
 from gauntlet.jobs.cli.trained_copy import usage
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline.models import architectures
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.heads import image_hashes
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.spec import Spec
 from gauntlet.pipeline.training.settings import AlignSettings, HardenSettings, SearchSettings
@@ -68,10 +68,10 @@ def write(folder: Path, *changes: tuple[str, str], name: str = "job.yaml") -> st
     return str(path)
 
 
-def request(folder: Path, *changes: tuple[str, str], **given: Any) -> Request:
+def request(folder: Path, *changes: tuple[str, str], **given: Any) -> Wanted:
     fields: dict[str, Any] = {"surrogate": "s0", "out": folder / "out.safetensors", "changes": []}
     fields |= {"images": None, "limit": 5000}
-    return Request(**{**fields, "job": write(folder, *changes), **given})
+    return Wanted(**{**fields, "job": write(folder, *changes), **given})
 
 
 def printed_model(output: str) -> ModelSpec:
@@ -120,7 +120,7 @@ def test_a_hardened_surrogate_of_an_own_factory_becomes_a_model_of_a_job(
     other.write_text(yaml.safe_dump(listed))
     assert load(other).surrogates[2] == use
     # A trained one can be trained again.
-    more = Request(str(other), "s1-hardened", tmp_path / "more.safetensors", [], None, 5000)
+    more = Wanted(str(other), "s1-hardened", tmp_path / "more.safetensors", [], None, 5000)
     assert commands.harden_surrogate(more, {**HARD, "epochs": 1, "rate": 1e-9}) == 1
     assert printed_model(capsys.readouterr().out).source == f"trained:{more.out}"
 

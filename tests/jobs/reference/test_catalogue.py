@@ -25,7 +25,7 @@ from gauntlet.pipeline.attacks.part import Part, Place
 from gauntlet.pipeline.attacks.part import catalogue as parts
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.models import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.zoo.recipes import RECIPES
 from gauntlet.pipeline.problems import BadInput
 from tests.jobs.cli.test_run_job import gauntlet

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from gauntlet.jobs.reference.field_words import meaning
 from gauntlet.jobs.reference.job_page import markdown
 from gauntlet.jobs.reference.job_sections import models, sections
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.run.plan import Plan
 
 MODELS = [*(model for _, model in models()), Plan, ModelSpec]

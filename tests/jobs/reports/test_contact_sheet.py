@@ -13,9 +13,8 @@ from typer.testing import CliRunner, Result
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.contact_sheet import SIDE, draw, sheet_rows
 from gauntlet.pipeline.batch import Goal
-from tests.data.test_class_folders import grow
 from tests.toys import jobs as tiny
-from tests.toys.datasets import opened, write_lfw, write_npz
+from tests.toys.datasets import grow, opened, write_lfw, write_npz
 
 
 def gauntlet(*arguments: str) -> Result:

@@ -16,8 +16,8 @@ from gauntlet.jobs.reports.plain_text import one_line, plain, spreadsheet_cell, 
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.results import RunFolder
 from tests.jobs.cli.test_run_job import gauntlet
-from tests.jobs.reports.test_report import write_run
 from tests.toys.jobs import attacks, write
+from tests.toys.reports import write_run
 from tests.toys.terminal import pseudo_terminal, shown
 
 ODD = ":sleepy: [red]a[/red] \x1b[2J\x07\r\u202e"

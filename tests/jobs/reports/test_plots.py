@@ -15,7 +15,7 @@ from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.jobs.reports.plots import write_plots
 from gauntlet.pipeline.results import RunFolder
-from tests.jobs.reports.test_report import N, gauntlet, write_run
+from tests.toys.reports import N, gauntlet, write_run
 
 HOSTILE = "_a<b>&$x_1$"
 

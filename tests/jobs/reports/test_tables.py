@@ -11,8 +11,8 @@ from rich.cells import cell_len
 
 from gauntlet.jobs.reports.tables import figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal
-from tests.jobs.reports.test_report import write_run
 from tests.toys.jobs import attacks, write
+from tests.toys.reports import write_run
 from tests.toys.terminal import WIDTHS, Screen, shown
 
 ATTACKS = ("di-ti-mi/rgea/linf-8", "mi/ens/linf-8")

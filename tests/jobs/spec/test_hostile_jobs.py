@@ -19,8 +19,8 @@ from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec import yaml_source
 from gauntlet.jobs.spec.checks import models as checks
 from gauntlet.jobs.spec.document import Document
+from gauntlet.jobs.spec.job_problems import MOST, JobProblems
 from gauntlet.jobs.spec.loading import load
-from gauntlet.jobs.spec.problems import MOST, Problems
 from gauntlet.jobs.spec.yaml_source import DEEPEST, LONGEST_TEXT, parse, read
 from gauntlet.pipeline.problems import BadInput, suggest
 from tests.toys import jobs as tiny
@@ -185,7 +185,7 @@ def test_thousands_of_likes_take_linear_time(kind: str) -> None:
         entries: list[Any] = [first, *({"like": "m0"} for _ in range(count))]
         if kind == "a chain":
             entries = [first, *({"name": f"m{n + 1}", "like": f"m{n}"} for n in range(count))]
-        found = Problems(Document("job.yaml", {}, {(): 1}))
+        found = JobProblems(Document("job.yaml", {}, {(): 1}))
         listed = model_entries.resolve({"targets": entries}, found)
         assert len({model.name for model in listed}) == count + 1
         assert all(model.spec and model.spec.source == "zoo/s1" for model in listed)

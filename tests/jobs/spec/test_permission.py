@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.models.build import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import VARIABLE
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.results import RunFolder
 from tests.toys.jobs import JOB, write
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gauntlet.pipeline.attacks.combine.ens import EnsL2, EnsLoss
 from gauntlet.pipeline.attacks.combine.rgea import Rgea
-from gauntlet.pipeline.attacks.filters.translation import TranslationInvariance
+from gauntlet.pipeline.attacks.filters.ti import TranslationInvariance
 from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from tests.toys.ensembles import FUSIONS, NETS, direction, gradients_of, rows, unit_rows

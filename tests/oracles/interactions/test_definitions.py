@@ -19,7 +19,7 @@ from gauntlet.pipeline.interactions import (
     sum_interaction,
 )
 from gauntlet.pipeline.interactions.coalitions import enumerate_values, subsets_without
-from gauntlet.pipeline.interactions.mean import interaction_rows, mixed_difference
+from gauntlet.pipeline.interactions.mean_interaction import interaction_rows, mixed_difference
 from tests.toys.games import (
     QuadraticModel,
     TableGame,

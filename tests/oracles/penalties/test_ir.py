@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gauntlet import Attack, Batch, Goal
-from gauntlet.pipeline.attacks.penalties.coalitions import perturbed, single_cells, unions
+from gauntlet.pipeline.attacks.penalties.cell_sets import perturbed, single_cells, unions
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.interactions.cells import Grid
 from gauntlet.pipeline.interactions.scales import lambda_scale, sets_factor

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gauntlet.pipeline.attacks.filters.translation import TranslationInvariance, gaussian_line
+from gauntlet.pipeline.attacks.filters.ti import TranslationInvariance, gaussian_line
 from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.attacks.views.diversity import InputDiversity
+from gauntlet.pipeline.attacks.views.di import InputDiversity
 from gauntlet.pipeline.draws import Draws
 from tests.toys.surrogates import (
     SmallNet,

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gauntlet.jobs.spec.checks.check import check
+from gauntlet.jobs.spec.checks.check import Check, check
 from gauntlet.jobs.spec.checks.inspection import BEFORE_A_RUN, CHECKS, inspect
 from gauntlet.jobs.spec.job_draft import JobDraft, Section
 from gauntlet.jobs.spec.loading import load
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.models import build
-from gauntlet.pipeline.models.spec import ModelSpec
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import Problem
 from tests.toys.jobs import attacks, write
 
@@ -40,9 +40,50 @@ WRONG: dict[Section, tuple[str, str]] = {
     "targets": ("targets:\n", "targets:\n  - 7\n"),
 }
 
+S0 = "options: {seed: 0}}"
+ATTACK = "base: i, epsilon: 8/255"
+PLACEMENT = "resources: {placement: in-process"
+MEASURED = "evaluate: {interactions: {grid: 2"
+REFUSED: dict[str, list[tuple[str, str]]] = {
+    "models.fields_of_targets": [(S0, "options: {seed: 0}, repeats: 2}")],
+    "models.thresholds": [("seed: 2}}", "seed: 2}, threshold: 0.3}")],
+    "models.fields_of_defences": [(S0, "options: {seed: 0}, defence: {kind: jpeg, bits: 3}}")],
+    "models.specifications": [(S0, "options: {seed: 0}, std: [0, 0, 0]}")],
+    "white_box.white_boxes": [("seed: 2}}", "seed: 2}, white_box: true}")],
+    "data.listed_examples": [("path: images.npz", "path: nowhere.npz")],
+    "attacks.names_of_surrogates": [(ATTACK, f"{ATTACK}, surrogates: [nobody]")],
+    "attacks.goals": [(ATTACK, f"{ATTACK}, objective: cosine")],
+    "attacks.references": [TARGETED, (ATTACK, f"{ATTACK}, objective: aa")],
+    "attacks.second_derivatives": [
+        (PLACEMENT, f"{PLACEMENT}, dtype: float16"),
+        (ATTACK, "base: i+ir-closed, epsilon: 8/255"),
+    ],
+    "evaluate.steps": [(PLACEMENT, "evaluate: {steps: [9]}\n" + PLACEMENT)],
+    "evaluate.utility": [(PLACEMENT, f"{MEASURED}, utility: similarity}}}}\n{PLACEMENT}")],
+    "evaluate.randomised_surrogates": [
+        (S0, "options: {seed: 0}, defence: {kind: resize-pad}}"),
+        (PLACEMENT, f"{MEASURED}}}}}\n{PLACEMENT}"),
+    ],
+    "evaluate.second_derivatives": [
+        (PLACEMENT, f"{MEASURED}, closed_form: true}}}}\n{PLACEMENT}, dtype: float16")
+    ],
+    "networks.surgeries_and_layers": [(ATTACK, "base: sgm, epsilon: 8/255")],
+    "grids.cells": [(ATTACK, "base: ir, options: {ir: {grid: 9}}, epsilon: 8/255")],
+    "select.names_of_models": [(PLACEMENT, "select: {correct: [nobody]}\n" + PLACEMENT)],
+    "heads.absent_heads": [
+        TARGETED,
+        (ATTACK, f'{ATTACK}, objective: fd, options: {{fd: {{layer: "1", heads: nowhere}}}}'),
+    ],
+}
+"""Changes of a sound job by which each check finds something, and no other is needed."""
+
 
 def draft(folder: Path, *changes: tuple[str, str]) -> JobDraft:
     return JobDraft.of(read(write(folder, *changes)), folder)
+
+
+def named(one: Check) -> str:
+    return f"{one.find.__module__.rpartition('.')[2]}.{one.find.__name__}"
 
 
 @pytest.mark.parametrize("section", WRONG)
@@ -54,6 +95,14 @@ def test_what_a_check_reads_it_says_that_it_needs(tmp_path: Path, section: Secti
     for one in (*CHECKS, *BEFORE_A_RUN):
         inspect(job, [one])
     assert len(job.problems) > before
+
+
+@pytest.mark.parametrize("one", [*CHECKS, *BEFORE_A_RUN], ids=named)
+def test_every_check_refuses_something(tmp_path: Path, one: Check) -> None:
+    assert list(one(draft(tmp_path))) == []
+    job = draft(tmp_path, *REFUSED[named(one)])
+    assert len(job.problems) == 0
+    assert list(one(job))
 
 
 def test_a_wrong_section_leaves_out_what_needs_it_and_nothing_else(tmp_path: Path) -> None:

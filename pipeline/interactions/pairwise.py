@@ -18,7 +18,7 @@ from gauntlet.pipeline.interactions.contexts import (
 )
 from gauntlet.pipeline.interactions.estimate import Estimate
 from gauntlet.pipeline.interactions.game import Game
-from gauntlet.pipeline.interactions.mean import check_draws
+from gauntlet.pipeline.interactions.mean_interaction import check_draws
 from gauntlet.pipeline.interactions.orders import order_interactions
 
 

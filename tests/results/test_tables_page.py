@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gauntlet.pipeline.results.page import markdown
+from gauntlet.pipeline.results.tables_page import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 

@@ -11,8 +11,8 @@ import pytest
 from torch import nn
 
 from gauntlet.pipeline.models.build import build, check, describe
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import NOTHING, VARIABLE, Permission, granted
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 NETS = """
@@ -295,7 +295,7 @@ def test_a_module_is_where_its_name_says(tmp_path: Path, desk: Path) -> None:
     assert "pydantic.py has the name of a module in use" in message(
         "import:pydantic:Net", granted()
     )
-    project = Path(__file__).parents[2]
+    project = Path(__file__).parents[3]
     assert "Gauntlet's own" in message("import:jobs.cli.status:Status", granted([f"{project}/"]))
 
 

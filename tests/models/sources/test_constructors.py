@@ -14,8 +14,8 @@ import torch
 from torchvision import models
 
 from gauntlet.pipeline.models.build import build, check
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.constructors import allowed_options, weights_only
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 
 

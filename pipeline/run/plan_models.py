@@ -7,8 +7,8 @@ import torch
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
-from gauntlet.pipeline.models.spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.heap import keep_freed_memory
 from gauntlet.pipeline.run.plan import Plan, Resources

@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.wording import Complaint
-from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput, Problem, Problems
 
 MOST = 200
 """Problems of one job; with more of them nothing else is checked."""
 
 
-class Problems:
+class JobProblems(Problems):
     """The problems found in one document, each at its place."""
 
     def __init__(self, document: Document) -> None:
+        super().__init__()
         self.document = document
-        self._found: dict[tuple[str, str], int] = {}
-
-    def __len__(self) -> int:
-        return len(self._found)
 
     def add(self, where: Where, what: str) -> None:
         """Report something at a place of the job; the same words at the same place count once.
@@ -28,17 +25,11 @@ class Problems:
         Raises:
             BadInput: with all problems, when there are so many that looking for more helps nobody.
         """
-        line = self.document.line(where)
-        self._found.setdefault((self.document.describe(where), what), line)
-        if len(self._found) >= MOST:
+        found = Problem(self.document.describe(where), what)
+        self.record(found, line=self.document.line(where))
+        if len(self) >= MOST:
             first = Problem(self.document.name, f"{MOST:,} problems: the rest was not checked")
             raise BadInput([first, *self.in_order])
-
-    @property
-    def in_order(self) -> list[Problem]:
-        """Everything found, in the order of the file."""
-        ordered = sorted(self._found.items(), key=lambda item: item[1])
-        return [Problem(where, what) for (where, what), _ in ordered]
 
 
 def nested(locate: Callable[[Where], Where], problems: Iterable[Problem]) -> Iterator[Complaint]:

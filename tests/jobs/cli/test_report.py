@@ -10,69 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
 
-from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.seeds import over_runs
 from gauntlet.jobs.reports.summary import summary
 from gauntlet.jobs.reports.tables import spread
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder
-from tests.toys.jobs import plan
-from tests.toys.manifests import manifest
-
-N = 40
-STEPS = 12
-
-
-def gauntlet(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
-
-
-def success_table(seed: int, steps: int = STEPS) -> np.ndarray:
-    """Success that rises and falls again: the last step is not the best one."""
-    height = np.sin(np.linspace(0.3, 2.6, steps))
-    return (np.random.default_rng(seed).random((N, steps)) < 0.9 * height).astype(float)
-
-
-def write_run(
-    folder: Path,
-    *,
-    seed: int = 0,
-    steps: int = STEPS,
-    targets: tuple[str, ...] = ("t0", "t1"),
-    attacks: tuple[str, ...] = ("i", "mi"),
-) -> Path:
-    """Write a run as the runner would, of verdicts drawn here."""
-    run = RunFolder(str(folder))
-    folder.mkdir(parents=True)
-    made = plan(folder).model_copy(update={"seed": seed, "name": f"run-{seed}"})
-    text = json.loads(made.model_dump_json()) | {"root": "/data"}
-    run.write("plan.json", json.dumps(text).encode())
-    run.write("manifest.json", manifest(attacks, finished="2026-01-01").text())
-    for place, attack in enumerate(attacks):
-        for column, target in enumerate(targets):
-            table = success_table(100 * seed + 10 * place + column)[:, -steps:]
-            rows = len(table) * steps
-            run.write_rows(
-                "verdicts",
-                f"{attack}-{target}".replace("/", "_"),
-                {
-                    "example": [f"e{i}" for i in range(N) for _ in range(steps)],
-                    "task": "classification", "goal": "untargeted", "attack": attack,
-                    "base": attack, "rule": "ens", "surrogates": "s0", "norm": "linf",
-                    "epsilon": 8.0, "steps": STEPS, "step_size": 1.0, "target": target,
-                    "group": "normal", "white_box": False,
-                    "step": [t + STEPS - steps + 1 for _ in range(N) for t in range(steps)],
-                    "success": table.flatten(), "success_std": 0.0,
-                    "score": np.full(rows, 1.5 + place), "score_std": 0.0, "threshold": 0.0,
-                    "clean_score": -1.0, "clean_success": 0.0,
-                    "clean_correct": [i % 4 != 0 for i in range(N) for _ in range(steps)],
-                    "clean_accepted": None, "prediction": 1, "repeats": 1, "linf": 8.0, "l2": 5.0,
-                },
-            )  # fmt: skip
-    return folder
+from tests.toys.reports import STEPS, N, gauntlet, success_table, write_run
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +132,11 @@ def test_runs_that_cannot_be_averaged(tmp_path: Path) -> None:
         over_runs([str(one), str(short)])
     with pytest.raises(BadInput, match="two runs or more"):
         over_runs([str(one)])
+    for damaged in (tmp_path / "three", tmp_path / "four"):
+        write_run(damaged, seed=len(damaged.name))
+        (damaged / "plan.json").write_text(f'{{"seed": {len(damaged.name)}}}')
+    with pytest.raises(BadInput, match=r"three/plan\.json: .*put it back from a copy"):
+        over_runs([str(tmp_path / "three"), str(tmp_path / "four")])
     result = gauntlet("report", str(one), str(other), "--steps", "--html", "x.html")
     assert result.exit_code == 2
     assert "--steps, --html: are for one run" in result.stderr

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gauntlet.pipeline.evaluation.statistics import wilson
-from gauntlet.pipeline.evaluation.summary import by_group, by_target
+from gauntlet.pipeline.evaluation.success_rates import by_group, by_target
 
 
 def verdicts(
