@@ -15,6 +15,8 @@ PIXELS = "image"
 """The one column whose values are large, all different, and hardly smaller when compressed."""
 PIXEL_ROWS = 64
 """Rows of a group of a table with pixels: what is read to see one image."""
+ROWS = 16_384
+"""Rows of a group of any other table: what a filter reads at least."""
 
 
 def rows_of(table: str, unit: str, columns: Mapping[str, Any]) -> pa.Table:
@@ -60,10 +62,11 @@ def writer(table: str, sink: Any) -> pq.ParquetWriter:
         compression={name: "NONE" if name == PIXELS else "ZSTD" for name in schema.names},
         compression_level=dict.fromkeys(names, 1),
         use_dictionary=names,
+        write_statistics=names,
         write_page_checksum=True,
     )
 
 
-def group_rows(table: str) -> int | None:
-    """Return the most rows of a row group; None leaves it to Arrow."""
-    return PIXEL_ROWS if PIXELS in TABLES[table].names else None
+def group_rows(table: str) -> int:
+    """Return the most rows of a row group."""
+    return PIXEL_ROWS if PIXELS in TABLES[table].names else ROWS

@@ -69,7 +69,7 @@ class RunFolder(Storage):
         Returns:
             The file, for a commit.
         """
-        rows = parquet.rows_of(table, unit, columns)
+        rows = parquet.in_order(table, parquet.rows_of(table, unit, columns))
         content = parquet.encoded(table, rows)
         name = f"{table}/{unit}.parquet"
         self.write(name, content, durable=False)  # a commit syncs it

@@ -174,7 +174,7 @@ ORDER = {
     "verdicts": ("attack", "target", "example", "step"),
     "traces": ("attack", "example", "step"),
     "interactions": ("attack", "surrogate", "example"),
-    "failures": ("attack", "stage", "example", "reason"),
+    "failures": ("attack", "stage", "example", "reason", "unit"),
 }
 """The columns by which a table is sorted; together they tell its rows apart."""
 

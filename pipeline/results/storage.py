@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 from pyarrow import fs
@@ -47,6 +49,20 @@ class Storage:
                 raise BadInput(Problem(location, what)) from None
         self._local = isinstance(self._fs, fs.LocalFileSystem)
         self._written: set[str] = set()
+
+    @property
+    def moves(self) -> bool:
+        """Whether files are moved to their place once they count; object stores only copy."""
+        return self._local
+
+    def room(self) -> int | None:
+        """Return how many bytes are free here; None where nobody knows, as in object stores."""
+        if not self._local:
+            return None
+        there = Path(self._root)
+        while not there.exists():
+            there = there.parent
+        return shutil.disk_usage(there).free
 
     def exists(self, name: str = "plan.json") -> bool:
         """Return whether a file of the run is there."""
@@ -167,6 +183,40 @@ class Storage:
                 _make(place.parent)
                 staged.replace(place)
 
+    def draft(self, name: str) -> IO[bytes]:
+        """Open a file that grows piece by piece, and is nobody's before `adopt`.
+
+        It is not written aside: what a killed process leaves of it is found and removed.
+        """
+        path = self._path(name)
+        self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+        if self._local:
+            return Path(path).open("wb")
+        stream: IO[bytes] = self._fs.open_output_stream(path)
+        return stream
+
+    def adopt(self, draft: str, name: str) -> None:
+        """Give a closed draft its name: when this returns no power cut can take it away."""
+        if self._local:
+            path = Path(self._path(name))
+            _sync(Path(self._path(draft)))
+            Path(self._path(draft)).replace(path)
+            _sync(path.parent)
+        else:
+            self._fs.create_dir(self._path(name).rpartition("/")[0], recursive=True)
+            self._fs.copy_file(self._path(draft), self._path(name))
+            self._fs.delete_file(self._path(draft))
+
+    def opened(self, name: str) -> pa.NativeFile:
+        """Open a file to be read piece by piece.
+
+        Raises:
+            OSError: when it cannot be read.
+        """
+        if self._local and (what := obstacle(Path(self._path(name)))):
+            raise OSError(what)
+        return self._fs.open_input_file(self._path(name))
+
     def located(self, name: str) -> str:
         """Return under which name a file lies: its own, or the one that it was staged under."""
         staged = f"{STAGING}/{name}"
@@ -208,6 +258,11 @@ class Storage:
         """Delete a file if it is there."""
         if self.exists(name):
             self._fs.delete_file(self._path(name))
+
+    def discard(self, name: str) -> None:
+        """Delete a file of a table, whether it has its place already or was only staged."""
+        self.delete(name)
+        self.delete(f"{STAGING}/{name}")
 
     def withdraw(self) -> None:
         """Delete what was written through this object, and the folders that it leaves empty."""

@@ -20,8 +20,9 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
-from gauntlet.pipeline.results.record.damage import Damage, difference_words
+from gauntlet.pipeline.results.record.damage import Damage, difference_words, outdated
 from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of
+from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
@@ -221,12 +222,8 @@ class Runner:
         cut = batches(len(chosen), self._plan.resources.batch, record.kept)
         known = {unit for part in cut for unit in self._units_of(chosen, part)}
         if strangers := record.units.keys() - known:
-            files = [
-                name for name, f in record.files.items() if f.units and strangers >= {*f.units}
-            ]
-            record.append(Repair(files=tuple(files), units=tuple(sorted(strangers))))
-            for name in files:
-                self._folder.delete(name)
+            where = self._folder.location
+            mend(self._folder, record, outdated(where, record, {}, frozenset(strangers)))
 
     def _units_of(self, chosen: Sequence[int], part: range) -> set[str]:
         ids = [self._examples.ids[chosen[position]] for position in part]

@@ -10,8 +10,9 @@ from typing import Any
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.record.chain import Record
-from gauntlet.pipeline.results.record.damage import Damage, difference_words, examine, mend
+from gauntlet.pipeline.results.record.damage import Damage, difference_words, examine
 from gauntlet.pipeline.results.record.entries import Begun, digest_of
+from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.plan import ELSEWHERE, Plan, recorded
 

@@ -169,9 +169,10 @@ class Record:
                 for name in gone:
                     self.files.pop(name, None)
                 self.files |= {file.name: file for file in files}
-            case Repair(files=gone, units=again):
+            case Repair(files=gone, units=again, instead=files):
                 for name in gone:
                     self.files.pop(name, None)
+                self.files |= {file.name: file for file in files}
                 for unit in again:
                     self.units.pop(unit, None)
             case Change(plan=plan, kept=kept):

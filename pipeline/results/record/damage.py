@@ -1,14 +1,14 @@
-"""What a run's folder holds beside what its record says: found, told in a line, mended."""
+"""What a run's folder holds beside what its record says: found, and told in a line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
-from gauntlet.pipeline.results.record.entries import Repair, TableFile, digest, digest_of
+from gauntlet.pipeline.results.record.entries import TableFile, digest, digest_of
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.results.storage import STAGING, Storage
 
@@ -24,6 +24,7 @@ class Damage:
         location: the run's.
         files: what is wrong with files of tables that count, by name.
         unlisted: files of tables that no commit lists.
+        waiting: files that count, and are not where everybody looks.
         entries: what is wrong with entries of the record, by number.
         chosen: what is wrong with the list of chosen examples, if anything.
         plan: what is wrong with `plan.json`, if anything.
@@ -31,11 +32,13 @@ class Damage:
         headless: whether the record's first entry is one of the damaged ones.
         units: those that have to be done again.
         gone: the files that count no more once they are.
+        partly: those that may have rows of such units, and of others.
     """
 
     location: str
     files: Mapping[str, str] = field(default_factory=dict)
     unlisted: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
     entries: Mapping[int, str] = field(default_factory=dict)
     chosen: str = ""
     plan: str = ""
@@ -43,9 +46,11 @@ class Damage:
     headless: bool = False
     units: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    partly: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.unlisted or self.entries or self.chosen or self.plan)
+        places = self.unlisted or self.waiting
+        return bool(self.files or places or self.entries or self.chosen or self.plan)
 
     @property
     def line(self) -> str:
@@ -80,6 +85,8 @@ class Damage:
             yield f"{name} {what}"
         for name in self.unlisted:
             yield f"{name} is in no commit"
+        for name in self.waiting:
+            yield f"{name} is not in its place yet"
 
     def _remedy(self) -> str:
         if self.fatal:
@@ -96,6 +103,8 @@ class Damage:
         if self.unlisted:
             acts.append(f"removes {_counted(len(self.unlisted), 'unlisted file')}")
             acts.append("does what is left")
+        if self.waiting:
+            acts.append(f"moves {_counted(len(self.waiting), 'file')} there")
         if self.entries and not acts:
             acts.append("goes on without what it said")
         *acts, last = acts
@@ -130,12 +139,9 @@ def examine(
     again = frozenset(
         unit for name in files for unit in units_in(record, name) if unit in record.units
     )
-    done = record.units.keys() - again
     plan, edited = _compared(storage, record)
-    return Damage(
-        location=storage.location,
-        files=files,
-        unlisted=()
+    strange = (
+        ()
         if running
         else (
             *sorted(placed.keys() - record.files.keys()),
@@ -144,19 +150,44 @@ def examine(
                 for name in sorted(staged)
                 if name in placed or name not in record.files
             ),
-        ),
+        )
+    )
+    late = staged.keys() & record.files.keys() - placed.keys()
+    return replace(
+        outdated(storage.location, record, files, again),
+        unlisted=strange,
+        waiting=tuple(sorted(late)) if storage.moves and not running else (),
         entries=record.faults,
         chosen=_wrong_choice(storage, record),
         plan=plan,
         edited=edited,
         headless=record.begun is None,
-        units=again,
-        gone=frozenset(
-            name
-            for name, file in record.files.items()
-            if name in files or (by_units(file) and not done & units_in(record, name))
-        ),
     )
+
+
+def outdated(
+    location: str, record: Record, files: Mapping[str, str], units: frozenset[str]
+) -> Damage:
+    """Return which files count no more, wholly or partly, when some units are done again.
+
+    Args:
+        location: the run's.
+        record: of the run.
+        files: what is wrong with files that count, by name.
+        units: those that have to be done again.
+    """
+    done = record.units.keys() - units
+    gone, partly = set(files), set[str]()
+    for name, file in record.files.items():
+        if name in gone or not by_units(file):
+            continue
+        within = units_in(record, name)
+        if within.isdisjoint(done):
+            gone.add(name)
+        elif not within <= done or (record.faults and file.attacks):
+            # A lost entry may be what named units whose rows are here.
+            partly.add(name)
+    return Damage(location, files, units=units, gone=frozenset(gone), partly=frozenset(partly))
 
 
 def by_units(file: TableFile) -> bool:
@@ -167,30 +198,9 @@ def by_units(file: TableFile) -> bool:
 def units_in(record: Record, name: str) -> frozenset[str]:
     """Return the units that may have rows in a file that counts, those that are not done, too."""
     file = record.files[name]
-    of = {unit for unit, done in record.units.items() if done.attack in file.attacks}
-    return frozenset(of.union(file.units))
-
-
-def mend(storage: Storage, record: Record, damage: Damage) -> None:
-    """Take out of a run what does not count; what is missing then is for the run to do again.
-
-    Rows of what failed go, too: it is tried again.
-
-    Raises:
-        OSError: when the run cannot be written.
-    """
-    if damage.gone or damage.units or damage.entries:
-        record.append(
-            Repair(
-                files=tuple(sorted(damage.gone)),
-                units=tuple(sorted(damage.units)),
-                entries=tuple(damage.entries),
-            )
-        )
-    for name in (*damage.gone, *damage.unlisted):
-        storage.delete(name)
-    if damage.chosen or "failures/select.parquet" in damage.gone:
-        storage.delete("selection.json")  # choosing again reports again
+    if not file.attacks:
+        return frozenset(file.units)
+    return frozenset(unit for unit, done in record.units.items() if done.attack in file.attacks)
 
 
 def differences(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, str]]:

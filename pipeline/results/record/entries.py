@@ -93,6 +93,8 @@ class Repair(Spec):
     units: tuple[str, ...] = ()
     entries: tuple[Count, ...] = ()
     """Numbers of entries that are missing or do not match."""
+    instead: tuple[TableFile, ...] = ()
+    """Files that stand for some of `files`: the same rows without those of units to do again."""
 
 
 class Change(Spec):
@@ -127,9 +129,25 @@ class Link(Spec):
 _STORED: TypeAdapter[Link] = TypeAdapter(Link)
 
 
+class Checksum:
+    """The checksum of a content that comes in pieces: 128 bits of BLAKE2b."""
+
+    def __init__(self, content: bytes | memoryview = b"") -> None:
+        self._hash = hashlib.blake2b(content, digest_size=16)
+
+    def add(self, content: bytes | memoryview) -> None:
+        """Take the next piece in."""
+        self._hash.update(content)
+
+    @property
+    def text(self) -> str:
+        """The checksum of what came so far."""
+        return self._hash.hexdigest()
+
+
 def digest(content: bytes) -> str:
-    """Return the checksum of a content: 128 bits of BLAKE2b."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    """Return the checksum of a content."""
+    return Checksum(content).text
 
 
 def digest_of(value: object) -> str:
