@@ -106,9 +106,10 @@ def merged(storage: Storage, table: str, names: Sequence[str]) -> Iterator[pa.Ta
         before: Key = ()
         while runs := [run for run in runs if not run.ended]:
             cut = min(run.last for run in runs)
-            pieces = [piece for run in runs if (piece := run.upto(cut)).num_rows]
-            piece = pieces[0] if len(pieces) == 1 else _sorted(table, pieces)
-            if _key([piece[name] for name in ORDER[table]], 0) < before:
+            taken = [run.upto(cut) for run in runs]
+            pieces = [piece for piece in taken if piece.num_rows]
+            piece = _sorted(table, pieces) if len(pieces) > 1 else (pieces or taken)[0]
+            if not piece.num_rows or _key([piece[name] for name in ORDER[table]], 0) < before:
                 raise ValueError(f"{table}: a file is not sorted")
             before = cut
             yield piece

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,59 +19,13 @@ import pytest
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import RunFolder, merging, parquet
 from gauntlet.pipeline.results.compaction import compact
-from gauntlet.pipeline.results.parts import Parts
-from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import examine
-from gauntlet.pipeline.results.record.entries import Begun, Commit
-from gauntlet.pipeline.results.record.mending import mend, settle
+from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.schema import ORDER
 from gauntlet.pipeline.results.sized_files import Sizes
-from tests.toys.rows import TARGETS, done, unit_rows
+from tests.toys.rows import ATTACKS, TARGETS, committed, contents, opened, sorted_rows
 
-ATTACKS = ("a/ens", "b/rgea", "c/mgda")
 SMALL = Sizes(least=20_000, most=60_000)
-
-
-def units(examples: int = 48, batch: int = 4) -> list[tuple[str, str, list[str]]]:
-    """Id, attack and examples of each unit."""
-    ids = [f"image-{number:05d}" for number in range(examples)]
-    batches = [ids[begin : begin + batch] for begin in range(0, examples, batch)]
-    return [(f"{a[0]}{n}", a, ids) for n, ids in enumerate(batches) for a in ATTACKS]
-
-
-def committed(
-    folder: Path, parts: int = 5, seed: int = 0, examples: int = 48
-) -> tuple[RunFolder, Record]:
-    """A run whose units were finished in some order, and written in some number of parts."""
-    run = RunFolder(str(folder))
-    record = Record(run)
-    record.append(Begun(version="0", plan={"seed": 1}, digest="d"))
-    run.write("plan.json", b'{"seed":1}')
-
-    def told(receipt):
-        record.append(Commit(files=receipt.files, units=dict(receipt.units)))
-        run.place(file.name for file in receipt.files)
-
-    draws = random.Random(seed)
-    work = units(examples)
-    draws.shuffle(work)
-    ends = {len(work), *draws.sample(range(1, len(work)), parts - 1)}
-    buffer = Parts(run, 2**60, 1e9, told)
-    for number, (unit, attack, examples_of) in enumerate(work, 1):
-        buffer.add(unit, done(attack), unit_rows(attack, examples_of, pixels=16))
-        if number in ends:
-            buffer.write()
-    return run, record
-
-
-def contents(run: RunFolder) -> dict[str, bytes]:
-    root = Path(run.location)
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.glob("*/*.parquet"))}
-
-
-def sorted_rows(run: RunFolder, table: str) -> pd.DataFrame:
-    frame = run.table(table).to_pandas()
-    return frame.sort_values([*ORDER[table]]).reset_index(drop=True)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +37,7 @@ def test_the_same_rows_give_the_same_files_however_they_were_cut(tmp_path, monke
     monkeypatch.setattr(parquet, "ROWS", 50)
     monkeypatch.setattr(parquet, "PIXEL_ROWS", 10)
     found = []
-    for seed, (parts, at_a_time) in enumerate([(1, 64), (5, 64), (12, 2), (36, 3)]):
+    for seed, (parts, at_a_time) in enumerate([(1, 64), (5, 64), (12, 3), (30, 8)]):
         monkeypatch.setattr(merging, "RUNS", at_a_time)
         run, record = committed(tmp_path / str(seed), parts, seed)
         before = {table: sorted_rows(run, table) for table in ORDER}
@@ -198,72 +151,80 @@ def test_what_fails_on_the_way_leaves_the_parts_and_nothing_else(tmp_path, monke
 
 
 KILLED = """\
-import os, sys
+import json, os, sys
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import RunFolder, compaction
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.sized_files import Sizes
-folder, method, nth = sys.argv[1:]
-left = int(nth)
-owner = Record if method == "append" else RunFolder
-before = getattr(owner, method)
 
-def killed(self, *args):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), 9)
-    return before(self, *args)
+def die_in(owner, method, left):
+    before = getattr(owner, method)
 
-setattr(owner, method, killed)
+    def killed(self, *args):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+        return before(self, *args)
+
+    setattr(owner, method, killed)
+
 os.fsync = lambda handle: None
-run = RunFolder(folder)
-compaction.compact(run, Record.read(run), Silent(), Sizes(20_000, 60_000))
+for folder, method, nth in json.loads(sys.argv[1]):
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 9, folder
+        continue
+    die_in(Record if method == "append" else RunFolder, method, nth)
+    run = RunFolder(folder)
+    compaction.compact(run, Record.read(run), Silent(), Sizes(20_000, 60_000))
+    os._exit(0)
 """
+DEATHS = [
+    *[("draft", 1), ("adopt", 0), ("adopt", 1), ("append", 0), ("append", 1)],
+    *[("discard", 0), ("discard", 3), ("place", 5), ("place", 6)],
+]
 
 
 @pytest.fixture(scope="module")
-def parted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parted")
-    committed(folder)
+def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run not compacted, one that is, and those whose compaction was killed at each point."""
+    folder = tmp_path_factory.mktemp("died")
+    committed(folder / "parted")
+    for name in ["compacted", *(f"{method}-{nth}" for method, nth in DEATHS)]:
+        shutil.copytree(folder / "parted", folder / name)
+    deaths = [(str(folder / f"{method}-{nth}"), method, nth) for method, nth in DEATHS]
+    command = [sys.executable, "-c", KILLED, json.dumps(deaths)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    compact(*opened(folder / "compacted"), Silent(), SMALL)
     return folder
 
 
-@pytest.mark.parametrize(
-    ("method", "nth"),
-    [
-        *[("draft", 1), ("adopt", 1), ("append", 0), ("append", 1)],
-        *[("discard", 0), ("discard", 3), ("place", 5), ("place", 6)],
-    ],
-)
-def test_killed_anywhere_each_row_counts_once_and_goes_on(method, nth, parted, tmp_path):
-    folder = Path(shutil.copytree(parted, tmp_path / "run"))
-    expected = {table: sorted_rows(RunFolder(str(folder)), table) for table in ORDER}
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder), method, str(nth)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    run = RunFolder(str(folder))
-    for table, rows in expected.items():
-        pd.testing.assert_frame_equal(sorted_rows(run, table), rows)
-    record = Record.read(run)
-    assert record is not None
+@pytest.mark.parametrize(("method", "nth"), DEATHS)
+def test_killed_anywhere_each_row_counts_once_and_it_goes_on(method, nth, died, tmp_path):
+    run, record = opened(shutil.copytree(died / f"{method}-{nth}", tmp_path / "run"))
+    sound, _ = opened(died / "parted")
+    for table in ORDER:
+        pd.testing.assert_frame_equal(sorted_rows(run, table), sorted_rows(sound, table))
     damage = examine(run, record, lambda name: True)
     assert not damage.files
     assert not damage.units
     mend(run, record, damage)
     assert not run.damage(whole=True)
-    for table, rows in expected.items():
-        assert len(pd.read_parquet(folder / table)) == len(rows)
+    for table in ("examples", "verdicts", "traces", "failures"):
+        there = pd.read_parquet(Path(run.location, table))
+        assert len(there) == len(sorted_rows(sound, table))
     compact(run, record, Silent(), SMALL)
-    whole, of_whole = RunFolder(shutil.copytree(parted, tmp_path / "whole")), None
-    of_whole = Record.read(whole)
-    assert of_whole is not None
-    compact(whole, of_whole, Silent(), SMALL)
-    assert contents(run) == contents(whole)
-    settle(run, record)
+    assert contents(run) == contents(opened(died / "compacted")[0])
     assert not run.damage(whole=True)
+
+
+def test_files_that_are_not_in_their_place_are_said(died):
+    run, record = opened(died / "place-5")
+    line = examine(run, record).line
+    assert " is not in its place yet" in line
+    assert line.endswith(f"`gauntlet resume {run.location}` moves 2 files there")
+    assert not examine(run, record, running=True)
 
 
 def test_a_file_that_is_not_sorted_is_no_source(tmp_path):
