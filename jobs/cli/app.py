@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.check import check
+from gauntlet.jobs.cli.compact import compact
 from gauntlet.jobs.cli.data import data
 from gauntlet.jobs.cli.heads import heads
 from gauntlet.jobs.cli.methods import methods
@@ -61,7 +62,7 @@ def gauntlet(
     """
 
 
-for command in (run, resume, check, methods, report, pictures, schema):
+for command in (run, resume, check, compact, methods, report, pictures, schema):
     app.command()(command)
 for group in (zoo, heads, data, surrogates, models):
     app.add_typer(group)

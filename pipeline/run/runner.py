@@ -1,4 +1,4 @@
-"""A run from its plan to its tables: thresholds, a look at the models, selection, the stream."""
+"""A run from plan to tables: thresholds, a look at the models, selection, stream, compaction."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 
+from gauntlet.pipeline.results.folder import RunFolder
+
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results.compaction import compact
 from gauntlet.pipeline.results.manifest import (
     AttackRecord,
     Manifest,
@@ -104,6 +107,8 @@ class Runner:
         manifest.seconds += outcome.seconds
         manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)
         self._save(manifest)
+        if not outcome.units_failed:
+            compact(self._folder, self._record, self._progress)
         return outcome
 
     # -- what is read --------------------------------------------------------------------------

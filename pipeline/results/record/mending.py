@@ -26,6 +26,8 @@ def mend(storage: Storage, record: Record, damage: Damage) -> None:
     Raises:
         OSError: when the run cannot be written.
     """
+    for name in damage.unlisted:  # first: what is made anew below may have the same name
+        storage.delete(name)
     done = record.units.keys() - damage.units
     gone: set[str] = {*damage.gone}
     instead: list[TableFile] = []
@@ -44,8 +46,6 @@ def mend(storage: Storage, record: Record, damage: Damage) -> None:
         )
     for name in gone - record.files.keys():
         storage.discard(name)
-    for name in damage.unlisted:
-        storage.delete(name)
     if damage.chosen or "failures/select.parquet" in gone:
         storage.delete("selection.json")  # choosing again reports again
     settle(storage, record)

@@ -1,0 +1,64 @@
+"""What `gauntlet compact` does."""
+
+from __future__ import annotations
+
+from gauntlet.jobs.cli.bars import shown_on
+from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.results import RunFolder, manifest
+from gauntlet.pipeline.results.compaction import Change, compact
+from gauntlet.pipeline.results.lock import Lock
+from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.results.record.damage import examine
+from gauntlet.pipeline.results.records import check_run
+
+FORMER = (
+    "a run of version 0.1 stays as it is: without a record, an interruption would lose or double "
+    "rows"
+)
+
+
+def compact_run(location: str) -> int:
+    """Compact the run in a folder, and print what that made of its tables."""
+    check_run(location)
+    folder = RunFolder(location)
+    if folder.is_former():
+        raise BadInput(Problem(location, FORMER))
+    if manifest(location).finished is None:
+        what = (
+            f"is not finished: `gauntlet resume {location}` goes on with it, and compacts it in "
+            "the end"
+        )
+        raise BadInput(Problem(location, what))
+    if obstacle := folder.obstacle():
+        raise BadInput(Problem(location, obstacle))
+    with shown_on(terminal(stderr=True)) as progress, Lock(folder, progress.note) as lock:
+        changes = _compacted(folder, lock, progress)
+    out = terminal()
+    for change in changes:
+        out.print(_line(change), highlight=False, soft_wrap=True)
+    if not changes:
+        out.print("nothing was compacted", highlight=False)
+    return Status.DONE
+
+
+def _compacted(folder: RunFolder, lock: Lock, progress: Progress) -> list[Change]:
+    record = Record.read(folder)
+    assert record is not None
+    record.guard = lock.check
+    damage = examine(folder, record, lambda name: True)
+    if damage.files or damage.entries or damage.chosen or damage.plan:
+        raise BadInput(Problem(folder.location, damage.line))
+    for name in damage.unlisted:  # as an interrupted attempt leaves them
+        folder.delete(name)
+    return compact(folder, record, progress)
+
+
+def _line(change: Change) -> str:
+    before, after = (
+        f"{files:,} file{'' if files == 1 else 's'}, {size / 2**20:,.1f} MB"
+        for files, size in zip(change.files, change.bytes, strict=True)
+    )
+    return f"{change.table}: {before} -> {after}"
