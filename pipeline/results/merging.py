@@ -16,8 +16,8 @@ from gauntlet.pipeline.results.draft import Draft
 from gauntlet.pipeline.results.schema import ORDER
 from gauntlet.pipeline.results.storage import Storage
 
-MEMORY = 2**28
-"""Bytes of rows that one merge holds; sorting them takes as much again."""
+MEMORY = 2**27
+"""Bytes of rows that one merge holds; sorting them, and the rows before, take as much again."""
 RUNS = 64
 """Files that are merged at a time, at most."""
 
@@ -112,6 +112,7 @@ def merged(storage: Storage, table: str, names: Sequence[str]) -> Iterator[pa.Ta
             if not piece.num_rows or _key([piece[name] for name in ORDER[table]], 0) < before:
                 raise ValueError(f"{table}: a file is not sorted")
             before = cut
+            del taken, pieces  # whole windows, of which these are parts
             yield piece
 
 
