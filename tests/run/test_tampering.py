@@ -23,6 +23,7 @@ from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.plan import plan_of
 from tests.toys.former import as_former
 from tests.toys.jobs import attacks, plan
+from tests.toys.parts import left_in_parts
 
 TWO = "  - {base: i, epsilon: 8/255, steps: 1}\n  - {base: mi, epsilon: 8/255, steps: 2}"
 
@@ -60,7 +61,8 @@ def assert_whole(run: Path, sound: Path) -> None:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
     made = plan(folder, attacks(TWO), ("batch: 4", "batch: 4, part_seconds: 0"))
-    assert launch(made, str(folder / "run")).units_done == 4
+    with left_in_parts():
+        assert launch(made, str(folder / "run")).units_done == 4
     return folder / "run"
 
 
@@ -133,17 +135,32 @@ def test_what_was_tampered_with_is_said_and_made_whole(
     assert gauntlet("resume", str(run)).stderr == "nothing left to do: all 4 units are finished\n"
 
 
-def test_a_changed_image_shows_when_resumed_and_reports_leave_damaged_rows_out(
-    run: Path, sound: Path
-) -> None:
+def test_a_changed_image_shows_when_resumed(run: Path, sound: Path) -> None:
     flip(first(run, "examples"))
     assert "damaged run" not in gauntlet("report", str(run)).stdout
     assert "was changed" in gauntlet("resume", str(run)).stderr
     assert_whole(run, sound)
+
+
+def test_reports_leave_damaged_rows_out(run: Path) -> None:
     cut(first(run, "verdicts"))
     assert len(results.read(str(run), "verdicts", sound=True)) == 12
     with pytest.raises(BadInput, match=r"was cut .*: `gauntlet resume .*` makes its rows anew"):
         results.read(str(run), "verdicts")
+
+
+@pytest.mark.parametrize("table", ["examples", "verdicts", "traces"])
+def test_a_compacted_run_is_made_whole_to_the_last_byte(table: str, run: Path, sound: Path) -> None:
+    assert gauntlet("compact", str(run)).exit_code == 0
+    before = {path: path.read_bytes() for path in run.glob("*/*.parquet")}
+    assert len(before) == 3
+    flip(first(run, table))
+    again = gauntlet("resume", str(run))
+    assert again.exit_code == 0, again.output
+    assert f"damaged run: {table}/00000-" in again.stderr
+    assert "does 4 units again" in again.stderr
+    assert {path: path.read_bytes() for path in run.glob("*/*.parquet")} == before
+    assert_whole(run, sound)
 
 
 def test_an_edited_plan_is_refused_with_its_fields(run: Path, sound: Path) -> None:

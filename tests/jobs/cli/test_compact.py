@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -17,6 +16,7 @@ from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.lock import Lock
 from tests.toys.former import as_former
 from tests.toys.jobs import attacks, plan
+from tests.toys.parts import left_in_parts
 
 TWO = "  - {base: i, epsilon: 8/255, steps: 1}\n  - {base: mi, epsilon: 8/255, steps: 2}"
 
@@ -29,8 +29,7 @@ def gauntlet(*arguments: str) -> Result:
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose disk had no room for a second copy of a table."""
     folder = tmp_path_factory.mktemp("full")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    with left_in_parts():
         outcome = launch(plan(folder, attacks(TWO)), str(folder / "run"))
     assert outcome.units_failed == 0
     return folder / "run"
