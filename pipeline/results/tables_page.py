@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gauntlet.pipeline.results.schema import FORMER, ROWS, TABLES
+from gauntlet.pipeline.results.schema import FORMER, ORDER, ROWS, TABLES
 
 _TYPES = {
     "string": "text",
@@ -22,6 +22,9 @@ Made by `python -m gauntlet.pipeline.results`; do not edit.
 Every table is a folder of Parquet files in the run's folder, read by
 `pandas.read_parquet("RUN/verdicts")` or `gauntlet.pipeline.results.read("RUN", "verdicts")`. The
 meanings stand in the files, too (metadata of the fields). Columns marked * may be empty.
+
+Once a run is complete each table is sorted, with what is empty last, and lies in a few files that
+follow each other by name.
 
 | in the run's folder | what it is |
 |---|---|
@@ -48,7 +51,7 @@ def markdown() -> str:
         lines += [
             f"## `{table}`",
             "",
-            ROWS[table],
+            f"{ROWS[table]} Sorted by {', '.join(f'`{name}`' for name in ORDER[table])}.",
             "",
             "| column | type | meaning |",
             "|---|---|---|",
