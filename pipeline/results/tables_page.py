@@ -29,6 +29,7 @@ follow each other by name.
 | in the run's folder | what it is |
 |---|---|
 | `examples/`, `verdicts/`, ... | the tables below; a file counts once the record names it |
+| `_parts/` | rows that wait for the record, or for a run's end where an object store has it |
 | `record/` | a chain of entries: plan, thresholds, digest of the examples, commits of files |
 | `plan.json` | the plan for people; compared with the record whenever the run is opened |
 | `selection.json` | ids of the chosen examples |

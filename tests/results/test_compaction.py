@@ -19,6 +19,7 @@ import pytest
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import RunFolder, merging, parquet
 from gauntlet.pipeline.results.compaction import compact
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import examine
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.schema import ORDER
