@@ -9,6 +9,7 @@ import ray
 from gauntlet.actors.own_modules import NONE, OwnModules
 from gauntlet.actors.placement import Layout
 from gauntlet.actors.targets import TargetHandles
+from gauntlet.actors.turns import CALLS
 from gauntlet.actors.workers import PackedWorker, SurrogateActor, TargetWorker
 from gauntlet.pipeline.run.plan import Plan
 
@@ -45,17 +46,18 @@ def spawn_surrogates(
         return workers
     gpus, threads = layout.surrogate_gpus, layout.threads
     return [
-        _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules)
+        _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules, calls=CALLS)
         for _ in range(plan.resources.replicas)
         for spec in plan.surrogates
     ]
 
 
-def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
+def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any, calls: int = 1) -> Any:
     options = {
         "num_cpus": layout.cpus,
         "num_gpus": gpus,
         "max_restarts": -1,
         "max_task_retries": CALL_RETRIES,
+        "max_concurrency": calls,
     }
     return ray.remote(kind).options(**options).remote(*arguments)

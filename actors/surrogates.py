@@ -17,6 +17,7 @@ from gauntlet.actors.turns import Turns
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
+from gauntlet.pipeline.exchange.arena import Arena
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import run_judged
@@ -82,11 +83,12 @@ class PinnedSurrogates:
         k = len(self._names)
         sets = [workers[at : at + k] for at in range(0, len(workers), k)]
         batches, turns = PublishedBatches(keep=layout.lanes + 2), Turns(layout.calls)
+        arena = Arena()
         self._free: queue.SimpleQueue[tuple[PinnedOracle, Sequence[Any]]] = queue.SimpleQueue()
         # Lanes are spread evenly over the replicas; two on each keep it busy.
         for lane in range(layout.lanes):
             actors = sets[lane % len(sets)]
-            self._free.put((PinnedOracle(self._names, actors, batches, turns), actors))
+            self._free.put((PinnedOracle(self._names, actors, batches, turns, arena), actors))
 
     def cards(self) -> dict[str, ModelCard]:
         """Return the surrogates' cards; waits until all are loaded."""

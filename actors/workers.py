@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
@@ -20,12 +21,14 @@ import torch
 from gauntlet.actors.batches import StoredBatch
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.targets import TargetHandles
-from gauntlet.actors.wire import Packed, array, tensor
+from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.oracle.desk import Desk, Verb
+from gauntlet.pipeline.oracle.places import Places, Sent
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
@@ -78,59 +81,48 @@ class ModelWorker:
 
 
 class SurrogateActor(ModelWorker):
-    """One surrogate, answering queries: the pinned placement."""
+    """One surrogate, answering queries, two at a time: the pinned placement."""
 
     def __init__(self, plan: Plan, name: str, threads: int | None, modules: OwnModules) -> None:
         super().__init__(plan, threads)
         spec = next(spec for spec in plan.surrogates if spec.name == name)
         model, card = build_surrogate(spec, plan, modules.permission())
         self._models, self._cards = {model.name: model}, {f"surrogate/{card.name}": card}
-        self._responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
+        responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
+        self._desk = Desk(responder, device())
         self._dtype = image_dtype(plan.resources)
         self._batches: OrderedDict[str, Batch] = OrderedDict()
+        self._unpacking = threading.Lock()
 
-    def gradients(
-        self, setting: Packed[Setting], points: np.ndarray, rows: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return J (R,) and dJ/dx (R, 3, H, W)."""
-        answer = self._responder.gradients(self._whole(setting), *_asked(points, rows))
-        return array(answer.values), array(answer.gradient)
-
-    def outputs(
-        self, setting: Packed[Setting], points: np.ndarray, rows: np.ndarray | None
-    ) -> np.ndarray:
-        """Return the outputs on every view, (copies * R, C)."""
-        return array(self._responder.outputs(self._whole(setting), *_asked(points, rows)))
-
-    def pullback(
+    def answer(
         self,
+        verb: Verb,
         setting: Packed[Setting],
-        points: np.ndarray,
-        cotangent: np.ndarray,
-        rows: np.ndarray | None,
-    ) -> np.ndarray:
-        """Return the vector-Jacobian product, (R, 3, H, W)."""
-        where, index = _asked(points, rows)
-        weight = tensor(cotangent, device())
-        return array(self._responder.pullback(self._whole(setting), where, weight, index))
+        places: Places | None,
+        *arrays: np.ndarray | None,
+    ) -> tuple[Sent, ...]:
+        """Return the answer to a question; see `Desk.answer`."""
+        return self._desk.answer(verb, self._whole(setting), places, *arrays)
 
     def known(self, setting: Packed[Setting]) -> dict[str, np.ndarray]:
         """Return what the query needs to know of the batch, by name, each (B, ...)."""
-        known = self._responder.known(self._whole(setting))
-        return {name: array(values) for name, values in known.items()}
+        return self._desk.known(self._whole(setting))
+
+    def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
+        """Return the model's answer, when it has no question to answer."""
+        with self._desk.model:
+            return super().ask(names, request)
 
     def _whole(self, setting: Packed[Setting]) -> Setting:
         """Return the setting with its batch, of which the last few are kept."""
         stored: StoredBatch = setting.rest["batch"]
-        if stored.key not in self._batches:
-            self._batches[stored.key] = stored.fetch().to(device(), self._dtype)
-            while len(self._batches) > 8:
-                self._batches.popitem(last=False)
-        return setting.unpack(batch=self._batches[stored.key])
-
-
-def _asked(points: np.ndarray, rows: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    return tensor(points, device()), None if rows is None else tensor(rows)
+        with self._unpacking:
+            if stored.key not in self._batches:
+                self._batches[stored.key] = stored.fetch().to(device(), self._dtype)
+                while len(self._batches) > 8:
+                    self._batches.popitem(last=False)
+            batch = self._batches[stored.key]
+        return setting.unpack(batch=batch)
 
 
 class PackedWorker(ModelWorker):
