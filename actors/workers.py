@@ -7,10 +7,9 @@ them and repeat the call that was lost.
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import sys
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -18,17 +17,16 @@ import numpy as np
 import ray
 import torch
 
-from gauntlet.actors.batches import StoredBatch
+from gauntlet.actors.batches import ReceivedBatches, StoredBatch
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.targets import TargetHandles
 from gauntlet.actors.wire import Packed
-from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.model import Model
-from gauntlet.pipeline.oracle.desk import Desk, Verb
-from gauntlet.pipeline.oracle.places import Places, Sent
+from gauntlet.pipeline.oracle.desk import Desk
+from gauntlet.pipeline.oracle.places import Sent
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
@@ -90,39 +88,33 @@ class SurrogateActor(ModelWorker):
         self._models, self._cards = {model.name: model}, {f"surrogate/{card.name}": card}
         responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
         self._desk = Desk(responder, device())
-        self._dtype = image_dtype(plan.resources)
-        self._batches: OrderedDict[str, Batch] = OrderedDict()
-        self._unpacking = threading.Lock()
+        self._batches = ReceivedBatches(device(), image_dtype(plan.resources))
 
     def answer(
-        self,
-        verb: Verb,
-        setting: Packed[Setting],
-        places: Places | None,
-        *arrays: np.ndarray | None,
+        self, setting: bytes, batch: StoredBatch | None, asked: bytes, *arrays: np.ndarray | None
     ) -> tuple[Sent, ...]:
-        """Return the answer to a question; see `Desk.answer`."""
-        return self._desk.answer(verb, self._whole(setting), places, *arrays)
+        """Return the answer to a question.
 
-    def known(self, setting: Packed[Setting]) -> dict[str, np.ndarray]:
+        Args:
+            setting: a `SentSetting`'s.
+            batch: where its batch is; None when that was told before.
+            asked: what is asked, and where its arrays are: see `Desk.answer`.
+            arrays: the arrays themselves, if they are nowhere else.
+
+        Raises:
+            UnknownBatch: when the batch is to be told, too.
+        """
+        verb, places = pickle.loads(asked)
+        return self._desk.answer(verb, self._batches.whole(setting, batch), places, *arrays)
+
+    def known(self, setting: bytes, batch: StoredBatch | None) -> dict[str, np.ndarray]:
         """Return what the query needs to know of the batch, by name, each (B, ...)."""
-        return self._desk.known(self._whole(setting))
+        return self._desk.known(self._batches.whole(setting, batch))
 
     def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
         """Return the model's answer, when it has no question to answer."""
         with self._desk.model:
             return super().ask(names, request)
-
-    def _whole(self, setting: Packed[Setting]) -> Setting:
-        """Return the setting with its batch, of which the last few are kept."""
-        stored: StoredBatch = setting.rest["batch"]
-        with self._unpacking:
-            if stored.key not in self._batches:
-                self._batches[stored.key] = stored.fetch().to(device(), self._dtype)
-                while len(self._batches) > 8:
-                    self._batches.popitem(last=False)
-            batch = self._batches[stored.key]
-        return setting.unpack(batch=batch)
 
 
 class PackedWorker(ModelWorker):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +19,20 @@ from gauntlet.pipeline.oracle.places import Places, array, tensor
 from gauntlet.pipeline.oracle.round import CopiedRound, Given, Room, SharedRound
 
 
+class Call(Protocol):
+    """A question that is being answered: a `Future`, for example."""
+
+    def result(self) -> Any:
+        """Wait for the answer, or raise what ended the call."""
+
+
 class Line(Protocol):
     """The way to the process that has a surrogate behind its `Desk`."""
 
-    def answer(self, verb: Verb, setting: Any, places: Places | None, *arrays: Any) -> Future[Any]:
+    def answer(self, verb: Verb, setting: Any, places: Places | None, *arrays: Any) -> Call:
         """Have the desk answer."""
 
-    def known(self, setting: Any) -> Future[Any]:
+    def known(self, setting: Any) -> Call:
         """Have the desk tell what the query needs to know of the batch."""
 
 
@@ -127,7 +133,7 @@ class RemoteOracle:
                 for index, (question, sent) in enumerate(zip(questions, rounds, strict=True))
             ]
             found: list[list[Tensor]] = []
-            again: dict[int, Future[Any]] = {}
+            again: dict[int, Call] = {}
             for index, (question, call) in enumerate(zip(questions, calls, strict=True)):
                 try:
                     found.append(rounds[index].read(call.result()))
