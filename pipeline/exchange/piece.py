@@ -41,10 +41,10 @@ class Piece:
             ValueError: when it does not lie inside.
         """
         inside = (
-            HEADER <= self.offset <= len(memory) - self.size and min(self.shape, default=0) >= 0
+            HEADER <= self.offset <= memory.numel() - self.size and min(self.shape, default=0) >= 0
         )
         if not inside or self.offset % HEADER:
-            raise ValueError(f"{self} does not lie in a segment of {len(memory)} bytes")
+            raise ValueError(f"{self} does not lie in a segment of {memory.numel()} bytes")
         return memory[self.offset : self.offset + self.size].view(self.dtype).view(self.shape)
 
 
