@@ -183,7 +183,8 @@ def _engine(
     wanted = plan.resources.placement
     if wanted == "auto":
         return _measured(plan, devices, progress, modules)
-    return RayEngine(plan, lay_out(plan, devices, wanted, "asked for"), modules=modules)
+    layout = lay_out(plan, devices, wanted, "asked for")
+    return RayEngine(plan, layout, modules=modules, note=progress.note)
 
 
 def _alone(plan: Plan, machine: Devices) -> Layout:
@@ -223,7 +224,7 @@ def _measured(plan: Plan, devices: Devices, progress: Progress, modules: OwnModu
         return RayEngine(plan, _because(plan, devices, "packed", reason), worker, modules)
     ray.kill(worker)
     pinned = _because(plan, devices, "pinned", f"auto: {why}")
-    return RayEngine(plan, pinned, modules=modules)
+    return RayEngine(plan, pinned, modules=modules, note=progress.note)
 
 
 def _because(plan: Plan, devices: Devices, placement: str, reason: str) -> Layout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import ray
@@ -29,6 +29,13 @@ T = TypeVar("T")
 class RayEngine:
     """Surrogates and targets on actors, for a runner with several units in flight.
 
+    Args:
+        plan: what to run.
+        layout: which processes hold what.
+        first: a packed worker that has been started.
+        modules: the person's own modules.
+        note: told of what a person might not expect.
+
     Raises:
         BadInput: when an actor cannot build its models.
     """
@@ -39,6 +46,7 @@ class RayEngine:
         layout: Layout,
         first: Any | None = None,
         modules: OwnModules = NONE,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._layout = layout
         self._surrogates: PackedSurrogates | PinnedSurrogates
@@ -53,7 +61,7 @@ class RayEngine:
                 _wait_if_shared(layout, self._targets.workers)
                 workers = spawn_surrogates(plan, layout, modules, first)
             self._workers = (*workers, *self._targets.workers)
-            self._surrogates = kind(plan, layout, self._targets, workers)
+            self._surrogates = kind(plan, layout, self._targets, workers, note)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
             # Ray hands on a failed constructor's traceback as text; its last line is the error.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
@@ -18,6 +18,7 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.exchange.arena import Arena
+from gauntlet.pipeline.progress import Once
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.engine import AttackResult
 from gauntlet.pipeline.run.local import run_judged
@@ -30,7 +31,12 @@ class PackedSurrogates:
     """Workers that each hold all surrogates; a unit goes to whichever is idle."""
 
     def __init__(
-        self, plan: Plan, layout: Layout, targets: TargetHandles, workers: Sequence[Any]
+        self,
+        plan: Plan,
+        layout: Layout,
+        targets: TargetHandles,
+        workers: Sequence[Any],
+        note: Callable[[str], None],
     ) -> None:
         self._targets, self._workers = targets, workers
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -76,19 +82,25 @@ class PinnedSurrogates:
     """One actor per surrogate (times replicas); the loop runs here, in the calling thread."""
 
     def __init__(
-        self, plan: Plan, layout: Layout, targets: TargetHandles, workers: Sequence[Any]
+        self,
+        plan: Plan,
+        layout: Layout,
+        targets: TargetHandles,
+        workers: Sequence[Any],
+        note: Callable[[str], None],
     ) -> None:
         self._plan, self._targets, self._workers = plan, targets, workers
         self._names = [spec.name for spec in plan.surrogates]
         k = len(self._names)
         sets = [workers[at : at + k] for at in range(0, len(workers), k)]
         batches, turns = PublishedBatches(keep=layout.lanes + 2), Turns(layout.calls)
-        arena = Arena()
+        arena, once = Arena(), Once(note)
         self._free: queue.SimpleQueue[tuple[PinnedOracle, Sequence[Any]]] = queue.SimpleQueue()
         # Lanes are spread evenly over the replicas; two on each keep it busy.
         for lane in range(layout.lanes):
             actors = sets[lane % len(sets)]
-            self._free.put((PinnedOracle(self._names, actors, batches, turns, arena), actors))
+            oracle = PinnedOracle(self._names, actors, batches, turns, arena, note=once)
+            self._free.put((oracle, actors))
 
     def cards(self) -> dict[str, ModelCard]:
         """Return the surrogates' cards; waits until all are loaded."""

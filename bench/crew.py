@@ -23,7 +23,7 @@ from gauntlet.pipeline.exchange.arena import Arena
 from gauntlet.pipeline.models.model import adapt
 from gauntlet.pipeline.oracle.desk import Desk, Verb
 from gauntlet.pipeline.oracle.places import Places
-from gauntlet.pipeline.oracle.remote import RemoteOracle
+from gauntlet.pipeline.oracle.remote import Line, RemoteOracle
 from gauntlet.pipeline.oracle.responder import Responder
 
 Maker = Callable[[], nn.Module]
@@ -40,7 +40,7 @@ class Crew:
 
     def __init__(self, makers: Sequence[Maker], device: str = "cpu") -> None:
         # Forked from a server that has loaded torch, but never used a GPU.
-        context = multiprocessing.get_context("forkserver")
+        context: Any = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["bench.crew"])
         self._start = lambda at: ProcessLine(context, at, makers[at], device)
         self.names = [f"m{at}" for at in range(len(makers))]
@@ -131,8 +131,10 @@ PackedSetting = tuple[str, Batch, Setting]
 class CrewOracle(RemoteOracle):
     """The oracle whose surrogates are a crew."""
 
-    def __init__(self, crew: Crew, arena: Arena, **options: Any) -> None:
-        super().__init__(crew.names, crew.lines, arena, **options)
+    def __init__(
+        self, crew: Crew, arena: Arena, lines: Sequence[Line] | None = None, **options: Any
+    ) -> None:
+        super().__init__(crew.names, lines or crew.lines, arena, **options)
         self._keys: dict[int, tuple[str, Batch]] = {}
 
     def _packed(self, setting: Setting) -> PackedSetting:
@@ -157,7 +159,7 @@ def _serve(connection: Connection, name: str, maker: Maker, device: str) -> None
                 if what == "known"
                 else desk.answer(verb, setting, places, *arrays)
             )
-            reply = (number, None, found)
+            reply: tuple[int, Exception | None, Any] = (number, None, found)
         except Exception as error:
             reply = (number, error, None)
         with sending:

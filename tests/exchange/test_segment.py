@@ -100,18 +100,20 @@ def test_an_abandoned_area_is_never_lent_again_and_no_longer_mapped():
 
 
 def test_nothing_piles_up_on_either_side():
-    arena, there = Arena(limit=1 << 16), Mapped(keep=4)
+    before, pages = open_files(), 16
+    arena, there = Arena(limit=pages * 4096), Mapped(keep=4)
     for use in range(200):
         area = arena.lend(4096 * (1 + use % 13))
         there.of(area.handle)
         if use % 5 == 0:
             area.abandon()
-        if use == 100:
-            half = open_files()
         del area
-    assert arena.size <= 1 << 16
+        assert open_files() <= before + 2 * pages + 2 * 4
+    assert arena.size <= pages * 4096
     assert len(there) <= 4
-    assert open_files() <= half + 8
+    arena.close()
+    del arena, there
+    assert open_files() == before
 
 
 def test_more_than_the_limit_is_not_lent():

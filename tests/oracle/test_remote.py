@@ -6,7 +6,6 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -87,8 +86,7 @@ class Elsewhere:
 def test_a_surrogate_elsewhere_is_sent_its_arrays_and_the_others_share(attack, crew, here):
     batch, notes, far = class_batch(images(5)), list[str](), Elsewhere(crew.lines[1])
     lines = [crew.lines[0], far, crew.lines[2]]
-    mixed = SimpleNamespace(names=crew.names, lines=lines)
-    remote = CrewOracle(mixed, Arena(), note=notes.append)
+    remote = CrewOracle(crew, Arena(), lines, note=notes.append)
     assert_same(run(attack, batch, remote), run(attack, batch, here))
     assert far.shared == 1
     assert notes == [
@@ -131,7 +129,7 @@ def test_what_fails_at_a_surrogate_is_raised_here_and_its_memory_is_not_used_aga
     remote = CrewOracle(crew, arena)
     attack = ATTACKS[0]
     run(attack, batch, remote)
-    wrong = replace(batch, labels=batch.labels + 7)
+    wrong = replace(batch, labels=torch.full((5,), 7))
     with pytest.raises(ValueError, match="has class"):
         run(attack, wrong, remote)
     assert_same(run(attack, batch, remote), run(attack, batch, here))
@@ -151,6 +149,7 @@ def test_a_surrogate_killed_in_the_middle_of_a_call_is_recovered_from():
         crew.restart(1)
         assert_same(run(attack, batch, CrewOracle(crew, arena)), expected)
         arena.close()
+        del arena
         gc.collect()
         maps = Path("/proc/self/maps").read_text()
         assert "memfd:gauntlet" not in maps
