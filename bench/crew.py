@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import uuid
@@ -42,7 +43,7 @@ class Crew:
         # Forked from a server that has loaded torch, but never used a GPU.
         context: Any = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["bench.crew"])
-        self._start = lambda at: ProcessLine(context, at, makers[at], device)
+        self._context, self._makers, self._device = context, makers, device
         self.names = [f"m{at}" for at in range(len(makers))]
         self.lines = [self._start(at) for at in range(len(makers))]
 
@@ -56,13 +57,16 @@ class Crew:
         for line in self.lines:
             line.close()
 
+    def _start(self, at: int) -> ProcessLine:
+        return ProcessLine(self._context, self.names[at], self._makers[at], self._device)
+
 
 class ProcessLine:
     """The way to one process, over a pipe."""
 
-    def __init__(self, context: Any, at: int, maker: Maker, device: str) -> None:
+    def __init__(self, context: Any, name: str, maker: Maker, device: str) -> None:
         self._connection, theirs = context.Pipe()
-        arguments = (theirs, f"m{at}", maker, device)
+        arguments = (theirs, name, maker, device)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -98,13 +102,14 @@ class ProcessLine:
         key, batch, circumstances = setting
         call, number = Future[Any](), next(self._numbers)
         with self._lock:
-            self._waiting[number] = call
             told = key in self._told
             self._told.add(key)
             message = (number, what, key, None if told else batch, circumstances, *rest)
+            self._waiting[number] = call
             try:
                 self._connection.send(message)
             except OSError as error:
+                del self._waiting[number]
                 call.set_exception(ConnectionError(f"the process has ended: {error}"))
         return call
 
@@ -119,13 +124,14 @@ class ProcessLine:
                 call.set_result(answer)
             else:
                 call.set_exception(error)
-        for call in self._waiting.values():
-            if not call.done():
+        with self._lock:
+            while self._waiting:
+                _, call = self._waiting.popitem()
                 call.set_exception(ConnectionError("the process has ended"))
 
 
-PackedSetting = tuple[str, Batch, Setting]
-"""A batch's key, the batch, and the setting without its images."""
+PackedSetting = tuple[str, bytes, Setting]
+"""A batch's key, the batch, and the setting without it."""
 
 
 class CrewOracle(RemoteOracle):
@@ -135,14 +141,16 @@ class CrewOracle(RemoteOracle):
         self, crew: Crew, arena: Arena, lines: Sequence[Line] | None = None, **options: Any
     ) -> None:
         super().__init__(crew.names, lines or crew.lines, arena, **options)
-        self._keys: dict[int, tuple[str, Batch]] = {}
+        self._sent: dict[int, tuple[Batch, str, bytes]] = {}
 
     def _packed(self, setting: Setting) -> PackedSetting:
         batch = setting.batch
-        if id(batch) not in self._keys:
-            self._keys[id(batch)] = (uuid.uuid4().hex, batch.to("cpu"))
-        key, sent = self._keys[id(batch)]
-        return key, sent, replace(setting, batch=None)  # type: ignore[arg-type]
+        if id(batch) not in self._sent:
+            # As bytes: a pipe would move a tensor's memory from under arrays on it.
+            packed = pickle.dumps(batch.to("cpu"))
+            self._sent[id(batch)] = (batch, uuid.uuid4().hex, packed)
+        _, key, packed = self._sent[id(batch)]
+        return key, packed, replace(setting, batch=None)  # type: ignore[arg-type]
 
 
 def _serve(connection: Connection, name: str, maker: Maker, device: str) -> None:
@@ -172,6 +180,6 @@ def _serve(connection: Connection, name: str, maker: Maker, device: str) -> None
             except EOFError:
                 return
             if batch is not None:
-                batches[key] = batch.to(device)
+                batches[key] = pickle.loads(batch).to(device)
             whole = replace(setting, batch=batches[key])
             threads.submit(answer, number, what, whole, *asked)
