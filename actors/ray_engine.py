@@ -50,7 +50,6 @@ class RayEngine:
     ) -> None:
         self._layout = layout
         self._surrogates: PackedSurrogates | PinnedSurrogates
-        kind = PackedSurrogates if layout.placement == "packed" else PinnedSurrogates
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
                 workers = spawn_surrogates(plan, layout, modules, first)
@@ -61,7 +60,10 @@ class RayEngine:
                 _wait_if_shared(layout, self._targets.workers)
                 workers = spawn_surrogates(plan, layout, modules, first)
             self._workers = (*workers, *self._targets.workers)
-            self._surrogates = kind(plan, layout, self._targets, workers, note)
+            if layout.placement == "packed":
+                self._surrogates = PackedSurrogates(plan, layout, self._targets, workers)
+            else:
+                self._surrogates = PinnedSurrogates(plan, layout, self._targets, workers, note)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
             # Ray hands on a failed constructor's traceback as text; its last line is the error.

@@ -31,12 +31,7 @@ class PackedSurrogates:
     """Workers that each hold all surrogates; a unit goes to whichever is idle."""
 
     def __init__(
-        self,
-        plan: Plan,
-        layout: Layout,
-        targets: TargetHandles,
-        workers: Sequence[Any],
-        note: Callable[[str], None],
+        self, plan: Plan, layout: Layout, targets: TargetHandles, workers: Sequence[Any]
     ) -> None:
         self._targets, self._workers = targets, workers
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
