@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,12 +20,14 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.exchange.arena import Arena
+from gauntlet.pipeline.progress import Once
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.order import Log, News, Order
+from gauntlet.pipeline.run.order import Log, News, Order, Said
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -91,6 +93,10 @@ class CarrierHost:
                     self._log,
                 )
         self._carrier.carry(order)
+
+    def say(self, text: str) -> None:
+        """Tell the driver's person something."""
+        self._log.add(Said(text))
 
     def news(self, life: str, heard: int) -> News:
         """Return the carrier's news."""
@@ -161,16 +167,18 @@ class HubModels:
     Args:
         plan: the run's plan.
         setup: of the carrier.
+        note: told of what slows the work down.
     """
 
-    def __init__(self, plan: Plan, setup: Setup) -> None:
+    def __init__(self, plan: Plan, setup: Setup, note: Callable[[str], None]) -> None:
         self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
         names = [spec.name for spec in plan.surrogates]
         self._homes = dict(zip(names, setup.crew, strict=True))
         batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
         self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
+        arena, once = Arena(), Once(note)
         for _ in range(setup.lanes):
-            self._free.put(PinnedOracle(names, setup.crew, batches, turns))
+            self._free.put(PinnedOracle(names, setup.crew, batches, turns, arena, note=once))
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None

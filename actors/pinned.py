@@ -1,95 +1,103 @@
-"""The oracle whose surrogates are actors, asked all at once over the object store."""
+"""The oracle whose surrogates are actors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import ray
+import torch
 from torch import Tensor
 
-from gauntlet.actors.batches import PublishedBatches
+from gauntlet.actors.batches import (
+    BATCHES,
+    PublishedBatches,
+    SentSetting,
+    StoredBatch,
+    UnknownBatch,
+)
 from gauntlet.actors.turns import Turns
-from gauntlet.actors.wire import Packed, array, tensor
-from gauntlet.pipeline.attacks.messages import Answer, Question, Setting
-from gauntlet.pipeline.attacks.surrogate import Known
+from gauntlet.pipeline.attacks.messages import Setting
+from gauntlet.pipeline.exchange.arena import Arena
+from gauntlet.pipeline.oracle.desk import Verb
+from gauntlet.pipeline.oracle.places import Places, array
+from gauntlet.pipeline.oracle.remote import Call, RemoteOracle
 
 
-class PinnedOracle:
-    """Fans every question out to the actor that holds its model, and gathers the answers."""
+class PinnedOracle(RemoteOracle):
+    """Asks actors: over shared memory where they are on this machine, else the object store.
+
+    Args:
+        names: of the surrogates.
+        actors: a `SurrogateActor` each.
+        batches: those that this process has published.
+        turns: when a call is sent.
+        arena: memory of this process.
+        device: of the points and of the answers.
+        note: told of arrays that cannot be shared, and why.
+    """
 
     def __init__(
-        self, names: Sequence[str], actors: Sequence[Any], batches: PublishedBatches, turns: Turns
+        self,
+        names: Sequence[str],
+        actors: Sequence[Any],
+        batches: PublishedBatches,
+        turns: Turns,
+        arena: Arena,
+        *,
+        device: torch.device | str = "cpu",
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._names, self._actors = tuple(names), tuple(actors)
-        self._batches, self._turns = batches, turns
+        lines = [_ActorLine(actor, turns) for actor in actors]
+        super().__init__(names, lines, arena, device=device, note=note)
+        self._batches = batches
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Names of the surrogates."""
-        return self._names
+    def _packed(self, setting: Setting) -> SentSetting:
+        return SentSetting.of(setting, self._batches.publish(setting.batch))
 
-    def gradients(self, setting: Setting, questions: Sequence[Question]) -> list[Answer]:
-        """Return each question's answer; the actors work at the same time."""
-        packed = self._packed(setting)
-        sent = self._published(questions)
-        calls = [
-            self._ask(question.model, "gradients", packed, points, rows)
-            for question, (points, rows) in zip(questions, sent, strict=True)
-        ]
-        answers = []
-        for question, call in zip(questions, calls, strict=True):
-            values, gradient = call.result()
-            where = question.points.device
-            answers.append(Answer(tensor(values, where), tensor(gradient, where)))
-        return answers
+    def _put(self, points: Tensor) -> Any:
+        return ray.put(array(points))
 
-    def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
-        """Return each model's outputs on all views of its points."""
-        packed = self._packed(setting)
-        calls = [
-            self._ask(question.model, "outputs", packed, points, rows)
-            for question, (points, rows) in zip(questions, self._published(questions), strict=True)
-        ]
-        return [tensor(call.result()) for call in calls]
 
-    def pullback(
-        self, setting: Setting, questions: Sequence[Question], cotangents: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Return each model's vector-Jacobian product."""
-        packed = self._packed(setting)
-        calls = [
-            self._ask(question.model, "pullback", packed, points, array(cotangent), rows)
-            for question, (points, rows), cotangent in zip(
-                questions, self._published(questions), cotangents, strict=True
-            )
-        ]
-        return [tensor(call.result()) for call in calls]
+class _ActorLine:
+    """Sends questions as bytes: Ray takes half a millisecond longer for the objects in them."""
 
-    def known(self, setting: Setting, model: int) -> Known:
-        """Return what the query needs to know of the batch for one model."""
-        found = self._ask(model, "known", self._packed(setting)).result()
-        return {name: tensor(values) for name, values in found.items()}
+    def __init__(self, actor: Any, turns: Turns) -> None:
+        self._actor, self._turns = actor, turns
+        self._told: deque[str] = deque(maxlen=BATCHES)
 
-    def _ask(self, model: int, method: str, *arguments: Any) -> Future[Any]:
-        actor = self._actors[model]
-        return self._turns.ask(id(actor), lambda: getattr(actor, method).remote(*arguments))
+    def answer(self, verb: Verb, setting: SentSetting, places: Places | None, *arrays: Any) -> Call:
+        return self._ask("answer", setting, pickle.dumps((verb, places)), *arrays)
 
-    def _packed(self, setting: Setting) -> Packed[Setting]:
-        return Packed.of(setting, batch=self._batches.publish(setting.batch))
+    def known(self, setting: SentSetting) -> Call:
+        return self._ask("known", setting)
 
-    @staticmethod
-    def _published(questions: Sequence[Question]) -> list[tuple[Any, Any]]:
-        """Put each distinct set of points into the object store once."""
-        references: dict[int, Any] = {}
-        for question in questions:
-            if id(question.points) not in references:
-                references[id(question.points)] = ray.put(array(question.points))
-        return [
-            (
-                references[id(question.points)],
-                None if question.rows is None else array(question.rows),
-            )
-            for question in questions
-        ]
+    def _ask(self, method: str, setting: SentSetting, *arguments: Any) -> Call:
+        def ask(batch: StoredBatch | None) -> Future[Any]:
+            def send() -> Any:
+                return getattr(self._actor, method).remote(setting.packed, batch, *arguments)
+
+            return self._turns.ask(id(self._actor), send)
+
+        if setting.batch.key in self._told:
+            return _Told(ask(None), lambda: ask(setting.batch))
+        self._told.append(setting.batch.key)
+        return ask(setting.batch)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A call to an actor that was told where the batch is, and may have been restarted since."""
+
+    call: Future[Any]
+    again: Callable[[], Future[Any]]
+
+    def result(self) -> Any:
+        try:
+            return self.call.result()
+        except UnknownBatch:
+            return self.again().result()

@@ -31,6 +31,12 @@ T = TypeVar("T")
 class RayEngine:
     """Surrogates and targets on actors, for a runner with several units in flight.
 
+    Args:
+        plan: what to run.
+        layout: which processes hold what.
+        first: a packed worker that has been started.
+        modules: the person's own modules.
+
     Raises:
         BadInput: when an actor cannot build its models.
     """

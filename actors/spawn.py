@@ -9,6 +9,7 @@ import ray
 from gauntlet.actors.own_modules import NONE, OwnModules
 from gauntlet.actors.placement import Layout
 from gauntlet.actors.targets import TargetHandles
+from gauntlet.actors.turns import CALLS
 from gauntlet.actors.workers import Hub, PackedWorker, SurrogateActor, TargetWorker
 from gauntlet.pipeline.run.plan import Plan
 
@@ -57,13 +58,18 @@ def spawn_hub(plan: Plan, layout: Layout) -> Any:
 
 
 def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
-    carries = kind in (PackedWorker, Hub)
     options = {
-        # Beside the orders: news, and questions about clean images.
-        "max_concurrency": layout.lanes_of_carrier + 2 if carries else 1,
         "num_cpus": layout.cpus,
         "num_gpus": gpus,
         "max_restarts": -1,
         "max_task_retries": CALL_RETRIES,
+        "max_concurrency": _at_a_time(kind, layout),
     }
     return ray.remote(kind).options(**options).remote(*arguments)
+
+
+def _at_a_time(kind: type, layout: Layout) -> int:
+    """Return how many calls an actor works on at a time."""
+    if kind in (PackedWorker, Hub):
+        return layout.lanes_of_carrier + 2  # beside the orders: news, and clean images
+    return CALLS if kind is SurrogateActor else 1

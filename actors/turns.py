@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
+
+CALLS = 2
+"""Calls that an actor has at a time: what surrounds one's work is done beside the other's."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,20 @@ class Turns:
     """Sends each call when a core is free, to the slowest actor first that is.
 
     More processes than cores push each other out of the caches, and a step ends with one core
-    idle behind its slowest model. An actor has one call at a time, so that none waits in its queue
-    while holding a core. GPUs need none of this: there calls queue at the actors.
+    idle behind its slowest model. An actor has a second call when nobody who is idle waits for
+    one: it works on it as soon as it is done with the first. GPUs need none of this: there calls
+    queue at the actors.
 
     Args:
-        limit: calls at a time; None sends everything at once.
+        limit: actors with calls at a time; None sends everything at once.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._waiting: list[_Call] = []
-        self._busy: set[Hashable] = set()
+        self._out: Counter[Hashable] = Counter()
         self._seconds: dict[Hashable, float] = {}
+        self._done_at: dict[Hashable, float] = {}
         # Reentrant: the answer to a call sent under the lock may be there at once.
         self._lock = threading.RLock()
 
@@ -53,11 +59,7 @@ class Turns:
         return call.answer
 
     def _send_next(self) -> None:
-        assert self._limit is not None
-        while len(self._busy) < self._limit:
-            ready = [call for call in self._waiting if call.actor not in self._busy]
-            if not ready:
-                return
+        while ready := self._ready():
             call = max(ready, key=lambda call: self._seconds.get(call.actor, 0.0))
             self._waiting.remove(call)
             started = time.monotonic()
@@ -66,16 +68,27 @@ class Turns:
             except BaseException as error:
                 call.answer.set_exception(error)
                 continue
-            self._busy.add(call.actor)
+            self._out[call.actor] += 1
             reference.future().add_done_callback(
                 lambda done, call=call, started=started: self._done(call, started, done)
             )
 
+    def _ready(self) -> list[_Call]:
+        """Return the calls one of which is to be sent now."""
+        idle = [call for call in self._waiting if not self._out[call.actor]]
+        if idle:
+            busy = sum(count > 0 for count in self._out.values())
+            return idle if self._limit is None or busy < self._limit else []
+        return [call for call in self._waiting if self._out[call.actor] < CALLS]
+
     def _done(self, call: _Call, started: float, done: Future[Any]) -> None:
         with self._lock:
-            took = time.monotonic() - started
+            now = time.monotonic()
+            # Until the one before it was done, it waited.
+            took = now - max(started, self._done_at.get(call.actor, started))
+            self._done_at[call.actor] = now
             self._seconds[call.actor] = (self._seconds.get(call.actor, took) + took) / 2
-            self._busy.discard(call.actor)
+            self._out[call.actor] -= 1
             self._send_next()
         error = done.exception()
         if error is None:

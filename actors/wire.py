@@ -8,23 +8,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
+
+from gauntlet.pipeline.oracle.places import array, tensor
 
 T = TypeVar("T")
 
 # Arrays from the object store are read-only, and nothing here writes to its inputs.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-
-
-def array(tensor: Tensor) -> np.ndarray:
-    """Return a CPU array of a tensor."""
-    return tensor.detach().cpu().contiguous().numpy()
-
-
-def tensor(values: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """Return a tensor on the array's memory, or on a device."""
-    return torch.from_numpy(values).to(device)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ their part: what those came from is done again.
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -18,15 +18,16 @@ import numpy as np
 import ray
 import torch
 
-from gauntlet.actors.batches import StoredBatch
+from gauntlet.actors.batches import ReceivedBatches, StoredBatch
 from gauntlet.actors.carrying import CarrierHost, HubModels, PackedModels, Setup
 from gauntlet.actors.own_modules import OwnModules
-from gauntlet.actors.wire import Packed, array, tensor
-from gauntlet.pipeline.attacks.messages import Setting
+from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
 from gauntlet.pipeline.models.model import Model
+from gauntlet.pipeline.oracle.desk import Desk
+from gauntlet.pipeline.oracle.places import Sent
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates
@@ -78,59 +79,42 @@ class ModelWorker:
 
 
 class SurrogateActor(ModelWorker):
-    """One surrogate, answering queries: the pinned placement."""
+    """One surrogate, answering queries, two at a time: the pinned placement."""
 
     def __init__(self, plan: Plan, name: str, threads: int | None, modules: OwnModules) -> None:
         super().__init__(plan, threads)
         spec = next(spec for spec in plan.surrogates if spec.name == name)
         model, card = build_surrogate(spec, plan, modules.permission())
         self._models, self._cards = {model.name: model}, {f"surrogate/{card.name}": card}
-        self._responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
-        self._dtype = image_dtype(plan.resources)
-        self._batches: OrderedDict[str, Batch] = OrderedDict()
+        responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
+        self._desk = Desk(responder, device())
+        self._batches = ReceivedBatches(device(), image_dtype(plan.resources))
 
-    def gradients(
-        self, setting: Packed[Setting], points: np.ndarray, rows: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return J (R,) and dJ/dx (R, 3, H, W)."""
-        answer = self._responder.gradients(self._whole(setting), *_asked(points, rows))
-        return array(answer.values), array(answer.gradient)
+    def answer(
+        self, setting: bytes, batch: StoredBatch | None, asked: bytes, *arrays: np.ndarray | None
+    ) -> tuple[Sent, ...]:
+        """Return the answer to a question.
 
-    def outputs(
-        self, setting: Packed[Setting], points: np.ndarray, rows: np.ndarray | None
-    ) -> np.ndarray:
-        """Return the outputs on every view, (copies * R, C)."""
-        return array(self._responder.outputs(self._whole(setting), *_asked(points, rows)))
+        Args:
+            setting: a `SentSetting`'s.
+            batch: where its batch is; None when that was told before.
+            asked: what is asked, and where its arrays are: see `Desk.answer`.
+            arrays: the arrays themselves, if they are nowhere else.
 
-    def pullback(
-        self,
-        setting: Packed[Setting],
-        points: np.ndarray,
-        cotangent: np.ndarray,
-        rows: np.ndarray | None,
-    ) -> np.ndarray:
-        """Return the vector-Jacobian product, (R, 3, H, W)."""
-        where, index = _asked(points, rows)
-        weight = tensor(cotangent, device())
-        return array(self._responder.pullback(self._whole(setting), where, weight, index))
+        Raises:
+            UnknownBatch: when the batch is to be told, too.
+        """
+        verb, places = pickle.loads(asked)
+        return self._desk.answer(verb, self._batches.whole(setting, batch), places, *arrays)
 
-    def known(self, setting: Packed[Setting]) -> dict[str, np.ndarray]:
+    def known(self, setting: bytes, batch: StoredBatch | None) -> dict[str, np.ndarray]:
         """Return what the query needs to know of the batch, by name, each (B, ...)."""
-        known = self._responder.known(self._whole(setting))
-        return {name: array(values) for name, values in known.items()}
+        return self._desk.known(self._batches.whole(setting, batch))
 
-    def _whole(self, setting: Packed[Setting]) -> Setting:
-        """Return the setting with its batch, of which the last few are kept."""
-        stored: StoredBatch = setting.rest["batch"]
-        if stored.key not in self._batches:
-            self._batches[stored.key] = stored.fetch().to(device(), self._dtype)
-            while len(self._batches) > 8:
-                self._batches.popitem(last=False)
-        return setting.unpack(batch=self._batches[stored.key])
-
-
-def _asked(points: np.ndarray, rows: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    return tensor(points, device()), None if rows is None else tensor(rows)
+    def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
+        """Return the model's answer, when it has no question to answer."""
+        with self._desk.model:
+            return super().ask(names, request)
 
 
 class PackedWorker(ModelWorker):
@@ -185,7 +169,7 @@ class Hub:
         """Carry an order out."""
         with self._lock:
             if self._models is None:
-                self._models = HubModels(self._plan, setup)
+                self._models = HubModels(self._plan, setup, self._carrier.say)
         self._carrier.carry(setup, order, self._models)
 
     def news(self, life: str, heard: int) -> News:

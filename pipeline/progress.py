@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -35,3 +36,16 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Ignore."""
+
+
+class Once:
+    """Says the first note that it is told, and no other: the rest have the same cause."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note, self._said = note, False
+
+    def __call__(self, text: str) -> None:
+        """Say a note."""
+        if not self._said:
+            self._said = True
+            self._note(text)

@@ -83,7 +83,7 @@ def test_the_library_works_without_ray():
 
 LOWEST_FIRST = [
     *("cross_entropy", "discovery", "draws", "files", "norms", "progress", "spec", "problems"),
-    "batch",
+    *("batch", "exchange"),
     *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
     *("run", "training"),
 ]

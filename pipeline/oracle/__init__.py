@@ -2,6 +2,7 @@
 
 from gauntlet.pipeline.attacks.ask import Oracle
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.oracle.remote import RemoteOracle
 from gauntlet.pipeline.oracle.responder import Responder
 
-__all__ = ["InProcessOracle", "Oracle", "Responder"]
+__all__ = ["InProcessOracle", "Oracle", "RemoteOracle", "Responder"]

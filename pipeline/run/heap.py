@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3), glibc's <malloc.h>
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt(3), glibc's <malloc.h>
 _SIZE = 1 << 30
 
 
@@ -24,4 +24,6 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, _SIZE)) and bool(mallopt(_TRIM_THRESHOLD, _SIZE))
+    # What one thread frees, another reuses: a model may be asked by several in turn.
+    one = mallopt(_ARENA_MAX, 1)
+    return bool(one and mallopt(_MMAP_THRESHOLD, _SIZE) and mallopt(_TRIM_THRESHOLD, _SIZE))

@@ -69,7 +69,18 @@ class Failed:
     passing: bool
 
 
-Item = Unreadable | Finished | Failed | Receipt
+@dataclass(frozen=True)
+class Said:
+    """Something that the person should know.
+
+    Attributes:
+        text: a line.
+    """
+
+    text: str
+
+
+Item = Unreadable | Finished | Failed | Receipt | Said
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.feed import Feed
 from gauntlet.pipeline.run.ledger import Ledger
-from gauntlet.pipeline.run.order import Failed, Finished, Item, Order, Unreadable, split
+from gauntlet.pipeline.run.order import Failed, Finished, Item, Order, Said, Unreadable, split
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.unit import UnitIds
@@ -99,6 +99,7 @@ class Stream:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
+        self._said: set[str] = set()
 
     def run(self, started: float) -> Outcome:
         """Work until nothing is left.
@@ -238,6 +239,10 @@ class Stream:
                     self._unreadable.update(fresh)
                 if fresh:
                     self._progress.note(set_aside("inputs", fresh))
+            case Said(text):
+                if text not in self._said:  # by another carrier
+                    self._said.add(text)
+                    self._progress.note(text)
             case Finished(unit):
                 if (order := self._ledger.made(carrier, unit)) is not None:
                     self._progress.advance(STAGE, len(order.ids))

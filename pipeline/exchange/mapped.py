@@ -1,0 +1,92 @@
+"""Segments of other processes, mapped by the process that answers."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gauntlet.pipeline.exchange.piece import Piece
+from gauntlet.pipeline.exchange.segment import Handle, Mapping, Unreachable
+from gauntlet.pipeline.exchange.transfer import pin, unpin
+
+# What is only read is mapped so that a network which writes to its input cannot change it.
+warnings.filterwarnings("ignore", message="The given buffer is not writable")
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """A segment of another process.
+
+    Attributes:
+        mapping: keeps it mapped.
+        reading: its bytes, uint8 (N,), not to be written to.
+        writing: the same.
+    """
+
+    mapping: Mapping
+    reading: Tensor
+    writing: Tensor
+
+    def read(self, piece: Piece) -> Tensor:
+        """Return a tensor that lies there; `ValueError` when it does not."""
+        return piece.on(self.reading)
+
+    def write(self, piece: Piece) -> Tensor:
+        """Return a tensor that is to be written; `ValueError` when it does not lie there."""
+        return piece.on(self.writing)
+
+
+class Mapped:
+    """Maps each segment once, and keeps the last few.
+
+    Args:
+        keep: how many.
+        device: that of the models; a GPU reads and writes segments by itself.
+    """
+
+    def __init__(self, keep: int = 16, device: torch.device | str = "cpu") -> None:
+        self._keep, self._pinned = keep, torch.device(device).type == "cuda"
+        self._known: OrderedDict[bytes, Borrowed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, handle: Handle) -> Borrowed:
+        """Return the segment of a handle.
+
+        Raises:
+            Unreachable: when it cannot be mapped here, or is no longer in use.
+        """
+        with self._lock:
+            found = self._known.get(handle.token)
+            if found is None:
+                for token, other in list(self._known.items()):
+                    if not other.mapping.current:
+                        self._forget(token)
+                found = self._known[handle.token] = self._map(handle)
+                while len(self._known) > self._keep:
+                    self._forget(next(iter(self._known)))
+            self._known.move_to_end(handle.token)
+        if not found.mapping.current:
+            raise Unreachable("the process that made the segment has let go of it")
+        return found
+
+    def _map(self, handle: Handle) -> Borrowed:
+        mapping = Mapping(handle)
+        if self._pinned:
+            pin(mapping.memory)
+        writing = torch.frombuffer(mapping.memory, dtype=torch.uint8)
+        # A GPU copies what it reads, from memory that is locked into place.
+        reading = mapping.memory if self._pinned else mapping.reading
+        return Borrowed(mapping, torch.frombuffer(reading, dtype=torch.uint8), writing)
+
+    def _forget(self, token: bytes) -> None:
+        gone = self._known.pop(token)
+        if self._pinned:
+            unpin(gone.mapping.memory)
