@@ -11,6 +11,8 @@ from functools import cache
 HEADER = 64
 """Bytes at the beginning of a segment, which hold its token; arrays begin at multiples of it."""
 _NAME = "gauntlet"
+SWITCH = "GAUNTLET_SHARED_MEMORY"
+"""Variable of the environment that turns such memory off, for sandboxes where it misleads."""
 
 
 class Unreachable(OSError):
@@ -50,6 +52,8 @@ class Segment:
     def __init__(self, size: int) -> None:
         if not hasattr(os, "memfd_create"):
             raise OSError("this system has no memfd_create")
+        if os.environ.get(SWITCH) == "off":
+            raise OSError(f"{SWITCH} is off")
         self._descriptor = os.memfd_create(_NAME)
         try:
             os.ftruncate(self._descriptor, size)
