@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 
-from gauntlet.pipeline.results.folder import RunFolder
-
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
 from gauntlet.pipeline.problems import BadInput, Problem

@@ -287,7 +287,8 @@ def test_another_batch_cuts_the_examples_that_are_left(batch: int, run: Path, so
     for path in lost:  # one unit is left: its batch keeps its cut, the other one is cut anew
         path.unlink()
     kept = one.stat().st_mtime_ns
-    done = gauntlet("resume", str(run), "--set", f"resources.batch={batch}")
+    with left_in_parts():
+        done = gauntlet("resume", str(run), "--set", f"resources.batch={batch}")
     assert done.exit_code == 0, done.output
     assert one.stat().st_mtime_ns == kept
     note = (
