@@ -40,6 +40,7 @@ format: install
 bench: install
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.combination
+	$(BIN)/python -m bench.step
 	$(BIN)/python -m bench.interactions
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.devices --table

@@ -136,7 +136,7 @@ def gradient_cosines(
         ask = Ask(oracle, range(len(surrogates)), setting)
         answers = ask(batch.images)
     _refuse_lost(ask.lost, len(batch))
-    units = Units.of(answers.gradients.flatten(2))
+    units = Units.of([gradient.flatten(1) for gradient in answers.gradients])
     silent = units.inverse == 0
     if (stationary := method.query.objective.stationary(batch)) is not None:
         silent |= stationary[:, None]

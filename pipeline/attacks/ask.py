@@ -26,7 +26,11 @@ class Oracle(Protocol):
         """Names of the surrogates, in the order of their indexes."""
 
     def gradients(self, setting: Setting, questions: Sequence[Question]) -> list[Answer]:
-        """Return each question's answer, in order; different models may work at the same time."""
+        """Return each question's answer, in order; different models may work at the same time.
+
+        The answers are read, never written, before anything else is asked: the next ones may lie
+        in the same memory.
+        """
 
     def outputs(self, setting: Setting, questions: Sequence[Question]) -> list[Tensor]:
         """Return each model's outputs on all views of its points, (copies * R, C)."""
@@ -46,11 +50,12 @@ class Answers:
 
     Attributes:
         values: J, (k, B).
-        gradients: (k, B, 3, H, W).
+        gradients: k of (B, 3, H, W), the oracle's own: to be read before the next question and
+            never written; a rule that needs one for longer copies it.
     """
 
     values: Tensor
-    gradients: Tensor
+    gradients: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -98,15 +103,10 @@ class Ask:
     def __call__(self, points: Tensor) -> Answers:
         """Return the answers of all surrogates at ``points`` (B, 3, H, W)."""
         questions = [Question(model, points) for model in self._models]
-        answers = [
-            self._checked(question, answer)
-            for question, answer in zip(
-                questions, self._oracle.gradients(self.setting, questions), strict=True
-            )
-        ]
+        answers = self._checked(questions, self._oracle.gradients(self.setting, questions))
         return Answers(
             torch.stack([answer.values for answer in answers]),
-            torch.stack([answer.gradient for answer in answers]),
+            tuple(answer.gradient for answer in answers),
         )
 
     def each(self, points: Tensor, chosen: Tensor, draw: str = "") -> Answer:
@@ -130,9 +130,8 @@ class Ask:
         ]
         values = points.new_zeros(len(points))
         gradient = torch.zeros_like(points)
-        answers = self._oracle.gradients(setting, questions)
+        answers = self._checked(questions, self._oracle.gradients(setting, questions))
         for question, answer in zip(questions, answers, strict=True):
-            answer = self._checked(question, answer)
             assert question.rows is not None
             rows = question.rows.to(points.device)
             values[rows] = answer.values
@@ -172,9 +171,16 @@ class Ask:
         gradients = self._oracle.pullback(self.setting, questions, list(cotangents))
         mean = values.detach().to(points.dtype).reshape(copies, -1).mean(0)
         answer = Answer(mean, torch.stack(gradients).sum(0))
-        return self._checked(Question(-1, points), answer)
+        return self._checked([Question(-1, points)], [answer])[0]
 
-    def _checked(self, question: Question, answer: Answer) -> Answer:
+    def _checked(self, questions: Sequence[Question], answers: Sequence[Answer]) -> list[Answer]:
+        # One look at all of them: on a device every look waits.
+        if bool(torch.cat([answer.finite for answer in answers]).all()):
+            return list(answers)
+        pairs = zip(questions, answers, strict=True)
+        return [self._without_bad(question, answer) for question, answer in pairs]
+
+    def _without_bad(self, question: Question, answer: Answer) -> Answer:
         finite = answer.finite
         if bool(finite.all()):
             return answer

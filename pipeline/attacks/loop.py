@@ -17,7 +17,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.draws import Draws
-from gauntlet.pipeline.norms import l2, linf
+from gauntlet.pipeline.norms import by_rows, l2, linf
 
 
 @dataclass(frozen=True)
@@ -198,14 +198,19 @@ class _Recorder:
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]] = []
 
     def record(self, found: Direction, points: Tensor) -> None:
-        delta = points - self._clean
-        rms = l2(delta) / delta[0].numel() ** 0.5
+        largest, rms = by_rows(_sizes, points, self._clean).unbind(1)
         none = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         fell = none if found.fallback is None else found.fallback
-        silent = ~found.direction.flatten(1).any(1)
-        self._rows.append((found.values, found.weights, linf(delta), rms, fell, silent))
+        silent = by_rows(linf, found.direction) == 0
+        self._rows.append((found.values, found.weights, largest, rms, fell, silent))
 
     def trace(self) -> Trace:
         if not self._rows:
             return _blank(0, len(self._clean), self._models)
         return Trace(*(torch.stack(column).cpu() for column in zip(*self._rows, strict=True)))
+
+
+def _sizes(points: Tensor, clean: Tensor) -> Tensor:
+    """Return the largest entry and the root mean square of the perturbations, (B, 2)."""
+    delta = points - clean
+    return torch.stack([linf(delta), l2(delta) / delta[0].numel() ** 0.5], 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.ball import Ball
-from gauntlet.pipeline.norms import Normaliser, normalise
+from gauntlet.pipeline.norms import Normaliser, by_rows, normalise
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,8 @@ class Step:
     def take(self, points: Tensor, direction: Tensor, size: float | None = None) -> Tensor:
         """Return P(x + alpha normalise(d)), (B, 3, H, W)."""
         size = self.size if size is None else size
-        return self.ball.project(points + size * normalise(direction, self.normalise), self.clean)
+
+        def taken(points: Tensor, direction: Tensor, clean: Tensor) -> Tensor:
+            return self.ball.project(points + size * normalise(direction, self.normalise), clean)
+
+        return by_rows(taken, points, direction, self.clean)

@@ -55,7 +55,7 @@ def directions(given: Attack, dtype, goal=Goal.UNTARGETED, moved=0.0, models=Non
     points = batch.images + noise
     with torch.enable_grad():
         if not method.rule.fuses_outputs:
-            return ask(points).gradients.flatten(2).double()
+            return torch.stack(ask(points).gradients).flatten(2).double()
         step = Step(method.ball, batch.images, method.step_size, method.normalise)
         return method.rule.direction(points, ask, step).direction.flatten(1).double()[None]
 

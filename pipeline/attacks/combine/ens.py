@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask
-from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.gram import Rows, Units, mean
 from gauntlet.pipeline.attacks.combine.rule import Direction, GradientRule, Rule
 from gauntlet.pipeline.attacks.part import register
 from gauntlet.pipeline.attacks.step import Step
@@ -26,10 +26,10 @@ class EnsLoss(GradientRule):
     token = "ens"
     paper = "Liu 2017"
 
-    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the mean gradient and uniform weights."""
-        k, examples, _ = gradients.shape
-        return gradients.mean(0), gradients.new_full((examples, k), 1.0 / k), None
+        k, examples = len(gradients), len(gradients[0])
+        return mean(gradients), gradients[0].new_full((examples, k), 1.0 / k), None
 
 
 @register
@@ -42,10 +42,10 @@ class EnsL2(EnsLoss):
     unit: bool = False
     """Average unit gradients instead of raw ones (a gradient-normalised ensemble)."""
 
-    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the mean of the raw or unit gradients."""
-        mean, weights, fallback = super().combine(gradients)
-        return Units.of(gradients).sum(weights) if self.unit else mean, weights, fallback
+        raw, weights, fallback = super().combine(gradients)
+        return Units.of(gradients).sum(weights) if self.unit else raw, weights, fallback
 
 
 class FusedOutputs(Rule):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.gram import Rows, Units
 from gauntlet.pipeline.attacks.combine.rule import GradientRule
 from gauntlet.pipeline.attacks.part import register
 from gauntlet.pipeline.norms import Normaliser
@@ -113,7 +113,7 @@ class Mgda(GradientRule):
     cost = "k + a small quadratic programme"
     normalise: ClassVar[Normaliser] = "l2rms"
 
-    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return d and c."""
         units = Units.of(gradients)
         matrix, silent = units.matrix, units.inverse == 0

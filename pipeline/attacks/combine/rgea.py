@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gauntlet.pipeline.attacks.combine.gram import Units
+from gauntlet.pipeline.attacks.combine.gram import Rows, Units, mean
 from gauntlet.pipeline.attacks.combine.rule import GradientRule
 from gauntlet.pipeline.attacks.part import register
 from gauntlet.pipeline.norms import Normaliser, per_row
@@ -47,7 +47,7 @@ class Rgea(GradientRule):
     rtol: float = Field(1e-6, gt=0, lt=1)
     """Relative cut-off of the Gram matrix's eigenvalues."""
 
-    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return d, w and the examples that fell back."""
         units = Units.of(gradients)
         matrix = units.matrix
@@ -58,5 +58,5 @@ class Rgea(GradientRule):
         fallback = length < 1e-9
         if not bool(fallback.any()):
             return direction, weights, fallback
-        direction = torch.where(per_row(fallback, direction), gradients.mean(0), direction)
+        direction = torch.where(per_row(fallback, direction), mean(gradients), direction)
         return direction, weights, fallback

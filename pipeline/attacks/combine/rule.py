@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask
+from gauntlet.pipeline.attacks.combine.gram import Rows
 from gauntlet.pipeline.attacks.part import Choice, Part, Place
 from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.batch import Goal, Task
@@ -74,17 +75,18 @@ class GradientRule(Rule):
     def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Ask every surrogate once and combine."""
         answers = ask(points)
-        combined, weights, fallback = self.combine(answers.gradients.flatten(2))
+        gradients = [gradient.flatten(1) for gradient in answers.gradients]
+        combined, weights, fallback = self.combine(gradients)
         return Direction(
             combined.reshape(points.shape), answers.values.T, weights.to(points.dtype), fallback
         )
 
     @abstractmethod
-    def combine(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Combine the gradients of each example.
 
         Args:
-            gradients: (k, B, N).
+            gradients: k of (B, N), the oracle's own: never to be written.
 
         Returns:
             The direction (B, N), the weights (B, k) of the surrogates' (unit or raw) gradients,

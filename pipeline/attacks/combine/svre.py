@@ -10,15 +10,16 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask
 from gauntlet.pipeline.attacks.combine.ens import EnsLogits
+from gauntlet.pipeline.attacks.combine.gram import mean
 from gauntlet.pipeline.attacks.combine.rule import Direction, Rule
 from gauntlet.pipeline.attacks.part import register
 from gauntlet.pipeline.attacks.step import Step
-from gauntlet.pipeline.norms import divide, mabs
+from gauntlet.pipeline.norms import by_rows, divide, mabs
 from gauntlet.pipeline.spec import Quantity
 
 
 def _mean_abs(values: Tensor) -> Tensor:
-    return divide(values, mabs(values))
+    return by_rows(lambda some: divide(some, mabs(some)), values)
 
 
 @register
@@ -65,11 +66,11 @@ class Svre(Rule):
     def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the inner loop's final momentum."""
         start = ask(points)
-        clean, k = start.gradients, ask.models
+        clean, k = torch.stack(start.gradients), ask.models
         if self.fusion == "logits":
             ensemble = ask.fused(points, EnsLogits.fuse).gradient
         else:
-            ensemble = clean.mean(0)
+            ensemble = mean(start.gradients)
         inner = self.inner or 4 * k
         chosen = ask.draws("svre").integers("surrogate", 0, k, (inner,))
         examples = torch.arange(len(points), device=points.device)

@@ -94,11 +94,11 @@ class TorchJd(Rule):
     def direction(self, points: Tensor, ask: Ask, step: Step) -> Direction:
         """Return the aggregated direction of each example."""
         answers = ask(points)
-        rows = answers.gradients.flatten(2)
+        rows = [gradient.flatten(1) for gradient in answers.gradients]
         units = Units.of(rows) if self.unit else None
         weighting = getattr(self._built, "gramian_weighting", None)
         if weighting is None:
-            own = units.rows if units else lambda example: rows[:, example]
+            own = units.rows if units else lambda example: torch.stack([r[example] for r in rows])
             combined = self._each(ask, points.device, lambda example: self._built(own(example)))
             weights = points.new_full((len(points), ask.models), torch.nan)
         else:

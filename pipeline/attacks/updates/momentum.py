@@ -11,7 +11,7 @@ from gauntlet.pipeline.attacks.part import Choice, register
 from gauntlet.pipeline.attacks.step import Step
 from gauntlet.pipeline.attacks.updates.update import Update
 from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.norms import divide, l2, mabs
+from gauntlet.pipeline.norms import by_rows, divide, l2, mabs
 
 
 @register
@@ -31,11 +31,15 @@ class Momentum(Update):
 
     def remember(self, direction: Tensor, memory: Tensor | None) -> Tensor:
         """Return the accumulated direction."""
+        if memory is None:
+            return by_rows(self._unit, direction)
+        return by_rows(lambda kept, new: self.mu * kept + self._unit(new), memory, direction)
+
+    def _unit(self, direction: Tensor) -> Tensor:
         norms = mabs(direction)
         if self.norm == "l1":
             norms = norms * direction[0].numel()
-        unit = divide(direction, norms)
-        return unit if memory is None else self.mu * memory + unit
+        return divide(direction, norms)
 
 
 @register

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from gauntlet import Attack
-from gauntlet.pipeline.attacks.combine.gram import Units, gram, weighted_sum
+from gauntlet.pipeline.attacks.combine.gram import Units, gram, mean, weighted_sum
 from gauntlet.pipeline.attacks.combine.mgda import Mgda
 from gauntlet.pipeline.attacks.combine.rgea import Rgea, least_squares_weights
 from gauntlet.pipeline.norms import CHUNK, l2
@@ -107,3 +107,14 @@ def test_torchjd_gets_the_exact_matrix_and_its_weights_are_in_the_trace():
     unknown = run_float(sorts, batch, nets)
     assert unknown.trace.weights.isnan().all()
     assert (unknown.images != batch.images).any()
+
+
+@pytest.mark.parametrize("k", [5, 20])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_an_example_s_mean_does_not_depend_on_its_batch(k, dtype):
+    given = gradients(k, 7, 75, seed=4)
+    given = given / given.abs().amax(2, keepdim=True)
+    given = given.to(dtype)
+    together = mean(given)
+    assert torch.equal(together, torch.cat([mean(given[:, row : row + 1]) for row in range(7)]))
+    torch.testing.assert_close(together, given.double().mean(0).to(dtype))
