@@ -17,7 +17,7 @@ OWN_PLACES = {
     "toys": "what several tests are made of",
 }
 SUBJECTS = {
-    "actors": "placements sessions",
+    "actors": "placements sessions shared_memory",
     "attacks": "confident gradient_cosines places",
     "attacks/surgery": "degenerate_zoo in_attacks options",
     "data": "gallery names",
