@@ -181,8 +181,9 @@ class Model(nn.Module):
             images = self.defence(images, draws)
         inputs = self.preprocessing.fit(images)
         if self.preprocessing.mean is not None or self.preprocessing.std is not None:
-            inputs = (inputs - self.mean) / self.std
-        return inputs
+            return (inputs - self.mean) / self.std
+        # A network may write to its input: the images are the caller's.
+        return inputs.clone()
 
     def _rows(self, inputs: Tensor) -> Tensor:
         outputs = self.through(self.network, inputs)

@@ -178,3 +178,21 @@ def test_a_mean_that_is_not_three_numbers_is_refused(mean):
 
 def test_a_mean_may_be_a_tensor():
     assert adapt(Echo(), mean=torch.tensor(MEAN)).mean.flatten().tolist() == pytest.approx(MEAN)
+
+
+class Doubling(nn.Module):
+    """Writes to its input."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mul_(2).flatten(1)
+
+
+def test_a_network_that_writes_to_its_input_leaves_the_images_alone() -> None:
+    given = images()
+    before = given.clone()
+    model = adapt(Doubling())
+    assert torch.equal(model(given), 2 * before.flatten(1))
+    assert torch.equal(given, before)
+    leaf = given.requires_grad_()
+    (gradient,) = torch.autograd.grad(model(leaf).sum(), leaf)
+    assert torch.equal(gradient, torch.full_like(before, 2))
