@@ -27,7 +27,7 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.order import Log, News, Order, Said
+from gauntlet.pipeline.run.order import CleanAnswers, Log, News, Order, Said
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -77,22 +77,34 @@ class CarrierHost:
             BadInput: when the data cannot be read here.
             OSError: when rows cannot be stored.
         """
+        self._made(setup, models).carry(order)
+
+    def clean(
+        self, setup: Setup, order: Order, models: Attackable, names: tuple[str, ...]
+    ) -> CleanAnswers:
+        """Return what some models say of an order's clean images.
+
+        Raises:
+            BadInput: when the data cannot be read here.
+        """
+        return self._made(setup, models).clean(order, names)
+
+    def _made(self, setup: Setup, models: Attackable) -> Carrier:
         with self._lock:
             if self._carrier is None:
                 plan = self._plan
-                examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
                 folder = RunFolder(setup.location)
                 self._carrier = Carrier(
                     plan,
                     models,
-                    examples,
+                    open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed),
                     setup.thresholds,
                     folder if folder.exists(setup.proof) else None,
                     setup.lanes,
                     LOSSES,
                     self._log,
                 )
-        self._carrier.carry(order)
+            return self._carrier
 
     def say(self, text: str) -> None:
         """Tell the driver's person something."""
@@ -121,6 +133,11 @@ class RemoteCarrier:
 
     def __init__(self, actor: Any, setup: Any, lanes: int) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
+
+    def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
+        """Have models look at an order's clean images."""
+        found: CleanAnswers = ray.get(self._actor.clean.remote(self._setup, order, models))
+        return found
 
     def carry(self, order: Order) -> None:
         """Have an order carried out; what is lost with the actor, the driver hands out again."""

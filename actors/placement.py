@@ -110,7 +110,8 @@ def lay_out(
     hubs = 0
     if pinned:
         hubs = crews if wanted.hubs == "auto" else int(wanted.hubs)
-    usual = 2 * crews
+    # A unit waits for targets while others are attacked; surrogates take two calls at a time.
+    usual = (3 if pinned else 2) * crews
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
     threads = _threads(wanted, max(1, devices.cpus // workers))
     return Layout(

@@ -94,7 +94,6 @@ class RayEngine:
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
-        batches: int,
     ) -> list[RemoteCarrier]:
         """Return the packed workers, or hubs that are started now."""
         layout = self._layout

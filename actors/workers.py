@@ -31,7 +31,7 @@ from gauntlet.pipeline.oracle.places import Sent
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.order import News, Order
+from gauntlet.pipeline.run.order import CleanAnswers, News, Order
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
@@ -134,7 +134,14 @@ class PackedWorker(ModelWorker):
 
     def carry(self, setup: Setup, order: Order) -> None:
         """Carry an order out."""
-        self._carrier.carry(setup, order, PackedModels(self._surrogates, self._device, setup))
+        self._carrier.carry(setup, order, self._reached(setup))
+
+    def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
+        """Return what some models say of an order's clean images."""
+        return self._carrier.clean(setup, order, self._reached(setup), names)
+
+    def _reached(self, setup: Setup) -> PackedModels:
+        return PackedModels(self._surrogates, self._device, setup)
 
     def news(self, life: str, heard: int) -> News:
         """Return what happened here."""
@@ -167,10 +174,17 @@ class Hub:
 
     def carry(self, setup: Setup, order: Order) -> None:
         """Carry an order out."""
+        self._carrier.carry(setup, order, self._reached(setup))
+
+    def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
+        """Return what some models say of an order's clean images."""
+        return self._carrier.clean(setup, order, self._reached(setup), names)
+
+    def _reached(self, setup: Setup) -> HubModels:
         with self._lock:
             if self._models is None:
                 self._models = HubModels(self._plan, setup, self._carrier.say)
-        self._carrier.carry(setup, order, self._models)
+            return self._models
 
     def news(self, life: str, heard: int) -> News:
         """Return what happened here."""

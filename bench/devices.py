@@ -84,7 +84,7 @@ class Setting:
     targets: int = 1
     crews: int = 1
     placement: Literal["packed", "pinned"] = "pinned"
-    in_flight: int = 2
+    in_flight: int = 3
     steps: int = 10
     units: int = 8
 

@@ -151,8 +151,8 @@ def placement_against_engine(
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         storage = RunFolder(folder)
-        there = engine.carriers(examples, {}, storage, 1)
-        here = LocalEngine(plan, permission=granted()).carriers(examples, {}, storage, 1)
+        there = engine.carriers(examples, {}, storage)
+        here = LocalEngine(plan, permission=granted()).carriers(examples, {}, storage)
         found = {}
         for index, name in enumerate(attacks(1)):
             orders = _orders(plan, examples, index)

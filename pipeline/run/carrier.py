@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from gauntlet.pipeline.data.examples import Examples
@@ -14,7 +15,7 @@ from gauntlet.pipeline.results.parts import Parts
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.engine import Attackable
 from gauntlet.pipeline.run.evaluator import Evaluator
-from gauntlet.pipeline.run.order import Failed, Finished, Log, News, Order, Unreadable
+from gauntlet.pipeline.run.order import CleanAnswers, Failed, Finished, Log, News, Order, Unreadable
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitRows
 
@@ -82,6 +83,23 @@ class Carrier:
                 continue
             self._log.add(Finished(unit, done))
             self._parts.add(unit, done, tables)
+
+    def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
+        """Return what some models say of an order's clean images."""
+        work = BatchWork(self._examples, self._evaluator, order)
+        correct: dict[str, frozenset[str] | None] = {name: frozenset() for name in models}
+        unsound: dict[str, tuple[str, ...]] = dict.fromkeys(models, ())
+        if work.batch is not None:
+            ids = work.batch.ids
+            found = self._evaluator.clean(work.batch, models)
+            for name in models:
+                right, bad = found.correct[name], found.unsound(name)
+                if right is None:
+                    correct[name] = None
+                else:
+                    correct[name] = frozenset(ids[row] for row in np.flatnonzero(right))
+                unsound[name] = tuple(ids[row] for row in bad)
+        return CleanAnswers(frozenset(work.left_out), correct, unsound)
 
     def news(self, life: str, heard: int) -> News:
         """Return what happened after so many items of a life were heard; write what is due.

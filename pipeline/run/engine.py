@@ -12,7 +12,7 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.storage import Storage
-from gauntlet.pipeline.run.order import News, Order
+from gauntlet.pipeline.run.order import CleanAnswers, News, Order
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps, StepVerdicts
 
@@ -74,6 +74,13 @@ class Carries(Protocol):
 
     lanes: int
 
+    def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
+        """Return what some models say of an order's clean images.
+
+        Raises:
+            Exception: one of `Engine.losses`, when the carrier was lost.
+        """
+
     def carry(self, order: Order) -> None:
         """Carry an order out; what comes of it is in the news.
 
@@ -114,7 +121,6 @@ class Engine(Models, Protocol):
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
-        batches: int,
     ) -> Sequence[Carries]:
         """Return who carries units out.
 
@@ -122,7 +128,6 @@ class Engine(Models, Protocol):
             examples: all that the data source gives.
             thresholds: of verification models.
             storage: takes the parts.
-            batches: how many there are to do.
         """
 
     def close(self) -> None:

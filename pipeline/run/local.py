@@ -143,7 +143,6 @@ class LocalEngine:
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
-        batches: int,
     ) -> list[Carrier]:
         """Return this process as the one carrier."""
         return [Carrier(self._plan, self, examples, thresholds, storage)]

@@ -84,6 +84,21 @@ Item = Unreadable | Finished | Failed | Receipt | Said
 
 
 @dataclass(frozen=True)
+class CleanAnswers:
+    """What models say of the clean images of an order.
+
+    Attributes:
+        unreadable: examples that cannot be decoded.
+        correct: those that each model is right about; None where nobody can say.
+        unsound: those on which a model's outputs are not finite.
+    """
+
+    unreadable: frozenset[str]
+    correct: Mapping[str, frozenset[str] | None]
+    unsound: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class News:
     """What a carrier tells.
 

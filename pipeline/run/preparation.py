@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -15,8 +18,9 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.run import threshold_cache
-from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.evaluator import Evaluator, not_finite
+from gauntlet.pipeline.run.engine import Carries, Engine
+from gauntlet.pipeline.run.evaluator import not_finite
+from gauntlet.pipeline.run.order import CleanAnswers, Order
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.showing import Showing
 
@@ -155,8 +159,10 @@ class Selection:
     dropped: Mapping[str, str]
 
 
-def select(plan: Plan, examples: Examples, evaluator: Evaluator, progress: Progress) -> Selection:
-    """Return the examples to attack."""
+def select(
+    plan: Plan, examples: Examples, carriers: Sequence[Carries], progress: Progress
+) -> Selection:
+    """Return the examples to attack: carriers look at batches, as many at a time as have lanes."""
     names = selecting(plan)
     limit = plan.select.limit
     if not names:
@@ -164,33 +170,26 @@ def select(plan: Plan, examples: Examples, evaluator: Evaluator, progress: Progr
         return Selection(ids[:limit], len(ids), {})
     progress.stage("select", len(examples))
     kept: list[str] = []
-    rejected: set[str] = set()
+    unreadable: set[str] = set()
     dropped: dict[str, str] = {}
     looked_at = 0
-    size = plan.resources.batch
-    for first in range(0, len(examples), size):
-        chosen = range(first, min(first + size, len(examples)))
-        looked_at += len(chosen)
-        progress.advance("select", len(chosen))
-        loaded = examples.load(chosen)
-        right = set(loaded.batch.ids) if loaded.batch is not None else set()
-        if loaded.batch is not None:
-            verdicts = evaluator.clean(loaded.batch, names)
-            for name in names:
-                correct = verdicts.correct[name]
-                if correct is None:
-                    raise BadInput(
-                        Problem("select.correct", "the data has no labels to be right about")
-                    )
-                right &= {i for i, ok in zip(loaded.batch.ids, correct, strict=True) if ok}
-                for row in verdicts.unsound(name).tolist():
-                    reason = not_finite("model", name, "the clean image")
-                    dropped.setdefault(loaded.batch.ids[row], reason)
+    for order, found in _looks(plan, examples, carriers, names):
+        looked_at += len(order.ids)
+        progress.advance("select", len(order.ids))
+        right = {example for example in order.ids if example not in found.unreadable}
+        for name, correct in found.correct.items():
+            if correct is None:
+                raise BadInput(
+                    Problem("select.correct", "the data has no labels to be right about")
+                )
+            right &= correct
+            for example in found.unsound[name]:
+                dropped.setdefault(example, not_finite("model", name, "the clean image"))
         right -= dropped.keys()
-        rejected |= {item.id for item in loaded.rejected}
+        unreadable |= found.unreadable
         # What cannot be decoded stays in, so that the attack stage reports it in `failures`.
-        kept += [examples.ids[i] for i in chosen if examples.ids[i] in right | rejected]
-        readable = [i for i in kept if i not in rejected]
+        kept += [example for example in order.ids if example in right | unreadable]
+        readable = [example for example in kept if example not in unreadable]
         if limit is not None and len(readable) >= limit:
             last = readable[limit - 1]
             # Nothing behind the last one counts: how far was looked depends on the batch size.
@@ -198,6 +197,44 @@ def select(plan: Plan, examples: Examples, evaluator: Evaluator, progress: Progr
             dropped = {example: why for example, why in dropped.items() if example in before}
             return Selection(kept[: kept.index(last) + 1], looked_at, dropped)
     return Selection(kept, looked_at, dropped)
+
+
+def _looks(
+    plan: Plan, examples: Examples, carriers: Sequence[Carries], names: tuple[str, ...]
+) -> Iterator[tuple[Order, CleanAnswers]]:
+    """Yield what models say of each batch, in the order of the examples."""
+    size = plan.resources.batch
+    parts = (range(at, min(at + size, len(examples))) for at in range(0, len(examples), size))
+    orders = (Order(tuple(part), examples.ids[part.start : part.stop], {}) for part in parts)
+    lanes = [carrier for carrier in carriers for _ in range(carrier.lanes)]
+    if len(lanes) == 1:
+        yield from ((order, lanes[0].clean(order, names)) for order in orders)
+        return
+    free = SimpleQueue[Carries]()
+    for carrier in lanes:
+        free.put(carrier)
+
+    def look(order: Order) -> CleanAnswers:
+        carrier = free.get()
+        try:
+            return carrier.clean(order, names)
+        finally:
+            free.put(carrier)
+
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        waiting: deque[tuple[Order, Future[CleanAnswers]]] = deque()
+        try:
+            for order in orders:
+                waiting.append((order, pool.submit(look, order)))
+                if len(waiting) > len(lanes):
+                    first, answer = waiting.popleft()
+                    yield first, answer.result()
+            while waiting:
+                first, answer = waiting.popleft()
+                yield first, answer.result()
+        finally:
+            for _, answer in waiting:
+                answer.cancel()
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -26,8 +26,7 @@ from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Rep
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
-from gauntlet.pipeline.run.engine import Engine
-from gauntlet.pipeline.run.evaluator import Evaluator
+from gauntlet.pipeline.run.engine import Carries, Engine
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
@@ -87,16 +86,16 @@ class Runner:
         if manifest.probe is None:
             manifest.probe = self._probe(manifest.thresholds).record()
             self._save(manifest)
-        self._evaluator = Evaluator(plan, self._engine, manifest.thresholds)
-        chosen = self._selection(manifest)
+        carriers = self._engine.carriers(self._examples, manifest.thresholds, self._folder)
+        chosen = self._selection(manifest, carriers)
         self._settle(chosen, damage)
         stream = Stream(
             plan,
             self._folder,
-            self._engine,
+            carriers,
+            self._engine.losses,
             self._examples,
             chosen,
-            self._record.thresholds or {},
             self._record,
             self._progress,
         )
@@ -167,10 +166,10 @@ class Runner:
             self._decide(found)
         return found
 
-    def _selection(self, manifest: Manifest) -> list[int]:
+    def _selection(self, manifest: Manifest, carriers: Sequence[Carries]) -> list[int]:
         """Return the positions of the examples to attack."""
         if not self._folder.exists("selection.json"):
-            found = select(self._plan, self._examples, self._evaluator, self._progress)
+            found = select(self._plan, self._examples, carriers, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
             self._save(manifest)
             rows = [(example, "select", reason) for example, reason in found.dropped.items()]

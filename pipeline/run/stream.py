@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,13 +12,12 @@ from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
-from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.parts import Receipt, part, stage
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
-from gauntlet.pipeline.run.engine import Engine
+from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
 from gauntlet.pipeline.run.ledger import Ledger
 from gauntlet.pipeline.run.order import Failed, Finished, Item, Order, Said, Unreadable, split
@@ -69,10 +68,10 @@ class Stream:
     Args:
         plan: the run's plan.
         folder: takes the rows.
-        engine: has the carriers.
+        carriers: who does them.
+        losses: errors by which a call ends whose carrier was lost.
         examples: all that the data source gives.
         chosen: positions of the examples to attack.
-        thresholds: of verification models.
         record: of the run: which units are done.
         progress: who listens.
     """
@@ -81,15 +80,16 @@ class Stream:
         self,
         plan: Plan,
         folder: RunFolder,
-        engine: Engine,
+        carriers: Sequence[Carries],
+        losses: tuple[type[Exception], ...],
         examples: Examples,
         chosen: Sequence[int],
-        thresholds: Mapping[str, ThresholdRecord],
         record: Record,
         progress: Progress,
     ) -> None:
-        self._plan, self._folder, self._engine = plan, folder, engine
-        self._examples, self._chosen, self._thresholds = examples, chosen, thresholds
+        self._plan, self._folder = plan, folder
+        self._carriers, self._losses = carriers, losses
+        self._examples, self._chosen = examples, chosen
         self._record, self._progress = record, progress
         self._done = dict(record.units)
         self._cut = [*batches(len(chosen), plan.resources.batch, record.kept)]
@@ -109,25 +109,22 @@ class Stream:
 
         Raises:
             OSError: when rows cannot be stored; what is recorded stays.
-            Exception: one of the engine's losses, when no carrier is left.
+            Exception: one of the losses, when no carrier is left.
         """
         self._progress.stage(STAGE, len(self._chosen) * len(self._plan.attacks))
-        carriers = self._engine.carriers(
-            self._examples, self._thresholds, self._folder, len(self._cut)
-        )
-        lanes = sum(carrier.lanes for carrier in carriers)
+        lanes = sum(carrier.lanes for carrier in self._carriers)
         self._ledger = Ledger(self._orders(lanes))
         with Commits(self._folder, self._record) as self._commits:
             feeds = [
                 Feed(
                     carrier,
                     self._ledger,
-                    self._engine.losses,
+                    self._losses,
                     heard=self._hear,
                     gone=lambda count: self._progress.advance(STAGE, -count),
                     given_up=self._give_up_lost,
                 )
-                for carrier in carriers
+                for carrier in self._carriers
             ]
             try:
                 self._work(feeds, lanes)
@@ -171,7 +168,7 @@ class Stream:
             except BaseException as error:
                 self._errors.append(error)
                 # A carrier that is lost is one of several: what it had, others do.
-                if not isinstance(error, self._engine.losses):
+                if not isinstance(error, self._losses):
                     self._stopping.set()
 
         thread = threading.Thread(target=guarded, daemon=True)
@@ -192,7 +189,7 @@ class Stream:
 
     def _listen(self, feed: Feed) -> None:
         while not self._stopping.wait(LISTEN):
-            with suppress(*self._engine.losses):  # its lanes hear of that, too
+            with suppress(*self._losses):  # its lanes hear of that, too
                 feed.listen()
 
     def _keep_what_is_made(self, feeds: Sequence[Feed]) -> None:

@@ -11,7 +11,7 @@ from gauntlet.pipeline.results.parts import Receipt
 from gauntlet.pipeline.results.record.entries import UnitDone
 from gauntlet.pipeline.run.feed import Feed
 from gauntlet.pipeline.run.ledger import Ledger
-from gauntlet.pipeline.run.order import Finished, Item, Log, News, Order
+from gauntlet.pipeline.run.order import CleanAnswers, Finished, Item, Log, News, Order
 
 DONE = UnitDone(attack="i", rows=1, lost=0, seconds=0.0)
 
@@ -35,6 +35,9 @@ class Host:
         for unit in order.units.values():
             self.buffered[unit] = DONE
             self.log.add(Finished(unit, DONE))
+
+    def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
+        raise NotImplementedError
 
     def news(self, life: str, heard: int) -> News:
         return self.log.since(life, heard)

@@ -135,7 +135,7 @@ class Interrupted(LocalEngine):
         self.begun = threading.Event()
         self.gone = threading.Event()
 
-    def carriers(self, examples, thresholds, storage, batches):
+    def carriers(self, examples, thresholds, storage):
         return [Carrier(self._plan, self, examples, thresholds, storage, lanes=2)]
 
     def attack(self, attack, batch, judged=None):
@@ -215,19 +215,20 @@ def pictures(folder: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def right(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+def right(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every model right about every example."""
-    clean = evaluator.clean
+    clean = Evaluator.clean
 
-    def all_right(batch, models=None):
-        answers = clean(batch, models)
+    def all_right(self, batch, models=None):
+        answers = clean(self, batch, models)
         return replace(answers, correct=dict.fromkeys(answers.correct, np.ones(len(batch), bool)))
 
-    monkeypatch.setattr(evaluator, "clean", all_right)
+    monkeypatch.setattr(Evaluator, "clean", all_right)
 
 
 def test_the_limit_counts_readable_examples_whatever_the_batch(tmp_path, monkeypatch):
     found = []
+    right(monkeypatch)
     for batch in (1, 2, 8):
         folder = tmp_path / str(batch)
         folder.mkdir()
@@ -235,9 +236,9 @@ def test_the_limit_counts_readable_examples_whatever_the_batch(tmp_path, monkeyp
         job = load(pictures(folder, ("batch: 4}", chosen)))
         (folder / "im/0/4.png").write_bytes(b"broken")
         examples = open_examples(job.data, job.task.goal, root=job.root, seed=job.seed)
-        evaluator = Evaluator(job, LocalEngine(job, permission=granted()), {})
-        right(evaluator, monkeypatch)
-        found.append(select(job, examples, evaluator, Silent()).ids)
+        engine = LocalEngine(job, permission=granted())
+        carriers = engine.carriers(examples, {}, RunFolder(str(folder / "run")))
+        found.append(select(job, examples, carriers, Silent()).ids)
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 4  # three and the broken one
 
