@@ -43,15 +43,12 @@ def test_no_more_calls_than_the_limit_are_out():
 
 
 def test_an_idle_actor_goes_before_another_ones_second_call():
-    calls = Calls(1)
-    calls.ask("running", actor="x")
-    calls.ask("idle", actor="y")
-    calls.ask("second", actor="x")
-    assert list(calls.sent) == ["running"]
-    calls.sent["running"].set_result(None)
-    assert list(calls.sent) == ["running", "idle"]
-    calls.sent["idle"].set_result(None)
-    assert list(calls.sent) == ["running", "idle", "second"]
+    calls = Calls(2)
+    for name, actor in (("first", "x"), ("short", "y"), ("idle", "z"), ("second", "x")):
+        calls.ask(name, actor=actor)
+    assert list(calls.sent) == ["first", "short"]
+    calls.sent["short"].set_result(None)
+    assert list(calls.sent) == ["first", "short", "idle", "second"]
 
 
 def test_an_actor_has_its_next_call_while_it_works_where_nobody_else_waits_but_no_third():
