@@ -71,17 +71,21 @@ class Ledger:
                 self._made[carrier].add(unit)
             return order
 
-    def received(self, carrier: int, receipt: Receipt) -> None:
-        """Note that units' rows are in files that can be committed.
+    def received(self, carrier: int, receipt: Receipt) -> bool:
+        """Note that units' rows are in files; return whether these are to be committed.
 
-        Raises:
-            RuntimeError: when the carrier did not have them: their rows would be there twice.
+        They are not when a unit among them was handed to another carrier meanwhile, as happens when
+        a carrier could not be reached for a while: its rows would be there twice. The others are
+        handed out again.
         """
         with self._changed:
-            if strangers := receipt.units.keys() - self._made[carrier]:
-                raise RuntimeError(f"rows of units that nobody asked for: {sorted(strangers)[:3]}")
-            for unit in receipt.units:
+            sound = receipt.units.keys() <= self._made[carrier]
+            for unit in receipt.units.keys() & self._made[carrier]:
+                order = self._held[carrier][unit]
                 self._settle(carrier, unit)
+                if not sound:
+                    self._hand_out(order, unit, None)
+            return sound
 
     def failed(self, carrier: int, unit: str, attempts: int = ATTEMPTS) -> bool:
         """Hand a failed unit out again, to another carrier; return whether that was its last try.

@@ -16,6 +16,7 @@ from gauntlet.pipeline.results.parts import Receipt, part, stage
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
+from gauntlet.pipeline.results.storage import STAGING
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
@@ -246,14 +247,20 @@ class Stream:
             case Failed(unit, attack, reason, passing):
                 if not self._stopping.is_set() and self._ledger.failed(carrier, unit):
                     self._give_up(unit, attack, reason, passing)
-            case Receipt(files, units, contents):
-                self._ledger.received(carrier, item)
-                for name, content in contents.items():
-                    stage(self._folder, name, content)
-                self._commits.add(files, units)
-                with self._lock:
-                    self._done |= units
-                    self._lost += sum(done.lost for done in units.values())
+            case Receipt():
+                self._take(carrier, item)
+
+    def _take(self, carrier: int, receipt: Receipt) -> None:
+        if not self._ledger.received(carrier, receipt):
+            for file in receipt.files:
+                self._folder.delete(f"{STAGING}/{file.name}")
+            return
+        for name, content in receipt.contents.items():
+            stage(self._folder, name, content)
+        self._commits.add(receipt.files, receipt.units)
+        with self._lock:
+            self._done |= receipt.units
+            self._lost += sum(done.lost for done in receipt.units.values())
 
     def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:
         (attack,) = (number for number, name in order.units.items() if name == unit)
