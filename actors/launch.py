@@ -10,8 +10,9 @@ import ray
 import torch
 
 from gauntlet.actors.devices import Devices, this_machine
+from gauntlet.actors.layout import Layout
 from gauntlet.actors.own_modules import OwnModules, packed
-from gauntlet.actors.placement import Layout, lay_out, refuse_without_memory
+from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed

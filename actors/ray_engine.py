@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import ray
 
 from gauntlet.actors.carrying import RemoteCarrier, Setup
+from gauntlet.actors.layout import Layout
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.own_modules import NONE, OwnModules
-from gauntlet.actors.placement import Layout
 from gauntlet.actors.spawn import spawn_hub, spawn_surrogates, spawn_targets
 from gauntlet.actors.surrogates import SurrogateHandles
 from gauntlet.actors.targets import gathered

@@ -6,8 +6,8 @@ from typing import Any
 
 import ray
 
+from gauntlet.actors.layout import Layout
 from gauntlet.actors.own_modules import NONE, OwnModules
-from gauntlet.actors.placement import Layout
 from gauntlet.actors.targets import TargetHandles
 from gauntlet.actors.turns import CALLS
 from gauntlet.actors.workers import Hub, PackedWorker, SurrogateActor, TargetWorker

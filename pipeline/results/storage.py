@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from pyarrow import fs
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.durable import make, sync
 
 STAGING = "_parts"
 """Where files wait for the commit that makes them count; Arrow passes over such folders."""
@@ -117,7 +117,7 @@ class Storage:
             with self._fs.open_output_stream(path) as stream:
                 stream.write(content)
             return
-        _make(Path(path).parent)
+        make(Path(path).parent)
         aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
         try:
             with aside.open("wb") as stream:
@@ -130,7 +130,7 @@ class Storage:
             aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
             raise
         if durable:
-            _sync(Path(path).parent)
+            sync(Path(path).parent)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a file that is not there yet; return whether this call did.
@@ -141,7 +141,7 @@ class Storage:
         """
         if self._local:
             path = Path(self._path(name))
-            _make(path.parent)
+            make(path.parent)
             try:
                 with path.open("xb", buffering=0) as stream:
                     stream.write(content)
@@ -163,7 +163,7 @@ class Storage:
             return
         paths = [Path(self._path(name)) for name in names]
         for path in [*paths, *sorted({path.parent for path in paths})]:
-            _sync(path)
+            sync(path)
 
     def staged(self, folder: str) -> dict[str, int]:
         """Return the files that wait for their place in a folder, as `sizes` does."""
@@ -180,7 +180,7 @@ class Storage:
         for name in names:
             staged, place = Path(self._path(f"{STAGING}/{name}")), Path(self._path(name))
             if staged.exists():
-                _make(place.parent)
+                make(place.parent)
                 staged.replace(place)
 
     def draft(self, name: str) -> IO[bytes]:
@@ -199,9 +199,9 @@ class Storage:
         """Give a closed draft its name: when this returns no power cut can take it away."""
         if self._local:
             path = Path(self._path(name))
-            _sync(Path(self._path(draft)))
+            sync(Path(self._path(draft)))
             Path(self._path(draft)).replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         else:
             self._fs.create_dir(self._path(name).rpartition("/")[0], recursive=True)
             self._fs.copy_file(self._path(draft), self._path(name))
@@ -278,26 +278,3 @@ class Storage:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and those that it lies in, on the disk."""
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    """Have the system write a file, or the names in a folder, to the disk."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except PermissionError:  # a folder above the run's, which is somebody else's
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that know no such thing, mostly of folders
-            raise
-    finally:
-        os.close(handle)
