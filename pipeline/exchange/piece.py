@@ -63,25 +63,3 @@ class Layout:
         piece = Piece(self.size, tuple(shape), dtype)
         self.size += -(-piece.size // HEADER) * HEADER
         return piece
-
-
-def stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """Return tensors of one shape and type stacked, (k, ...).
-
-    Nothing is copied where they lie one behind the other in the same memory, as the gradients of a
-    round do: then the stack is that memory.
-    """
-    first = tensors[0]
-    memory, offset = first.untyped_storage().data_ptr(), first.storage_offset()
-    apart = tensors[1].storage_offset() - offset if len(tensors) > 1 else first.numel()
-    even = apart >= first.numel() and all(
-        tensor.untyped_storage().data_ptr() == memory
-        and tensor.storage_offset() == offset + index * apart
-        and tensor.dtype == first.dtype
-        and tensor.shape == first.shape
-        and tensor.is_contiguous()
-        for index, tensor in enumerate(tensors)
-    )
-    if not even or first.requires_grad:
-        return torch.stack(list(tensors))
-    return first.as_strided((len(tensors), *first.shape), (apart, *first.stride()))

@@ -22,8 +22,6 @@ Room = tuple[Sequence[int], torch.dtype]
 class SharedRound:
     """Questions whose arrays lie in one area; what several of them are given is there once.
 
-    Answers of a kind lie one behind the other, question by question: `stacked` copies nothing.
-
     Args:
         given: arrays of each question.
         rooms: what each answer may consist of, as many for each question.

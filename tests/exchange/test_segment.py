@@ -8,7 +8,7 @@ import torch
 
 from gauntlet.pipeline.exchange.arena import Arena
 from gauntlet.pipeline.exchange.mapped import Mapped
-from gauntlet.pipeline.exchange.piece import Layout, Piece, stacked
+from gauntlet.pipeline.exchange.piece import Layout, Piece
 from gauntlet.pipeline.exchange.segment import Segment, Unreachable
 
 linux = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="shares memory by memfd_create")
@@ -123,17 +123,3 @@ def test_more_than_the_limit_is_not_lent():
         arena.lend(1 << 14)
     del first
     assert arena.lend(1 << 14).handle.size == 1 << 14
-
-
-def test_gradients_of_a_round_are_stacked_without_a_copy():
-    layout = Layout()
-    pieces = [layout.add((2, 5), torch.float32) for _ in range(3)]
-    area = Arena().lend(layout.size)
-    tensors = [area.tensor(piece).fill_(at) for at, piece in enumerate(pieces)]
-    stack = stacked(tensors)
-    assert stack.data_ptr() == tensors[0].data_ptr()
-    assert torch.equal(stack, torch.stack(tensors))
-    apart = [tensors[0], tensors[2].clone()]
-    assert stacked(apart).data_ptr() != tensors[0].data_ptr()
-    assert torch.equal(stacked(tensors[::-1]), torch.stack(tensors[::-1]))
-    assert torch.equal(stacked(tensors[:1]), torch.stack(tensors[:1]))
