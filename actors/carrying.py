@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
+
+WAIT = 60.0
+"""Seconds that a carrier has to say what is new, and to write what it has buffered."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,16 @@ class CarrierHost:
             if self._carrier is None:
                 plan = self._plan
                 folder = RunFolder(setup.location)
+                reached = folder.exists(setup.proof)
+                if not reached:
+                    host = socket.gethostname()
+                    self.say(f"{host} does not reach the run's folder: its rows go by the driver")
                 self._carrier = Carrier(
                     plan,
                     models,
                     open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed),
                     setup.thresholds,
-                    folder if folder.exists(setup.proof) else None,
+                    folder if reached else None,
                     setup.lanes,
                     LOSSES,
                     self._log,
@@ -145,12 +153,12 @@ class RemoteCarrier:
 
     def news(self, life: str, heard: int) -> News:
         """Return the carrier's news."""
-        found: News = ray.get(self._actor.news.remote(life, heard))
+        found: News = ray.get(self._actor.news.remote(life, heard), timeout=WAIT)
         return found
 
     def settle(self) -> None:
         """Have it write what is buffered."""
-        ray.get(self._actor.settle.remote())
+        ray.get(self._actor.settle.remote(), timeout=WAIT)
 
 
 class PackedModels:

@@ -11,5 +11,6 @@ LOSSES = (
     ray.exceptions.ObjectLostError,
     ray.exceptions.OutOfMemoryError,
     ray.exceptions.ObjectStoreFullError,
+    ray.exceptions.GetTimeoutError,
 )
 """Errors of the cluster; those of the code in its processes are of their own types."""

@@ -104,7 +104,7 @@ class RayEngine:
             targets=self._targets,
             cards=self._cards,
             thresholds=thresholds,
-            location=storage.location,
+            location=storage.address,
             proof=proof,
             lanes=layout.lanes_of_carrier,
             calls=layout.calls_of_hub,

@@ -165,8 +165,9 @@ class RemoteOracle:
 
     def _keep_apart(self, model: int, error: Unreachable) -> None:
         self._apart.add(model)
+        cause = getattr(error, "cause", error)  # as it was in that process
         self._note(
-            f"arrays to and from surrogate {self._names[model]} travel with the calls: {error}"
+            f"arrays to and from surrogate {self._names[model]} travel with the calls: {cause}"
         )
 
 

@@ -47,9 +47,9 @@ class Parts:
         self, storage: Storage | None, most: int, longest: float, told: Callable[[Receipt], None]
     ) -> None:
         self._storage, self._most, self._longest, self._told = storage, most, longest, told
-        self._rows: dict[str, list[pa.Table]] = {}
-        self._units: dict[str, UnitDone] = {}
-        self._bytes, self._since = 0, 0.0
+        # One list, so that an interrupt leaves a unit in it whole or not at all.
+        self._waiting: list[_Made] = []
+        self._since = 0.0
         self._filling, self._writing = threading.Lock(), threading.Lock()
 
     def add(self, unit: str, done: UnitDone, tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -69,12 +69,11 @@ class Parts:
             if columns
         }
         with self._filling:
-            if not self._units:
+            if any(waiting.unit == unit for waiting in self._waiting):
+                return  # a second try, of a unit whose first was not heard of
+            if not self._waiting:
                 self._since = time.monotonic()
-            for name, rows in made.items():
-                self._rows.setdefault(name, []).append(rows)
-                self._bytes += rows.nbytes
-            self._units[unit] = done
+            self._waiting.append(_Made(unit, done, made))
         self.write_if_due()
 
     def write_if_due(self) -> None:
@@ -83,11 +82,13 @@ class Parts:
         Raises:
             OSError: as `add`.
         """
-        with self._filling:
-            waited = time.monotonic() - self._since
-            due = self._units and (self._bytes >= self._most or waited >= self._longest)
-        if due:
-            self.write()
+        with self._writing:  # whoever comes while a part is written waits: rows do not pile up
+            with self._filling:
+                waited = time.monotonic() - self._since
+                size = sum(made.bytes for made in self._waiting)
+                due = self._waiting and (size >= self._most or waited >= self._longest)
+            if due:
+                self._write()
 
     def write(self) -> None:
         """Write all rows that wait.
@@ -96,27 +97,40 @@ class Parts:
             OSError: as `add`.
         """
         with self._writing:
-            with self._filling:
-                rows, units, size = self._rows, self._units, self._bytes
-                self._rows, self._units, self._bytes = {}, {}, 0
-            if not units:
-                return
-            try:
-                made = [part(name, pa.concat_tables(rows[name]), tuple(units)) for name in rows]
-                contents = {}
-                for file, content in made:
-                    if self._storage is None:
-                        contents[file.name] = content.to_pybytes()
-                    else:
-                        stage(self._storage, file.name, content)
-            except BaseException:
-                with self._filling:
-                    for name, waiting in self._rows.items():
-                        rows.setdefault(name, []).extend(waiting)
-                    self._rows, self._units = rows, units | self._units
-                    self._bytes += size
-                raise
-            self._told(Receipt(tuple(file for file, _ in made), units, contents))
+            self._write()
+
+    def _write(self) -> None:
+        with self._filling:
+            taken = [*self._waiting]
+        if not taken:
+            return
+        units = {made.unit: made.done for made in taken}
+        files: list[TableFile] = []
+        contents = {}
+        for table in dict.fromkeys(name for made in taken for name in made.tables):
+            rows = [made.tables[table] for made in taken if table in made.tables]
+            file, content = part(table, pa.concat_tables(rows), tuple(units))
+            files.append(file)
+            if self._storage is None:
+                contents[file.name] = content.to_pybytes()
+            else:
+                stage(self._storage, file.name, content)
+        with self._filling:
+            self._waiting, self._since = self._waiting[len(taken) :], time.monotonic()
+        self._told(Receipt(tuple(files), units, contents))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A finished unit whose rows wait."""
+
+    unit: str
+    done: UnitDone
+    tables: Mapping[str, pa.Table]
+
+    @property
+    def bytes(self) -> int:
+        return sum(rows.nbytes for rows in self.tables.values())
 
 
 def part(table: str, rows: pa.Table, units: tuple[str, ...]) -> tuple[TableFile, pa.Buffer]:

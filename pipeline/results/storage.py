@@ -264,6 +264,17 @@ class Storage:
         self.delete(name)
         self.delete(f"{STAGING}/{name}")
 
+    def sweep(self) -> None:
+        """Delete what killed processes left half written where parts are staged."""
+        if self._local:
+            for path in Path(self._path(STAGING)).glob("**/.*"):
+                path.unlink(missing_ok=True)
+
+    @property
+    def address(self) -> str:
+        """Where it is, for a process with another working directory."""
+        return self._root if self._local else self.location
+
     def withdraw(self) -> None:
         """Delete what was written through this object, and the folders that it leaves empty."""
         for name in sorted(self._written):

@@ -77,7 +77,8 @@ class Carrier:
                 work = self._work(order)
                 tables, done = self._rows.of(Unit(unit, attack, work, reports=number == 0))
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
+                cause = getattr(error, "cause", error)  # as it was in another process
+                reason = f"{type(cause).__name__}: {cause}"
                 passing = isinstance(error, self._passing)
                 self._log.add(Failed(unit, attack.label, reason, passing))
                 continue

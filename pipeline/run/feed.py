@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.ledger import LOSSES, Ledger
-from gauntlet.pipeline.run.order import Item, Order
+from gauntlet.pipeline.run.order import Item, News, Order
+
+PATIENCE = 15
+"""How often a carrier is asked for news that does not answer in time."""
 
 
 class Feed:
@@ -20,6 +24,10 @@ class Feed:
         heard: is told every item of news, with the carrier's number.
         gone: is told how many examples x attacks have to be done again.
         given_up: is told of a unit whose last try was lost with the carrier.
+        note: is told of what a person should know.
+
+    Attributes:
+        retired: whether the carrier is lost for good.
     """
 
     def __init__(
@@ -31,12 +39,14 @@ class Feed:
         heard: Callable[[int, Item], None],
         gone: Callable[[int], None],
         given_up: Callable[[Order, str, Exception], None],
+        note: Callable[[str], None],
     ) -> None:
         self.carrier, self.number = carrier, ledger.join()
         self._ledger, self._losses = ledger, losses
-        self._heard, self._gone, self._given_up = heard, gone, given_up
+        self._heard, self._gone, self._given_up, self._note = heard, gone, given_up, note
         self._life, self._count = "", 0
         self._lock = threading.Lock()
+        self.retired = False
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -51,7 +61,7 @@ class Feed:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
                 for unit in order.units.values():
-                    if self._ledger.failed(self.number, unit, LOSSES):
+                    if self._ledger.failed(self.number, unit, LOSSES, order):
                         self._given_up(order, unit, error)
         else:
             self.listen()
@@ -62,7 +72,8 @@ class Feed:
         Raises:
             Exception: as `carry`.
         """
-        self.carrier.settle()
+        with suppress(*self._losses):  # the news tell
+            self.carrier.settle()
         self.listen()
 
     def listen(self) -> None:
@@ -72,16 +83,31 @@ class Feed:
             Exception: as `carry`.
         """
         with self._lock:
+            if self.retired:
+                return
             try:
-                news = self.carrier.news(self._life, self._count)
+                news = self._news()
             except self._losses:
-                self._gone(self._ledger.lost(self.number))
-                self._life = ""
+                self._retire()
                 raise
             if news.life != self._life:
                 if self._life:
                     self._gone(self._ledger.lost(self.number))
                 self._life, self._count = news.life, 0
-            for item in news.items[self._count - news.first :]:
+            for item in news.items[max(0, self._count - news.first) :]:
+                self._count += 1
                 self._heard(self.number, item)
-            self._count = news.first + len(news.items)
+
+    def _news(self) -> News:
+        """Ask for news, for as long as a process may take to be restarted with its models."""
+        for _ in range(PATIENCE - 1):
+            try:
+                return self.carrier.news(self._life, self._count)
+            except TimeoutError:
+                self._note("a carrier does not answer; it may be starting anew: waiting for it")
+        return self.carrier.news(self._life, self._count)
+
+    def _retire(self) -> None:
+        """Give up on a carrier: others do what it had."""
+        self.retired = True
+        self._gone(self._ledger.leave(self.number))

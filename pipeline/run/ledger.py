@@ -32,28 +32,47 @@ class Ledger:
         self._held: dict[int, dict[str, Order]] = {}
         self._made: dict[int, set[str]] = {}
         self._attempts: Counter[str] = Counter()
+        self._living: set[int] = set()
         self._changed = threading.Condition()
-        self._carriers = 0
+        self._exhausted = False
 
     def join(self) -> int:
         """Return a number for one more carrier."""
         with self._changed:
-            number = self._carriers
-            self._carriers += 1
+            number = len(self._held)
             self._held[number], self._made[number] = {}, set()
+            self._living.add(number)
             return number
+
+    def leave(self, carrier: int) -> int:
+        """Hand out again all that a carrier had, which takes no order any more.
+
+        Returns:
+            The number of examples x attacks of what it had buffered.
+        """
+        with self._changed:
+            self._living.discard(carrier)
+            buffered = self._buffered(carrier)
+            for unit, order in [*self._held[carrier].items()]:
+                self._settle(carrier, unit)
+                self._hand_out(order, unit, None)
+            return buffered
 
     def next(self, carrier: int) -> Order | None:
         """Return an order for a carrier, None when there is none now."""
         with self._changed:
+            if carrier not in self._living:
+                return None
             order = self._second_try(carrier) or next(self._orders, None)
-            if order is not None:
+            if order is None:
+                self._exhausted = not self._again
+            else:
                 self._held[carrier] |= dict.fromkeys(order.units.values(), order)
             return order
 
     def _second_try(self, carrier: int) -> Order | None:
         for place, (order, avoided) in enumerate(self._again):
-            if avoided != carrier or self._carriers == 1:
+            if avoided != carrier or self._living == {carrier}:
                 del self._again[place]
                 return order
         return None
@@ -87,17 +106,24 @@ class Ledger:
                     self._hand_out(order, unit, None)
             return sound
 
-    def failed(self, carrier: int, unit: str, attempts: int = ATTEMPTS) -> bool:
+    def failed(
+        self, carrier: int, unit: str, attempts: int = ATTEMPTS, given: Order | None = None
+    ) -> bool:
         """Hand a failed unit out again, to another carrier; return whether that was its last try.
 
         Args:
             carrier: who tried.
             unit: its id.
             attempts: how many there are.
+            given: the order that failed: a unit that has been handed out again since is another's.
         """
         with self._changed:
             order = self._held[carrier].get(unit)
-            if order is None or unit in self._made[carrier]:
+            if (
+                order is None
+                or unit in self._made[carrier]
+                or not (given is None or given is order)
+            ):
                 return False
             self._attempts[unit] += 1
             self._settle(carrier, unit)
@@ -109,12 +135,15 @@ class Ledger:
     def lost(self, carrier: int) -> int:
         """Hand out again what a carrier had buffered; return the number of examples x attacks."""
         with self._changed:
-            made = self._made[carrier]
+            made, buffered = self._made[carrier], self._buffered(carrier)
             gone = {unit: order for unit, order in self._held[carrier].items() if unit in made}
             for unit, order in gone.items():
                 self._settle(carrier, unit)
                 self._hand_out(order, unit, None)
-            return sum(len(order.ids) for order in gone.values())
+            return buffered
+
+    def _buffered(self, carrier: int) -> int:
+        return sum(len(self._held[carrier][unit].ids) for unit in self._made[carrier])
 
     def is_idle(self) -> bool:
         """Return whether nothing waits or is in work: what is left is buffered."""
@@ -124,9 +153,9 @@ class Ledger:
             )
 
     def is_settled(self) -> bool:
-        """Return whether everything that was handed out is recorded or given up."""
+        """Return whether everything is recorded or given up."""
         with self._changed:
-            return not self._again and not any(self._held.values())
+            return self._exhausted and not self._again and not any(self._held.values())
 
     def _settle(self, carrier: int, unit: str) -> None:
         self._held[carrier].pop(unit, None)

@@ -133,6 +133,10 @@ class Resources(Spec):
             for name in _UNUSED.get(self.placement, ())
             if getattr(self, name) != type(self).model_fields[name].default
         ]
+        if self.hubs != "auto" and self.hubs < self.replicas:
+            raise ValueError(
+                f"hubs: {self.hubs} leaves replicas without work: write {self.replicas} or more"
+            )
         if unused:
             raise ValueError(
                 f"{', '.join(unused)} would have no effect with placement {self.placement!r}; "

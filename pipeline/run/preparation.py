@@ -170,6 +170,7 @@ def select(
         return Selection(ids[:limit], len(ids), {})
     progress.stage("select", len(examples))
     kept: list[str] = []
+    readable: list[str] = []
     unreadable: set[str] = set()
     dropped: dict[str, str] = {}
     looked_at = 0
@@ -188,8 +189,8 @@ def select(
         right -= dropped.keys()
         unreadable |= found.unreadable
         # What cannot be decoded stays in, so that the attack stage reports it in `failures`.
-        kept += [example for example in order.ids if example in right | unreadable]
-        readable = [example for example in kept if example not in unreadable]
+        kept += [example for example in order.ids if example in right or example in unreadable]
+        readable += [example for example in order.ids if example in right]
         if limit is not None and len(readable) >= limit:
             last = readable[limit - 1]
             # Nothing behind the last one counts: how far was looked depends on the batch size.

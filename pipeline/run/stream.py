@@ -16,7 +16,6 @@ from gauntlet.pipeline.results.parts import Receipt, part, stage
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
-from gauntlet.pipeline.results.storage import STAGING
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
@@ -124,6 +123,7 @@ class Stream:
                     heard=self._hear,
                     gone=lambda count: self._progress.advance(STAGE, -count),
                     given_up=self._give_up_lost,
+                    note=self._progress.note,
                 )
                 for carrier in self._carriers
             ]
@@ -132,7 +132,7 @@ class Stream:
             finally:
                 self._stopping.set()
                 if not self._ledger.is_settled():
-                    self._keep_what_is_made(feeds)
+                    self._keep_what_is_made([feed for feed in feeds if not feed.retired])
         return Outcome(
             folder=self._folder.location,
             units_done=len(self._done),
@@ -153,14 +153,20 @@ class Stream:
             threads = [
                 self._thread(self._lane, feed) for feed in feeds for _ in range(feed.carrier.lanes)
             ]
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # stays open to Ctrl-C
+            # A lane may wait for ever for a process that is gone: what it had, others have done.
+            while any(thread.is_alive() for thread in threads) and not self._is_over(feeds):
+                threads[0].join(0.2) if threads[0].is_alive() else time.sleep(0.2)
+        over = self._ledger.is_settled()
         self._stopping.set()
         for thread in listeners:
             thread.join(GOODBYE)
-        if self._errors and not self._ledger.is_settled():
-            raise self._errors[0]
+        faults = [error for error in self._errors if not isinstance(error, self._losses)]
+        if faults or (self._errors and not over):
+            raise [*faults, *self._errors][0]
+
+    def _is_over(self, feeds: Sequence[Feed]) -> bool:
+        """Return whether nobody has anything left to do."""
+        return self._ledger.is_settled() or all(feed.retired for feed in feeds)
 
     def _thread(self, work: Callable[[Feed], None], feed: Feed) -> threading.Thread:
         def guarded() -> None:
@@ -177,7 +183,7 @@ class Stream:
         return thread
 
     def _lane(self, feed: Feed) -> None:
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or feed.retired):
             order = self._ledger.next(feed.number)
             if order is not None:
                 feed.carry(order)
@@ -251,12 +257,10 @@ class Stream:
                 self._take(carrier, item)
 
     def _take(self, carrier: int, receipt: Receipt) -> None:
-        if not self._ledger.received(carrier, receipt):
-            for file in receipt.files:
-                self._folder.delete(f"{STAGING}/{file.name}")
-            return
         for name, content in receipt.contents.items():
             stage(self._folder, name, content)
+        if not self._ledger.received(carrier, receipt):
+            return  # no commit lists these files, and whoever ends the run removes them
         self._commits.add(receipt.files, receipt.units)
         with self._lock:
             self._done |= receipt.units

@@ -50,6 +50,7 @@ def taken_up(
     damage = examine(folder, record, lambda name: True)
     if damage:
         progress.warn(damage.line)
+    folder.sweep()  # no carrier is at work yet
     mend(folder, record, damage)
     folder.place(record.files)
     assert record.begun is not None

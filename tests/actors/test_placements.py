@@ -183,7 +183,7 @@ def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, referenc
     attacks = [
         {"base": "mi", "steps": 4},
         {"base": "pgd-di", "combine": "rgea", "steps": 4},
-        {"base": "mi", "steps": 60, "name": "long"},
+        {"base": "mi", "steps": 120, "name": "long"},
     ]
     arguments = (actor, tmp_path / "run", killed)
     killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)

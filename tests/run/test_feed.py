@@ -60,9 +60,10 @@ class Driver:
         self.recorded: list[str] = []
         self.given_up: list[str] = []
         self.again = 0
+        self.notes: list[str] = []
         self.feed = Feed(
             self.host, self.ledger, (Gone,), heard=self._hear, gone=self._gone,
-            given_up=lambda order, unit, error: self.given_up.append(unit),
+            given_up=lambda order, unit, error: self.given_up.append(unit), note=self.notes.append,
         )  # fmt: skip
 
     def _hear(self, carrier: int, item: Item) -> None:
@@ -149,3 +150,51 @@ def test_a_carrier_that_does_not_come_back_hands_everything_out_again(
     units = [found.units[0] for _ in range(2) if (found := driver.ledger.next(other))]
     assert sorted(units) == ["u0", "u1"]
     assert driver.given_up == []
+
+
+def test_a_carrier_that_is_slow_to_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(1)
+    news, calls = driver.host.news, []
+
+    def slow(life: str, heard: int) -> News:
+        calls.append(heard)
+        if len(calls) < 3:
+            raise TimeoutError
+        return news(life, heard)
+
+    monkeypatch.setattr(driver.host, "news", slow)
+    driver.work()
+    assert driver.recorded == ["u0"]
+    assert len(driver.notes) == 2
+    assert "waiting for it" in driver.notes[0]
+
+
+def test_two_lanes_of_a_lost_carrier_do_not_take_each_others_units() -> None:
+    driver = Driver(2)
+    first, second = (driver.ledger.next(0) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    driver.feed.carry(first)
+    driver.host.die()
+    driver.feed.listen()  # of the second lane, which sees that what was buffered is lost
+    again = driver.ledger.next(0)
+    assert again is not None
+    assert again.units == first.units
+    driver.host.before = dying(driver.host, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver.host, "die", lambda: None)
+        driver.feed.carry(first)  # of the first lane, which hears of the loss only now
+    assert driver.ledger.next(0) is None, "the unit is the other lane's"
+
+
+def test_a_lost_carrier_hands_everything_out_even_if_its_lane_waits_for_ever() -> None:
+    driver = Driver(2)
+    other = driver.ledger.join()
+    assert driver.ledger.next(0) is not None  # its call never comes back
+    driver.host.news = lambda life, heard: (_ for _ in ()).throw(Gone())  # type: ignore[method-assign]
+    with pytest.raises(Gone):
+        driver.feed.listen()
+    assert driver.feed.retired
+    assert driver.ledger.next(0) is None
+    units = [found.units[0] for _ in range(2) if (found := driver.ledger.next(other))]
+    assert sorted(units) == ["u0", "u1"]

@@ -58,6 +58,7 @@ def test_what_is_in_one_file_with_rows_that_another_makes_is_done_again() -> Non
     again = ledger.next(other)
     assert again is not None
     assert again.units == {1: "b0"}
+    assert ledger.next(other) is None
     for unit in ("a0", "b0"):
         ledger.made(other, unit)
     assert ledger.received(other, receipt("a0", "b0"))
@@ -112,3 +113,25 @@ def test_a_process_that_was_lost_costs_fewer_tries_than_an_error() -> None:
         ledger.next(carrier)
         tries.append(ledger.failed(carrier, "a0", LOSSES))
     assert len(tries) == LOSSES > ATTEMPTS
+
+
+def test_the_last_carrier_that_is_left_tries_a_failed_unit_again_itself() -> None:
+    ledger = Ledger(orders(1))
+    one, other = ledger.join(), ledger.join()
+    ledger.next(one)
+    assert ledger.leave(other) == 0
+    assert not ledger.failed(one, "a0")
+    again = ledger.next(one)
+    assert again is not None
+    assert again.units == {0: "a0"}
+    assert ledger.next(other) is None
+
+
+def test_nothing_is_settled_while_there_are_orders() -> None:
+    ledger = Ledger(orders(2))
+    carrier = ledger.join()
+    ledger.next(carrier)
+    for unit in ("a0", "b0"):
+        ledger.made(carrier, unit)
+    assert ledger.received(carrier, receipt("a0", "b0"))
+    assert not ledger.is_settled()

@@ -30,7 +30,7 @@ class Commits:
         self._units: dict[str, UnitDone] = {}
         self._timer: threading.Timer | None = None
         self._last = -EVERY
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -83,7 +83,7 @@ class Commits:
                 if files or units:
                     self._record.append(Commit(files=files, units=units))
                     self._storage.place(file.name for file in files)
-            except OSError as error:
+            except Exception as error:  # in a thread of its own: `add` and closing raise it
                 self._error = error
 
     def _raise(self) -> None:
