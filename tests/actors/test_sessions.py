@@ -183,7 +183,9 @@ def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
 def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, shared, tmp_path):
     path = tmp_path / "job.yaml"
     long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 2000, "name": "long"}]
-    path.write_text(yaml.safe_dump(job(attacks=long)))
+    path.write_text(
+        yaml.safe_dump(job(attacks=long, resources={"batch": 8, "threads": 1, "part_seconds": 0}))
+    )
     process = begin(path, tmp_path / "run", shared)
     until = time.monotonic() + PATIENCE
     while not RunFolder(str(tmp_path / "run")).finished():
