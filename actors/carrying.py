@@ -6,6 +6,7 @@ import contextlib
 import queue
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -65,61 +66,38 @@ class Setup:
     calls: int | None = None
 
 
-class CarrierHost:
-    """The carrier of an actor, made when its first order comes."""
+class CarryingActor(ABC):
+    """An actor with a carrier, which is made when its first order comes."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._log = Log()
         self._carrier: Carrier | None = None
-        self._lock = threading.Lock()
+        self._making = threading.Lock()
 
-    def carry(self, setup: Setup, order: Order, models: Attackable) -> None:
+    @abstractmethod
+    def _reached(self, setup: Setup) -> Attackable:
+        """Return the models, as they are reached from here; asked once."""
+
+    def carry(self, setup: Setup, order: Order) -> None:
         """Carry an order out.
 
         Raises:
             BadInput: when the data cannot be read here.
             OSError: when rows cannot be stored.
         """
-        self._made(setup, models).carry(order)
+        self._made(setup).carry(order)
 
-    def clean(
-        self, setup: Setup, order: Order, models: Attackable, names: tuple[str, ...]
-    ) -> CleanAnswers:
+    def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
         """Return what some models say of an order's clean images.
 
         Raises:
             BadInput: when the data cannot be read here.
         """
-        return self._made(setup, models).clean(order, names)
-
-    def _made(self, setup: Setup, models: Attackable) -> Carrier:
-        with self._lock:
-            if self._carrier is None:
-                plan = self._plan
-                folder = RunFolder(setup.location)
-                reached = folder.exists(setup.proof)
-                if not reached:
-                    host = socket.gethostname()
-                    self.say(f"{host} does not reach the run's folder: its rows go by the driver")
-                self._carrier = Carrier(
-                    plan,
-                    models,
-                    open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed),
-                    setup.thresholds,
-                    folder if reached else None,
-                    setup.lanes,
-                    LOSSES,
-                    self._log,
-                )
-            return self._carrier
-
-    def say(self, text: str) -> None:
-        """Tell the driver's person something."""
-        self._log.add(Said(text))
+        return self._made(setup).clean(order, names)
 
     def news(self, life: str, heard: int) -> News:
-        """Return the carrier's news."""
+        """Return what happened here."""
         if self._carrier is None:
             return self._log.since(life, heard)
         return self._carrier.news(life, heard)
@@ -128,6 +106,30 @@ class CarrierHost:
         """Write what is buffered."""
         if self._carrier is not None:
             self._carrier.settle()
+
+    def _say(self, text: str) -> None:
+        self._log.add(Said(text))
+
+    def _made(self, setup: Setup) -> Carrier:
+        with self._making:
+            if self._carrier is None:
+                plan = self._plan
+                folder = RunFolder(setup.location)
+                reached = folder.exists(setup.proof)
+                if not reached:
+                    host = socket.gethostname()
+                    self._say(f"{host} does not reach the run's folder: its rows go by the driver")
+                self._carrier = Carrier(
+                    plan,
+                    self._reached(setup),
+                    open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed),
+                    setup.thresholds,
+                    folder if reached else None,
+                    setup.lanes,
+                    LOSSES,
+                    self._log,
+                )
+            return self._carrier
 
 
 class RemoteCarrier:

@@ -19,7 +19,7 @@ import ray
 import torch
 
 from gauntlet.actors.batches import ReceivedBatches, StoredBatch
-from gauntlet.actors.carrying import CarrierHost, HubModels, PackedModels, Setup
+from gauntlet.actors.carrying import CarryingActor, HubModels, PackedModels, Setup
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
@@ -31,7 +31,6 @@ from gauntlet.pipeline.oracle.places import Sent
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.local import LocalSurrogates
-from gauntlet.pipeline.run.order import CleanAnswers, News, Order
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import (
     build_surrogate,
@@ -117,39 +116,23 @@ class SurrogateActor(ModelWorker):
             return super().ask(names, request)
 
 
-class PackedWorker(ModelWorker):
+class PackedWorker(ModelWorker, CarryingActor):
     """All surrogates and the loop: the packed placement. Workers split the examples."""
 
     def __init__(self, plan: Plan, threads: int | None, modules: OwnModules) -> None:
-        super().__init__(plan, threads)
+        ModelWorker.__init__(self, plan, threads)
+        CarryingActor.__init__(self, plan)
         self._surrogates = LocalSurrogates(plan, modules.permission())
         self._models, self._cards = self._surrogates.models, self._surrogates.cards
         self._device = threading.Lock()
-        self._carrier = CarrierHost(plan)
 
     def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
         """Return the answers of some of the models, when no batch is attacked."""
         with self._device:
             return super().ask(names, request)
 
-    def carry(self, setup: Setup, order: Order) -> None:
-        """Carry an order out."""
-        self._carrier.carry(setup, order, self._reached(setup))
-
-    def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
-        """Return what some models say of an order's clean images."""
-        return self._carrier.clean(setup, order, self._reached(setup), names)
-
     def _reached(self, setup: Setup) -> PackedModels:
         return PackedModels(self._surrogates, self._device, setup)
-
-    def news(self, life: str, heard: int) -> News:
-        """Return what happened here."""
-        return self._carrier.news(life, heard)
-
-    def settle(self) -> None:
-        """Write what is buffered."""
-        self._carrier.settle()
 
     def measure(self, attack: Attack, batch: Packed[Batch]) -> int:
         """Return the peak memory in bytes, on this worker's device, of one update of an attack."""
@@ -161,38 +144,16 @@ class PackedWorker(ModelWorker):
         return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-class Hub:
+class Hub(CarryingActor):
     """Runs the loops of a crew of pinned surrogates; has no model of its own."""
 
     def __init__(self, plan: Plan, threads: int) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
-        self._plan = plan
-        self._carrier = CarrierHost(plan)
-        self._models: HubModels | None = None
-        self._lock = threading.Lock()
-
-    def carry(self, setup: Setup, order: Order) -> None:
-        """Carry an order out."""
-        self._carrier.carry(setup, order, self._reached(setup))
-
-    def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
-        """Return what some models say of an order's clean images."""
-        return self._carrier.clean(setup, order, self._reached(setup), names)
+        super().__init__(plan)
 
     def _reached(self, setup: Setup) -> HubModels:
-        with self._lock:
-            if self._models is None:
-                self._models = HubModels(self._plan, setup, self._carrier.say)
-            return self._models
-
-    def news(self, life: str, heard: int) -> News:
-        """Return what happened here."""
-        return self._carrier.news(life, heard)
-
-    def settle(self) -> None:
-        """Write what is buffered."""
-        self._carrier.settle()
+        return HubModels(self._plan, setup, self._say)
 
 
 class TargetWorker(ModelWorker):
