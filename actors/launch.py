@@ -48,6 +48,7 @@ def launch(
     resume: bool = False,
     decide: Decide | None = None,
     permission: Permission | None = None,
+    checked: bool = False,
 ) -> Outcome:
     """Carry a plan out in a run folder.
 
@@ -61,6 +62,7 @@ def launch(
         decide: hears what the models say of clean examples, before the first attack.
         permission: the code that `import:` sources may run, which no plan says; by default modules
             of the working directory, and what ``GAUNTLET_ALLOW_IMPORTS`` names.
+        checked: whether the models' specs were found sound when the job was read.
 
     Raises:
         BadInput: when the folder holds a run already, holds none to resume, or cannot be written;
@@ -83,7 +85,7 @@ def launch(
             if resume:
                 stack.enter_context(lock)
                 _refuse_another(plan, store)
-            engine = _engine(plan, address, progress, permission)
+            engine = _engine(plan, address, progress, permission, checked)
             stack.callback(engine.close)
             if not resume:
                 # Not before the models are built: a run that could not begin leaves no folder.
@@ -117,6 +119,7 @@ def look(
     progress: Progress | None = None,
     address: str | None = None,
     permission: Permission | None = None,
+    checked: bool = False,
 ) -> Probe:
     """Return what a plan's models say of clean examples, where a run would ask them.
 
@@ -125,13 +128,14 @@ def look(
         progress: who listens.
         address: of a Ray cluster, as in `launch`.
         permission: as in `launch`.
+        checked: as in `launch`.
 
     Raises:
         BadInput: when a model cannot be built.
         Refused: when the models lack classes of the examples.
     """
     try:
-        engine = _engine(plan, address, progress or Silent(), permission)
+        engine = _engine(plan, address, progress or Silent(), permission, checked)
         try:
             examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
             return probe(plan, examples, engine, {})
@@ -189,13 +193,17 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _engine(
-    plan: Plan, address: str | None, progress: Progress, permission: Permission | None
+    plan: Plan,
+    address: str | None,
+    progress: Progress,
+    permission: Permission | None,
+    checked: bool,
 ) -> Engine:
     permission = granted() if permission is None else permission
     models = (*plan.surrogates, *plan.targets)
-    ran = own_code(models, plan.root, plan.task.kind, permission)
+    ran = own_code(models, plan.root, plan.task.kind, permission, checked)
     if (reason := _needs_no_ray(plan, address)) is not None:
-        return LocalEngine(plan, reason, permission)
+        return LocalEngine(plan, reason, permission, checked=True)
     # A session that this process has already took its environment when it began.
     elsewhere = address not in (None, "local") and not ray.is_initialized()
     if not elsewhere and not ray.is_initialized():

@@ -43,7 +43,11 @@ def check_job(
     if probe:
         with shown_on(terminal(stderr=True)) as progress:
             found = look(
-                loaded.plan, progress=progress, address=address, permission=loaded.permission
+                loaded.plan,
+                progress=progress,
+                address=address,
+                permission=loaded.permission,
+                checked=True,
             )
         print_probe(found, terminal())
         if strict and found.asks:

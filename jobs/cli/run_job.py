@@ -101,6 +101,7 @@ def _carry_out(
                 resume=again,
                 decide=decide_on(progress, errors, yes, strict),
                 permission=permission,
+                checked=not again,
             )
     except BadInput:
         raise

@@ -141,21 +141,31 @@ def describe(spec: ModelSpec, root: Path, permission: Permission = NOTHING) -> D
 
 
 def own_code(
-    specs: Sequence[ModelSpec], root: Path, task: Task, permission: Permission
+    specs: Sequence[ModelSpec],
+    root: Path,
+    task: Task,
+    permission: Permission,
+    checked: bool = False,
 ) -> tuple[Path, ...]:
     """Return the files of the person's own code that make models, each once; they have been run.
 
+    Args:
+        specs: all models.
+        root: folder that relative paths start from.
+        task: what the job does.
+        permission: the code of the person's that an `import:` may run.
+        checked: whether `check` has found nothing in these specs, and is not asked again.
+
     Raises:
-        BadInput: with what is wrong with any model that is, or has, an `import:`.
+        BadInput: with what is wrong with any model.
     """
     ran: list[Path] = []
     problems: list[Problem] = []
+    networks: dict[str, list[Problem]] = {}
     for spec in specs:
-        if not any(isinstance(source, Permitting) for source in _sources(spec)):
-            continue
-        if found := check(spec, root, task, permission=permission):
-            problems += [Problem(f"model {spec.name!r}: {p.where}", p.what) for p in found]
-        else:
+        found = [] if checked else check(spec, root, task, permission, networks)
+        problems += [Problem(f"model {spec.name!r}: {p.where}", p.what) for p in found]
+        if not found and any(isinstance(source, Permitting) for source in _sources(spec)):
             ran += _described(spec, root, permission).ran
     if problems:
         raise BadInput(problems)

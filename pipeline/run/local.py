@@ -34,11 +34,17 @@ T = TypeVar("T")
 
 
 class LocalSurrogates:
-    """All surrogates of a plan in this process, and the loop: also what a packed worker holds."""
+    """All surrogates of a plan in this process, and the loop: also what a packed worker holds.
 
-    def __init__(self, plan: Plan, permission: Permission = NOTHING) -> None:
+    Args:
+        plan: names them.
+        permission: the code of the person's that an `import:` may run.
+        checked: whether this process has found the models sound already.
+    """
+
+    def __init__(self, plan: Plan, permission: Permission = NOTHING, checked: bool = False) -> None:
         self._plan = plan
-        built = [build_surrogate(spec, plan, permission) for spec in plan.surrogates]
+        built = [build_surrogate(spec, plan, permission, checked) for spec in plan.surrogates]
         self.models = {model.name: model for model, _ in built}
         self.cards = {f"surrogate/{card.name}": card for _, card in built}
         self._oracle = InProcessOracle(
@@ -101,19 +107,30 @@ def run_judged(
 
 
 class LocalEngine:
-    """Surrogates and targets in this process."""
+    """Surrogates and targets in this process.
+
+    Args:
+        plan: names them.
+        reason: why they are here, for the record.
+        permission: the code of the person's that an `import:` may run.
+        checked: whether this process has found the models sound already.
+    """
 
     losses = ()
     """None: there is no worker to lose."""
 
     def __init__(
-        self, plan: Plan, reason: str = "asked for", permission: Permission = NOTHING
+        self,
+        plan: Plan,
+        reason: str = "asked for",
+        permission: Permission = NOTHING,
+        checked: bool = False,
     ) -> None:
         self._plan = plan
         threads = plan.resources.threads
         configure(plan.resources, None if threads == "auto" else threads)
-        self._surrogates = LocalSurrogates(plan, permission)
-        targets = [build_target(spec, plan, permission) for spec in plan.targets]
+        self._surrogates = LocalSurrogates(plan, permission, checked)
+        targets = [build_target(spec, plan, permission, checked) for spec in plan.targets]
         self._targets = [model.name for model, _ in targets]
         self._models = self._surrogates.models | {model.name: model for model, _ in targets}
         self._cards = {

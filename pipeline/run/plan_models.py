@@ -39,21 +39,29 @@ def image_dtype(resources: Resources) -> torch.dtype:
 
 
 def build_surrogate(
-    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING
+    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING, checked: bool = False
 ) -> tuple[Model, ModelCard]:
-    """Build a surrogate in the plan's precision, with batch norm folded if the plan says so."""
-    return _built(spec, plan, permission, plan.resources.dtype, plan.resources.fold)
+    """Build a surrogate in the plan's precision, with batch norm folded if the plan says so.
+
+    Args:
+        spec: the surrogate.
+        plan: says for what it is built.
+        permission: the code of the person's that an `import:` may run.
+        checked: whether this process has found the spec sound already.
+    """
+    resources = plan.resources
+    return _built(spec, plan, permission, checked, resources.dtype, resources.fold)
 
 
 def build_target(
-    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING
+    spec: ModelSpec, plan: Plan, permission: Permission = NOTHING, checked: bool = False
 ) -> tuple[Model, ModelCard]:
-    """Build a target: float32, as its checkpoint has it."""
-    return _built(spec, plan, permission, "float32", False)
+    """Build a target: float32, as its checkpoint has it; arguments as of `build_surrogate`."""
+    return _built(spec, plan, permission, checked, "float32", False)
 
 
 def _built(
-    spec: ModelSpec, plan: Plan, permission: Permission, dtype: str, fold: bool
+    spec: ModelSpec, plan: Plan, permission: Permission, checked: bool, dtype: str, fold: bool
 ) -> tuple[Model, ModelCard]:
     # In half precision, too, it is first made, and known by its weights, in float32.
     wide = torch.promote_types(DTYPES[dtype], torch.float32)
@@ -64,6 +72,7 @@ def _built(
         dtype=wide,
         task=plan.task.kind,
         permission=permission,
+        checked=checked,
     )
     fingerprint, weights = model.fingerprint, model.weights_fingerprint
     folded = False

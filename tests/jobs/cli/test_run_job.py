@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,7 +19,9 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.cli.folders import bundled_jobs, find_job, new_run_folder
 from gauntlet.jobs.cli.status import Terminated
 from gauntlet.pipeline import results
-from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.model_spec import ModelSpec
+from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.runner import Runner
 from tests.toys.jobs import write
@@ -359,3 +362,31 @@ def test_an_address_is_refused_where_ray_is_not_used(
         assert result.exit_code == 2
         assert result.stderr == expected
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_each_model_is_checked_once_in_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    looked: list[str] = []
+    real = build.check
+
+    def counted(spec: ModelSpec, *args: Any, **kwargs: Any) -> list[Problem]:
+        looked.append(spec.name)
+        return real(spec, *args, **kwargs)
+
+    job, folder = str(write(tmp_path)), str(tmp_path / "run")
+    arguments = ["run", job, "--out", folder, "--placement", "in-process", "--yes"]
+    if command == "resume":
+        with monkeypatch.context() as patched:
+            patched.setattr(Runner, "_selection", _killed)
+            gauntlet(*arguments)
+        arguments = ["resume", folder]
+    monkeypatch.setattr(build, "check", counted)
+    result = gauntlet(*arguments)
+    assert result.exit_code == 0, result.output
+    assert sorted(looked) == ["s0", "s1", "t0"]
+
+
+def _killed(*_: Any) -> Any:
+    raise KeyboardInterrupt
