@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import ray
 
 from gauntlet.actors.batches import PublishedBatches
@@ -23,6 +24,7 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.exchange.arena import Arena
+from gauntlet.pipeline.oracle.turn import Turn
 from gauntlet.pipeline.progress import Once
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.run_folder import RunFolder
@@ -33,6 +35,7 @@ from gauntlet.pipeline.run.order import CleanAnswers, Log, News, Order, Said
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.request import Request
+from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import JudgedSteps
 
 T = TypeVar("T")
@@ -203,17 +206,20 @@ class HubModels:
         self._homes = dict(zip(names, setup.crew, strict=True))
         batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
         self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
-        arena, once = Arena(), Once(note)
+        arena, once, self._turn = Arena(), Once(note), Turn()
         for _ in range(setup.lanes):
-            self._free.put(PinnedOracle(names, setup.crew, batches, turns, arena, note=once))
+            oracle = PinnedOracle(
+                names, setup.crew, batches, turns, arena, waiting=self._turn.left, note=once
+            )
+            self._free.put(oracle)
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
     ) -> AttackResult:
         """Run the loop here, asking the actors at every step."""
         moved = batch.to("cpu", image_dtype(self._plan.resources))
-        with self._next_free() as oracle:
-            return run_judged(self._plan, attack, moved, oracle, judged, self._targets.show)
+        with self._next_free() as oracle, self._turn:
+            return run_judged(self._plan, attack, moved, oracle, judged, self._show)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer, all at the same time."""
@@ -224,6 +230,15 @@ class HubModels:
         calls += [self._homes[name].ask.remote([name], sent) for name in others]
         found = gathered(calls)
         return {name: found[name] for name in models}
+
+    def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
+        outputs = self._targets.show(showing)
+
+        def found() -> dict[str, np.ndarray]:
+            with self._turn.left():
+                return outputs()
+
+        return found
 
     @contextlib.contextmanager
     def _next_free(self) -> Iterator[PinnedOracle]:

@@ -6,6 +6,7 @@ import pickle
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,7 @@ class PinnedOracle(RemoteOracle):
         turns: when a call is sent.
         arena: memory of this process.
         device: of the points and of the answers.
+        waiting: entered whenever answers are waited for.
         note: told of arrays that cannot be shared, and why.
     """
 
@@ -50,10 +52,11 @@ class PinnedOracle(RemoteOracle):
         arena: Arena,
         *,
         device: torch.device | str = "cpu",
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         lines = [_ActorLine(actor, turns) for actor in actors]
-        super().__init__(names, lines, arena, device=device, note=note)
+        super().__init__(names, lines, arena, device=device, waiting=waiting, note=note)
         self._batches = batches
 
     def _packed(self, setting: Setting) -> SentSetting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +49,7 @@ class RemoteOracle:
         lines: the way to each of them.
         arena: memory of this process.
         device: of the points and of the answers.
+        waiting: entered whenever answers are waited for.
         note: told of arrays that cannot be shared, and why.
     """
 
@@ -58,10 +60,11 @@ class RemoteOracle:
         arena: Arena,
         *,
         device: torch.device | str = "cpu",
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._names, self._lines, self._arena = tuple(names), tuple(lines), arena
-        self._transfer, self._note = Transfer(device), note
+        self._transfer, self._waiting, self._note = Transfer(device), waiting, note
         self._apart: set[int] = set()
         self._widths: dict[int, int] = {}
 
@@ -103,7 +106,9 @@ class RemoteOracle:
 
     def known(self, setting: Setting, model: int) -> Known:
         """Return what the query needs to know of the batch for one model."""
-        found: dict[str, np.ndarray] = self._lines[model].known(self._packed(setting)).result()
+        call = self._lines[model].known(self._packed(setting))
+        with self._waiting():
+            found: dict[str, np.ndarray] = call.result()
         return {name: tensor(values, self._transfer.device) for name, values in found.items()}
 
     def _packed(self, setting: Setting) -> Any:
@@ -132,22 +137,22 @@ class RemoteOracle:
                 self._lines[question.model].answer(verb, packed, *sent.arguments(index))
                 for index, (question, sent) in enumerate(zip(questions, rounds, strict=True))
             ]
-            found: list[list[Tensor]] = []
+            with self._waiting():
+                answers = [_answer(call) for call in calls]
             again: dict[int, Call] = {}
-            for index, (question, call) in enumerate(zip(questions, calls, strict=True)):
-                try:
-                    found.append(rounds[index].read(call.result()))
-                except Unreachable as error:
-                    self._keep_apart(question.model, error)
-                    line = self._lines[question.model]
-                    again[index] = line.answer(verb, packed, *copied.arguments(index))
-                    found.append([])
+            for index, answer in enumerate(answers):
+                if not isinstance(answer, Unreachable):
+                    continue
+                model, rounds[index] = questions[index].model, copied
+                self._keep_apart(model, answer)
+                again[index] = self._lines[model].answer(verb, packed, *copied.arguments(index))
             for index, call in again.items():
-                found[index] = copied.read(call.result())
+                with self._waiting():
+                    answers[index] = call.result()
         except BaseException:
             shared.abandon()
             raise
-        return found
+        return [sent.read(answer) for sent, answer in zip(rounds, answers, strict=True)]
 
     def _shared(
         self,
@@ -169,6 +174,14 @@ class RemoteOracle:
         self._note(
             f"arrays to and from surrogate {self._names[model]} travel with the calls: {cause}"
         )
+
+
+def _answer(call: Call) -> Any:
+    """Return an answer, or the error of a process that cannot reach the memory."""
+    try:
+        return call.result()
+    except Unreachable as error:
+        return error
 
 
 def _like(tensor: Tensor) -> Room:
