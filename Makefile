@@ -43,6 +43,7 @@ bench: install
 	$(BIN)/python -m bench.step
 	$(BIN)/python -m bench.interactions
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.devices --table
 
 clean:

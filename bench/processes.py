@@ -1,4 +1,4 @@
-"""CPU time of this process and of all that it has started, by what they are (Linux)."""
+"""CPU time and memory of this process and of all that it has started, by what they are (Linux)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ class Reading:
         at: seconds, by `time.perf_counter`.
         cpu: seconds of CPU time by kind of process: `driver`, an actor's class, or `Ray`.
         count: processes of each kind.
+        memory: bytes that the largest process of each kind has to itself.
         machine: seconds of CPU time of everything on the machine.
     """
 
     at: float
     cpu: Mapping[str, float]
     count: Mapping[str, int]
+    memory: Mapping[str, int]
     machine: float
 
 
@@ -42,14 +44,16 @@ def read() -> Reading:
             ticks[int(folder.name)] = int(fields[11]) + int(fields[12])
     cpu: dict[str, float] = defaultdict(float)
     count: dict[str, int] = defaultdict(int)
+    memory: dict[str, int] = defaultdict(int)
     for process, used in ticks.items():
         if process == own or _is_below(process, own, parents):
             kind = "driver" if process == own else _kind(process)
             cpu[kind] += used * _TICK
             count[kind] += 1
+            memory[kind] = max(memory[kind], _own_memory(process))
     user, nice, system, _, _, irq, soft = map(int, _text(Path("/proc/stat")).split()[1:8])
     machine = (user + nice + system + irq + soft) * _TICK
-    return Reading(time.perf_counter(), dict(cpu), dict(count), machine)
+    return Reading(time.perf_counter(), dict(cpu), dict(count), dict(memory), machine)
 
 
 def _is_below(process: int, ancestor: int, parents: Mapping[int, int]) -> bool:
@@ -65,6 +69,14 @@ def _kind(process: int) -> str:
     title = _text(Path(f"/proc/{process}/cmdline")).partition("\0")[0]
     actor = title.removeprefix("ray::").partition(".")[0]
     return actor if title.startswith("ray::") and actor not in _RAYS_OWN else "Ray"
+
+
+def _own_memory(process: int) -> int:
+    """Return the bytes in memory that belong to no file and are not shared."""
+    for line in _text(Path(f"/proc/{process}/status")).splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def _text(path: Path) -> str:

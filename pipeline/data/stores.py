@@ -87,6 +87,11 @@ class ArchiveImages(ImageStore):
         pixels: Pixels = array(self.path, self.key)[position]
         return pixels
 
+    def read_all(self, positions: Sequence[int]) -> Sequence[Pixels | Undecodable]:
+        """Return some images."""
+        images: list[Pixels | Undecodable] = [*array(self.path, self.key)[positions]]
+        return images
+
     def fingerprint(self, positions: Sequence[int]) -> str:
         """Return a hash of the images' pixels."""
         images = array(self.path, self.key)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -47,8 +48,8 @@ class Parts:
         self, storage: Storage | None, most: int, longest: float, told: Callable[[Receipt], None]
     ) -> None:
         self._storage, self._most, self._longest, self._told = storage, most, longest, told
-        # One list, so that an interrupt leaves a unit in it whole or not at all.
-        self._waiting: list[_Made] = []
+        # By unit, and nothing beside it, so that an interrupt leaves a unit in whole or not at all.
+        self._waiting: dict[str, _Made] = {}
         self._since = 0.0
         self._filling, self._writing = threading.Lock(), threading.Lock()
 
@@ -69,11 +70,11 @@ class Parts:
             if columns
         }
         with self._filling:
-            if any(waiting.unit == unit for waiting in self._waiting):
+            if unit in self._waiting:
                 return  # a second try, of a unit whose first was not heard of
             if not self._waiting:
                 self._since = time.monotonic()
-            self._waiting.append(_Made(unit, done, made))
+            self._waiting[unit] = _Made(done, made)
         self.write_if_due()
 
     def write_if_due(self) -> None:
@@ -85,7 +86,7 @@ class Parts:
         with self._writing:  # whoever comes while a part is written waits: rows do not pile up
             with self._filling:
                 waited = time.monotonic() - self._since
-                size = sum(made.bytes for made in self._waiting)
+                size = sum(made.bytes for made in self._waiting.values())
                 due = self._waiting and (size >= self._most or waited >= self._longest)
             if due:
                 self._write()
@@ -101,14 +102,14 @@ class Parts:
 
     def _write(self) -> None:
         with self._filling:
-            taken = [*self._waiting]
+            taken = dict(self._waiting)
         if not taken:
             return
-        units = {made.unit: made.done for made in taken}
+        units = {unit: made.done for unit, made in taken.items()}
         files: list[TableFile] = []
         contents = {}
-        for table in dict.fromkeys(name for made in taken for name in made.tables):
-            rows = [made.tables[table] for made in taken if table in made.tables]
+        for table in dict.fromkeys(name for made in taken.values() for name in made.tables):
+            rows = [made.tables[table] for made in taken.values() if table in made.tables]
             file, content = part(table, pa.concat_tables(rows), tuple(units))
             files.append(file)
             if self._storage is None:
@@ -116,7 +117,10 @@ class Parts:
             else:
                 stage(self._storage, file.name, content)
         with self._filling:
-            self._waiting, self._since = self._waiting[len(taken) :], time.monotonic()
+            self._waiting = {
+                unit: made for unit, made in self._waiting.items() if unit not in taken
+            }
+            self._since = time.monotonic()
         self._told(Receipt(tuple(files), units, contents))
 
 
@@ -124,11 +128,10 @@ class Parts:
 class _Made:
     """A finished unit whose rows wait."""
 
-    unit: str
     done: UnitDone
     tables: Mapping[str, pa.Table]
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         return sum(rows.nbytes for rows in self.tables.values())
 
