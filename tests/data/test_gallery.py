@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,13 @@ def test_only_the_batch_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_coloured(tmp_path / "set.npz")
     read: list[int] = []
     store = type(opened(tmp_path, TARGETED, **NPZ).listing.store)
-    original = store.read
+    original = store.read_all
 
-    def spied(self: Any, position: int) -> Any:
-        read.append(position)
-        return original(self, position)
+    def spied(self: Any, positions: Sequence[int]) -> Any:
+        read.extend(positions)
+        return original(self, positions)
 
-    monkeypatch.setattr(store, "read", spied)
+    monkeypatch.setattr(store, "read_all", spied)
     examples = opened(tmp_path, TARGETED, **NPZ)
     assert read == []
     examples.load([4, 8])
