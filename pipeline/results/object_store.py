@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -55,13 +56,13 @@ def opened(address: Address) -> Any:
     """
     try:
         glance = _system(address, _GLANCES)
-        # Listing comes first: what refuses it says why, which it does not when asked for a bucket.
+        # It says why it refuses to list; but not that there is no bucket.
         glance.get_file_info(fs.FileSelector(address.path, allow_not_found=True))
-        found = glance.get_file_info(address.bucket).type
     except OSError as error:
         raise BadInput(Problem(address.text, explained(address, str(error)))) from None
-    if found == fs.FileType.NotFound:
-        raise BadInput(Problem(address.text, _no_bucket(address)))
+    with suppress(OSError):  # the right to list may be one to list below the prefix
+        if glance.get_file_info(address.bucket).type == fs.FileType.NotFound:
+            raise BadInput(Problem(address.text, _no_bucket(address)))
     return _system(address, _ATTEMPTS)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.address import Address, below, is_remote
 from gauntlet.pipeline.results.conditional import ConditionalStore
-from gauntlet.pipeline.results.durable import make, sync
+from gauntlet.pipeline.results.durable import make, sync, unwritable
 from gauntlet.pipeline.results.object_store import explained, opened
 
 STAGING = "_parts"
@@ -85,35 +84,8 @@ class Storage:
 
     def obstacle(self) -> str | None:
         """Return why nothing can be written here, if that is so; leave nothing behind."""
-        if self.remote is not None:
-            return self._obstacle_of(self.remote)
-        root = Path(self._root)
-        missing: list[Path] = []
-        try:
-            there = root
-            while not there.exists():
-                missing.append(there)
-                there = there.parent
-            if not there.is_dir():
-                return f"{there} is a file; expected a folder"
-            made: list[Path] = []
-            try:
-                # Tried, because permissions do not tell: a file system may refuse even root.
-                for folder in reversed(missing):
-                    folder.mkdir()
-                    made.append(folder)
-                with tempfile.TemporaryFile(dir=root):
-                    pass
-            finally:
-                for folder in reversed(made):
-                    folder.rmdir()
-        except OSError as error:
-            verb = "created" if missing else "written to"
-            return f"{self.location} cannot be {verb}: {error.strerror or error}"
-        return None
-
-    def _obstacle_of(self, address: Address) -> str | None:
-        """Return what an object store does not allow: writing, reading, deleting."""
+        if self.remote is None:
+            return unwritable(Path(self._root), self.location)
         name = f".probe-{uuid.uuid4().hex}"
         try:
             self.create(name, b"")
@@ -122,7 +94,7 @@ class Storage:
         except BadInput as error:
             return error.problems[0].what
         except OSError as error:
-            return explained(address, str(error))
+            return explained(self.remote, str(error))
         return None
 
     def write(self, name: str, content: bytes | pa.Buffer, *, durable: bool = True) -> None:

@@ -45,9 +45,9 @@ def elsewhere(**fields: Any) -> Holder:
     return Holder.here().model_copy(update={"machine": "node7", "host": "node7"} | fields)
 
 
-def lease(run: Storage, notes: list[str] | None = None) -> Lease:
+def lease(run: Storage) -> Lease:
     assert run.conditional is not None
-    return Lease(run.conditional, "lock.json", [].append if notes is None else notes.append)
+    return Lease(run.conditional, "lock.json", lambda text: None)
 
 
 def put(store: Store, holder: Holder) -> None:
@@ -200,5 +200,6 @@ def test_keys_of_a_profile_are_used(run: Storage, store: Store, tmp_path, monkey
     for name in stores.KEYS:
         monkeypatch.delenv(name)
     store.asked.clear()
+    assert run.remote is not None
     assert ConditionalStore(run.remote).create("seen", b"1")
     assert stores.KEYS["AWS_ACCESS_KEY_ID"] in store.asked[-1].authorization

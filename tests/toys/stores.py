@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +22,7 @@ pytest.importorskip("moto.server", reason="the object store of the tests is moto
 
 import boto3
 import obstore  # noqa: F401  (its threads start before any server's)
+from moto import settings
 from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -114,9 +117,26 @@ class Store:
         found = s3_backends[account]["aws"].buckets[BUCKET].keys[key]
         found.last_modified -= by
 
-    def tell(self, path: str, content: bytes = b"") -> None:
-        """Ask moto itself for something."""
-        urlopen(Request(f"http://{self.host}/moto-api/{path}", data=content, method="POST"))
+    def user(self, *actions: str) -> tuple[str, str]:
+        """A new user who may do some things with every object: its key and secret."""
+        name, iam = f"user-{uuid.uuid4().hex}", self.client("iam")
+        allowed = {"Effect": "Allow", "Action": [*actions], "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [allowed]}
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Who asks is looked at in this context: signature, and rights."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 0)
+            yield
+
+    def empty(self) -> None:
+        """Forget everything, which moto keeps for the whole process."""
+        urlopen(Request(f"http://{self.host}/moto-api/reset", method="POST")).close()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -155,7 +175,7 @@ def serving() -> Iterator[Store]:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{store.host}")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.delenv("AWS_PROFILE", raising=False)
-        store.tell("reset")
+        store.empty()
         store.s3.create_bucket(Bucket=BUCKET)
         try:
             yield store
