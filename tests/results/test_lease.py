@@ -58,7 +58,7 @@ def test_a_second_driver_is_refused_and_told_of_the_first(run: Storage) -> None:
     with Lock(run) as lock:
         lock.check()
         assert is_held(run)
-        with pytest.raises(BadInput, match=rf"process {os.getpid()} on \S+, begun \d s ago is at"):
+        with pytest.raises(BadInput, match=rf"process {os.getpid()} on \S+, begun \d+ s ago is at"):
             Lock(Storage(RUN)).__enter__()
     assert not is_held(run)
     assert not run.exists("lock.json")
@@ -75,14 +75,14 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(run: Storage, stor
 
 def test_a_driver_elsewhere_holds_a_run_until_its_lease_is_old(run: Storage, store: Store) -> None:
     put(store, elsewhere(process=7))
-    with pytest.raises(BadInput, match="process 7 on node7, begun 0 s ago is at work on this run"):
+    with pytest.raises(BadInput, match=r"process 7 on node7, begun \d+ s ago is at work"):
         Lock(run).__enter__()
     store.age("runs/leased/lock.json", timedelta(seconds=SILENCE + 2))
     notes: list[str] = []
     with Lock(run, notes.append) as lock:
         lock.check()
-    assert notes == ["took the run over from process 7 on node7, begun 0 s ago, which is no more "
-                     "at work"]  # fmt: skip
+    (note,) = notes
+    assert note.startswith("took the run over from process 7 on node7, begun ")
 
 
 def test_age_is_told_by_the_clock_of_the_store(

@@ -27,7 +27,7 @@ from gauntlet.pipeline.results.lock import SILENCE, LockLost
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.plan import Plan, plan_of
 from tests.toys import jobs, stores
-from tests.toys.stores import BUCKET, KEYS, Asked, Fault, Store, nth
+from tests.toys.stores import BUCKET, Asked, Fault, Store, nth
 
 TWO = "  - {base: i, epsilon: 8/255, steps: 1}\n  - {base: mi, epsilon: 8/255, steps: 2}"
 CHANGES = (jobs.attacks(TWO), ("batch: 4", "batch: 2, part_seconds: 0"))
@@ -82,17 +82,23 @@ def entries(asked: Asked) -> bool:
 
 
 @pytest.fixture(scope="module")
-def finished(job: Path, serving: Store) -> tuple[str, list[Asked], Result]:
-    """A run by the command, and what it asked of the store."""
+def finished(job: Path, serving: Store) -> tuple[str, list[Asked], str, str]:
+    """A run by a user with the rights that the documents list: what it asked, said, and whose."""
     run = f"s3://{BUCKET}/runs/finished"
+    page = (Path(jobs.__file__).parents[2] / "docs" / "storage.md").read_text()
+    key, secret = serving.user(*re.findall(r"`(s3:\w+)`", page))
     serving.asked.clear()
-    done = gauntlet("run", str(job), "--out", run)
+    with pytest.MonkeyPatch.context() as patch, serving.looking():
+        patch.setenv("AWS_ACCESS_KEY_ID", key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        done = gauntlet("run", str(job), "--out", run)
+    object_store.opened.cache_clear()
     assert done.exit_code == 0, done.output
-    return run, [*serving.asked], done
+    return run, [*serving.asked], done.output, secret
 
 
 def test_a_run_on_an_object_store_leaves_the_bytes_of_one_on_a_disk(finished, store, on_disk):
-    run, _, _ = finished
+    run, *_ = finished
     assert tables(store, run) == on_disk
     assert not RunFolder(run).damage(whole=True)
     objects = store.objects("runs/finished")
@@ -103,7 +109,7 @@ def test_a_run_on_an_object_store_leaves_the_bytes_of_one_on_a_disk(finished, st
 
 
 def test_a_run_is_reported_and_read_by_pandas(finished, store):
-    run, _, _ = finished
+    run, *_ = finished
     report = gauntlet("report", run)
     assert report.exit_code == 0, report.output
     assert "nothing left to do" in gauntlet("resume", run).stderr
@@ -116,22 +122,22 @@ def test_a_run_is_reported_and_read_by_pandas(finished, store):
 
 
 def test_small_objects_are_written_in_one_request(finished):
-    _, asked, _ = finished
+    _, asked, *_ = finished
     assert not [request.text for request in asked if "uploads" in request.query]
     assert not [request.text for request in asked if request.path.endswith("/")]
 
 
 def test_no_credentials_are_written_or_printed(finished, store):
-    _, _, done = finished
-    said = done.output.encode() + b"".join(store.objects("runs/finished").values())
-    for value in KEYS.values():
-        assert value.encode() not in said
+    _, _, output, secret = finished
+    said = output.encode() + b"".join(store.objects("runs/finished").values())
+    assert secret.encode() not in said
 
 
 def test_parts_lie_aside_until_they_are_compacted(plan, store, on_disk, monkeypatch):
     run = f"s3://{BUCKET}/runs/parts"
-    monkeypatch.setattr("gauntlet.pipeline.run.runner.compact", lambda *arguments: [])
-    launch(plan, run)
+    with monkeypatch.context() as patch:
+        patch.setattr("gauntlet.pipeline.run.runner.compact", lambda *arguments: [])
+        launch(plan, run)
     names = [*tables(store, run)]
     assert len([name for name in names if name.startswith("_parts/verdicts/")]) == 8
     assert all(name.startswith("_parts/") for name in names)
@@ -141,13 +147,8 @@ def test_parts_lie_aside_until_they_are_compacted(plan, store, on_disk, monkeypa
     assert record is not None
     compact(folder, record, Silent())
     assert tables(store, run) == on_disk
-
-
-def test_a_file_that_is_lost_is_made_anew(plan, store, on_disk):
-    run = f"s3://{BUCKET}/runs/lost"
-    launch(plan, run)
     name = next(name for name in on_disk if name.startswith("traces/"))
-    store.s3.delete_object(Bucket=BUCKET, Key=f"runs/lost/{name}")
+    store.s3.delete_object(Bucket=BUCKET, Key=f"runs/parts/{name}")
     assert f"{name} is missing" in RunFolder(run).damage().line
     launch(plan_of(run), run, resume=True)
     assert tables(store, run) == on_disk
@@ -174,69 +175,68 @@ def test_requests_that_fail_once_lose_and_double_no_row(plan, store, on_disk):
     assert tables(store, run) == on_disk
 
 
-def test_a_part_that_cannot_be_written_ends_the_run_which_goes_on(
-    plan, store, on_disk, monkeypatch
-):
-    run = f"s3://{BUCKET}/runs/refused"
-    monkeypatch.setattr(object_store, "_ATTEMPTS", 2)
-    object_store.opened.cache_clear()
-    store.fault = nth("503", range(9, 999), parts)
-    with pytest.raises(OSError, match="Please slow down"):
-        launch(plan, run)
-    store.heal()
-    object_store.opened.cache_clear()
-    assert 0 < len(RunFolder(run).finished()) < 8
-    launch(plan_of(run), run, resume=True)
+def test_whatever_ends_a_run_it_goes_on(plan, store, on_disk, monkeypatch):
+    run = f"s3://{BUCKET}/runs/ended"
+    a_part_cannot_be_written(plan, run, store, monkeypatch)
+    another_driver_takes_it_over(run, store)
+    killed = a_driver_is_killed(run, store)
+    done = gauntlet("resume", run)
+    assert done.exit_code == 0, done.output
+    assert f"took the run over from process {killed} on " in done.output
     assert tables(store, run) == on_disk
 
 
-def test_a_killed_run_goes_on(job, store, on_disk):
-    run = f"s3://{BUCKET}/runs/killed"
-    command = [sys.executable, "-m", "gauntlet", "run", str(job), "--out", run]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    seventh = nth("here", [6], parts)
+def a_part_cannot_be_written(plan, run, store, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(object_store, "_ATTEMPTS", 2)
+        object_store.opened.cache_clear()
+        store.fault = nth("503", range(9, 99), parts)
+        with pytest.raises(OSError, match="Please slow down"):
+            launch(plan, run)
+    object_store.opened.cache_clear()
+    store.heal()
+    assert len(RunFolder(run).finished()) < 8
+
+
+def another_driver_takes_it_over(run, store):
+    """The lease is lost: nothing more is recorded, and the other one's time is waited for."""
+    other = Holder.here().model_copy(update={"machine": "node7", "host": "node7", "process": 9})
+    before: dict[str, bytes] = {}
+    second = nth("now", [1], parts)
 
     def fault(asked: Asked) -> str | None:
-        if seventh(asked):
+        if second(asked):
+            store.s3.put_object(Bucket=BUCKET, Key="runs/ended/lock.json", Body=other.content)
+            before.update(store.objects("runs/ended/record"))
+        return None
+
+    store.fault = fault
+    with pytest.raises(LockLost, match=r"has taken this run over \(process 9 on node7"):
+        launch(plan_of(run), run, resume=True)
+    store.heal()
+    assert store.objects("runs/ended/record") == before
+    assert store.objects("runs/ended")["lock.json"] == other.content
+    with pytest.raises(BadInput, match=r"process 9 on node7, begun \d+ s ago is at work"):
+        launch(plan_of(run), run, resume=True)
+    store.age("runs/ended/lock.json", timedelta(seconds=SILENCE + 1))
+
+
+def a_driver_is_killed(run, store):
+    command = [sys.executable, "-m", "gauntlet", "resume", run]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    second = nth("now", [1], parts)
+
+    def fault(asked: Asked) -> str | None:
+        if second(asked):
             process.kill()
         return None
 
     store.fault = fault
     said, _ = process.communicate()
+    store.heal()
     assert process.returncode == -9, said
-    store.heal()
-    assert "lock.json" in store.objects("runs/killed")
-    assert not tables(store, run).keys() & on_disk.keys()
-    done = gauntlet("resume", run)
-    assert done.exit_code == 0, done.output
-    assert f"took the run over from process {process.pid} on " in done.output
-    assert tables(store, run) == on_disk
-
-
-def test_a_driver_whose_lease_was_taken_ends_without_a_commit(plan, store, on_disk):
-    run = f"s3://{BUCKET}/runs/taken"
-    other = Holder.here().model_copy(update={"machine": "node7", "host": "node7", "process": 9})
-    third = nth("now", [2], parts)
-
-    def fault(asked: Asked) -> str | None:
-        if third(asked):
-            key = "runs/taken/lock.json"
-            store.s3.put_object(Bucket=BUCKET, Key=key, Body=other.content)
-            before.update(store.objects("runs/taken/record"))
-        return None
-
-    before: dict[str, bytes] = {}
-    store.fault = fault
-    with pytest.raises(LockLost, match=r"has taken this run over \(process 9 on node7"):
-        launch(plan, run)
-    store.heal()
-    assert store.objects("runs/taken/record") == before
-    assert store.objects("runs/taken")["lock.json"] == other.content
-    with pytest.raises(BadInput, match=r"process 9 on node7, begun \d s ago is at work"):
-        launch(plan_of(run), run, resume=True)
-    store.age("runs/taken/lock.json", timedelta(seconds=SILENCE + 1))
-    launch(plan_of(run), run, resume=True)
-    assert tables(store, run) == on_disk
+    assert "took the run over from process 9 on node7" in said
+    return process.pid
 
 
 @pytest.fixture
@@ -277,18 +277,6 @@ def test_without_the_right_to_delete_a_run_is_refused(job, store, writer):
     assert "the credentials have no right to do this: docs/storage.md lists the rights" in line
     assert "DeleteObject" in line
     assert writer not in line
-
-
-def test_the_rights_in_the_documents_are_all_that_a_run_needs(plan, store, on_disk, monkeypatch):
-    page = (Path(jobs.__file__).parents[2] / "docs" / "storage.md").read_text()
-    key, secret = store.user(*re.findall(r"`(s3:\w+)`", page))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    object_store.opened.cache_clear()
-    with store.looking():
-        launch(plan, "s3://bucket/runs/rights")
-    object_store.opened.cache_clear()
-    assert tables(store, "s3://bucket/runs/rights") == on_disk
 
 
 def test_wrong_credentials_are_refused(job, store, writer, monkeypatch):

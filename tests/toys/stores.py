@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -82,9 +83,9 @@ class Store:
     def host(self) -> str:
         return f"127.0.0.1:{self._server.server_port}"
 
-    @property
+    @cached_property
     def s3(self) -> Any:
-        """A client that nothing happens to, but faults."""
+        """A client of its own, to which the same happens."""
         return self.client("s3")
 
     def client(self, service: str) -> Any:
@@ -100,12 +101,11 @@ class Store:
         """The objects under a prefix, by the rest of their names."""
         found = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         keys = [entry["Key"] for page in found for entry in page.get("Contents", ())]
-        return {
-            key.removeprefix(prefix).lstrip("/"): self.s3.get_object(Bucket=BUCKET, Key=key)[
-                "Body"
-            ].read()
-            for key in keys
-        }
+        return {key.removeprefix(prefix).lstrip("/"): self._content(key) for key in keys}
+
+    def _content(self, key: str) -> bytes:
+        content: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return content
 
     def heal(self) -> None:
         """Let nothing happen to requests any more."""
