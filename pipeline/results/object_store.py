@@ -16,10 +16,11 @@ from gauntlet.pipeline.results.address import SCHEMES, Address
 PATIENCE = 5.0
 """Seconds that a store has to take a connection; an answer may take several times as long."""
 _GLANCES, _ATTEMPTS = 2, 6
-"""How often a request is tried when a store is opened, and when work would be lost with it: the
-sixth comes after about ten seconds."""
+"""How often a request is tried when a store is opened, and when work would be lost with it."""
+_NO_BUCKET = "there is no bucket {bucket} at {store}: create it, or check its name and the endpoint"
+# What errors of pyarrow and obstore have in them -> what is said of them.
 _SAID = {
-    ("NO_SUCH_BUCKET", "NoSuchBucket"): "{there is no bucket}",
+    ("NO_SUCH_BUCKET", "NoSuchBucket", "' not found"): _NO_BUCKET,
     (
         *("INVALID_ACCESS_KEY_ID", "InvalidAccessKeyId", "INVALID_CLIENT_TOKEN_ID"),
         *("SIGNATURE_DOES_NOT_MATCH", "SignatureDoesNotMatch", "UNRECOGNIZED_CLIENT"),
@@ -62,7 +63,7 @@ def opened(address: Address) -> Any:
         raise BadInput(Problem(address.text, explained(address, str(error)))) from None
     with suppress(OSError):  # the right to list may be one to list below the prefix
         if glance.get_file_info(address.bucket).type == fs.FileType.NotFound:
-            raise BadInput(Problem(address.text, _no_bucket(address)))
+            raise BadInput(Problem(address.text, _told(_NO_BUCKET, address)))
     return _system(address, _ATTEMPTS)
 
 
@@ -84,21 +85,17 @@ def explained(address: Address, error: str) -> str:
     """Return what an error of a store means and what can be done, in one line."""
     line = error.strip().partition("\n")[0]
     line = line if len(line) <= 300 else f"{line[:297]}..."
-    store = address.host or SCHEMES[address.scheme]
     for signs, what in _SAID.items():
         if any(sign in error for sign in signs):
-            if what == "{there is no bucket}":
-                return _no_bucket(address)
-            means = what.format(store=store, credentials=_CREDENTIALS[address.scheme])
-            return f"{means} ({line})"
-    return f"{store} cannot be used: {line}"
+            return f"{_told(what, address)} ({line})"
+    return f"{_told('{store}', address)} cannot be used: {line}"
 
 
-def _no_bucket(address: Address) -> str:
-    store = address.host or SCHEMES[address.scheme]
-    return (
-        f"there is no bucket {address.bucket} at {store}: create it, or check its name and the "
-        "endpoint"
+def _told(what: str, address: Address) -> str:
+    return what.format(
+        bucket=address.bucket,
+        store=address.host or SCHEMES[address.scheme],
+        credentials=_CREDENTIALS[address.scheme],
     )
 
 
