@@ -55,7 +55,7 @@ def launch(
     Args:
         plan: what to do; with ``resume`` the folder's own (`plan_of`), which may differ in where
             and how the rest is done.
-        folder: local path, or ``s3://bucket/prefix``, ``gs://...``.
+        folder: local path, or ``s3://bucket/prefix``, ``gs://...``, ``az://...``.
         progress: who listens.
         address: of a Ray cluster; a local one is started when it is None and one is needed.
         resume: go on with the run in the folder instead of starting one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.address import below
 from gauntlet.pipeline.results.records import units_of_complete
 from gauntlet.pipeline.run.stream import Outcome
 
@@ -39,8 +40,8 @@ def failed_units(outcome: Outcome, folder: str) -> list[str]:
     return [
         f"{failed}, and would fail again:",
         *(f"  {reason}" for reason in [*reasons][:SHOWN_REASONS]),
-        f"every reason is in {folder}/failures; its cause mended, gauntlet resume {folder} tries "
-        "a unit again",
+        f"every reason is in {below(folder, 'failures')}; its cause mended, gauntlet resume "
+        f"{folder} tries a unit again",
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.results.address import below
 from gauntlet.pipeline.results.records import occupied
 from gauntlet.pipeline.results.run_folder import RunFolder
 
@@ -97,8 +98,8 @@ def new_run_folder(name: str, output: str, out: str | None) -> str:
         if held := occupied(out):
             raise BadInput(Problem("--out", f"{out} {held}, or choose another folder"))
         return out
-    stem = f"{output.rstrip('/')}/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = stem, 2
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = below(output, stem), 2
     while RunFolder(folder).holds_run():
-        folder, number = f"{stem}-{number}", number + 1
+        folder, number = below(output, f"{stem}-{number}"), number + 1
     return folder

@@ -1,9 +1,10 @@
-"""Folders and files that no power cut can take away."""
+"""Folders and files on a local path that can be written, and that no power cut can take away."""
 
 from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -28,3 +29,35 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def unwritable(folder: Path, name: str) -> str | None:
+    """Return why nothing can be written to a folder, if that is so; leave nothing behind.
+
+    Args:
+        folder: where it lies, or would.
+        name: what the person calls it.
+    """
+    missing: list[Path] = []
+    try:
+        there = folder
+        while not there.exists():
+            missing.append(there)
+            there = there.parent
+        if not there.is_dir():
+            return f"{there} is a file; expected a folder"
+        made: list[Path] = []
+        try:
+            # Tried, because permissions do not tell: a file system may refuse even root.
+            for path in reversed(missing):
+                path.mkdir()
+                made.append(path)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        finally:
+            for path in reversed(made):
+                path.rmdir()
+    except OSError as error:
+        verb = "created" if missing else "written to"
+        return f"{name} cannot be {verb}: {error.strerror or error}"
+    return None

@@ -41,7 +41,10 @@ class Sorted:
         """
         self._order = ORDER[table]
         self._source = storage.opened(name)
-        self._file = pq.ParquetFile(self._source, pre_buffer=False, page_checksum_verification=True)
+        # A row group at a time: on object stores in few requests, not in one a column.
+        self._file = pq.ParquetFile(
+            self._source, pre_buffer=not storage.moves, page_checksum_verification=True
+        )
         self._left = iter(range(self._file.num_row_groups))
         self._row = 0
         self._first: Key = ()

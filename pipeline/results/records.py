@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.address import below, is_remote
 from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.run_folder import RunFolder
 
@@ -85,7 +86,7 @@ def check_run(folder: str) -> None:
         BadInput: when it does not, with what is there instead.
     """
     path = Path(folder)
-    if "://" not in folder:
+    if not is_remote(folder):
         if not path.exists():
             raise BadInput(Problem(folder, "no run here: no such folder"))
         if not path.is_dir():
@@ -93,7 +94,7 @@ def check_run(folder: str) -> None:
     if RunFolder(folder).holds_run():
         return
     what = "no run here: plan.json is missing"
-    plans = [] if "://" in folder else sorted(path.glob("*/plan.json"))
+    plans = [] if is_remote(folder) else sorted(path.glob("*/plan.json"))
     if plans:
         # The names of runs end with their times: the newest are the last.
         found = [str(plan.parent) for plan in plans[-SHOWN_RUNS:]]
@@ -122,5 +123,5 @@ def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remed
         what = f"damaged, or of another version ({f'{place}: ' if place else ''}{first['msg']})"
     except OSError as error:
         what = f"cannot be read ({error.strerror or error})"
-    where = f"{folder.location.rstrip('/')}/{name}"
+    where = below(folder.location, name)
     raise BadInput(Problem(where, f"{what}: {remedy.format(folder.location)}"))

@@ -27,7 +27,7 @@ from gauntlet.pipeline.results.storage import Storage
 
 
 class RunFolder(Storage):
-    """Reads and writes one run, on a local path or an object store (``s3://``, ``gs://``).
+    """Reads and writes one run, on a local path or an object store (``s3://``, ``gs://``, ``az://``).
 
     Raises:
         BadInput: when an address names no store, or its store cannot be reached.

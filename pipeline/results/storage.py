@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -17,14 +17,21 @@ from pyarrow import fs
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.durable import make, sync
+from gauntlet.pipeline.results.address import Address, below, is_remote
+from gauntlet.pipeline.results.conditional import ConditionalStore
+from gauntlet.pipeline.results.durable import make, sync, unwritable
+from gauntlet.pipeline.results.object_store import explained, opened
 
 STAGING = "_parts"
 """Where files wait for the commit that makes them count; Arrow passes over such folders."""
 
 
 class Storage:
-    """Reads and writes the files of one run (``s3://`` and ``gs://``, or a local path).
+    """Reads and writes the files of one run (``s3://``, ``gs://`` and ``az://``, or a local path).
+
+    Attributes:
+        location: as a person wrote it.
+        remote: the address of an object store; None of a local path.
 
     Raises:
         BadInput: when an address names no store, or its store cannot be reached.
@@ -32,13 +39,10 @@ class Storage:
 
     def __init__(self, location: str) -> None:
         self.location = location
-        if "://" in location:
-            try:
-                self._fs, self._root = fs.FileSystem.from_uri(location)
-            except (ValueError, OSError) as error:
-                raise BadInput(Problem(location, f"cannot be opened: {error}")) from None
-            if not self._root:
-                raise BadInput(Problem(location, "expected s3://BUCKET/PREFIX or gs://..."))
+        self.remote: Address | None = None
+        if is_remote(location):
+            self.remote = Address.read(location)
+            self._fs, self._root = opened(self.remote), self.remote.path
         else:
             try:
                 self._fs, self._root = fs.LocalFileSystem(), str(Path(location).resolve())
@@ -47,8 +51,17 @@ class Storage:
                 reason = "not UTF-8" if isinstance(error, UnicodeError) else error
                 what = f"no name for a run's folder ({reason}); choose another one"
                 raise BadInput(Problem(location, what)) from None
-        self._local = isinstance(self._fs, fs.LocalFileSystem)
+        self._local = self.remote is None
         self._written: set[str] = set()
+
+    @cached_property
+    def conditional(self) -> ConditionalStore | None:
+        """What writes under conditions; None where file systems and locks see to that.
+
+        Raises:
+            BadInput: when what an object store takes for it is not installed.
+        """
+        return None if self.remote is None else ConditionalStore(self.remote)
 
     @property
     def moves(self) -> bool:
@@ -70,35 +83,18 @@ class Storage:
         return bool(found != fs.FileType.NotFound)
 
     def obstacle(self) -> str | None:
-        """Return why nothing can be written here, if that is so; leave nothing behind.
-
-        Object stores are not asked.
-        """
-        if not self._local:
-            return None
-        root = Path(self._root)
-        missing: list[Path] = []
+        """Return why nothing can be written here, if that is so; leave nothing behind."""
+        if self.remote is None:
+            return unwritable(Path(self._root), self.location)
+        name = f".probe-{uuid.uuid4().hex}"
         try:
-            there = root
-            while not there.exists():
-                missing.append(there)
-                there = there.parent
-            if not there.is_dir():
-                return f"{there} is a file; expected a folder"
-            made: list[Path] = []
-            try:
-                # Tried, because permissions do not tell: a file system may refuse even root.
-                for folder in reversed(missing):
-                    folder.mkdir()
-                    made.append(folder)
-                with tempfile.TemporaryFile(dir=root):
-                    pass
-            finally:
-                for folder in reversed(made):
-                    folder.rmdir()
+            self.create(name, b"")
+            self.read(name)
+            self.delete(name)
+        except BadInput as error:
+            return error.problems[0].what
         except OSError as error:
-            verb = "created" if missing else "written to"
-            return f"{self.location} cannot be {verb}: {error.strerror or error}"
+            return explained(self.remote, str(error))
         return None
 
     def write(self, name: str, content: bytes | pa.Buffer, *, durable: bool = True) -> None:
@@ -113,7 +109,6 @@ class Storage:
         path = self._path(name)
         self._written.add(name)
         if not self._local:
-            self._fs.create_dir(path.rpartition("/")[0], recursive=True)
             with self._fs.open_output_stream(path) as stream:
                 stream.write(content)
             return
@@ -135,27 +130,38 @@ class Storage:
     def create(self, name: str, content: bytes) -> bool:
         """Write a file that is not there yet; return whether this call did.
 
-        Of several that try, one succeeds, and the others may find the file empty for a moment;
-        object stores are asked first and written then, which two that come within the same moment
-        can both do.
+        Of several that try, one succeeds, and on a local path the others may find the file empty
+        for a moment.
         """
-        if self._local:
-            path = Path(self._path(name))
-            make(path.parent)
-            try:
-                with path.open("xb", buffering=0) as stream:
-                    stream.write(content)
-            except FileExistsError:
-                return False
-            except OSError:
-                path.unlink(missing_ok=True)  # of a full disk
-                raise
-        else:
-            if self.exists(name):
-                return False
-            self.write(name, content)
+        if self.conditional is not None:
+            created = self.conditional.create(name, content)
+            self._written |= {name} if created else set()
+            return created
+        path = Path(self._path(name))
+        make(path.parent)
+        try:
+            with path.open("xb", buffering=0) as stream:
+                stream.write(content)
+        except FileExistsError:
+            return False
+        except OSError:
+            path.unlink(missing_ok=True)  # of a full disk
+            raise
         self._written.add(name)
         return True
+
+    def write_once(self, name: str, content: bytes) -> None:
+        """Write a file that nobody else writes: who holds a local run is alone, of object stores
+        one that lost its lease might not know it yet.
+
+        Raises:
+            FileExistsError: when somebody else did.
+        """
+        if self._local:
+            self.write(name, content)
+        elif not self.create(name, content):
+            what = "is there already: another driver is at work on this run"
+            raise FileExistsError(f"{below(self.location, name)} {what}")
 
     def sync(self, names: Iterable[str]) -> None:
         """Return when no power cut can take these files away."""
@@ -189,8 +195,8 @@ class Storage:
         It is not written aside: what a killed process leaves of it is found and removed.
         """
         path = self._path(name)
-        self._fs.create_dir(path.rpartition("/")[0], recursive=True)
         if self._local:
+            make(Path(path).parent)
             return Path(path).open("wb")
         stream: IO[bytes] = self._fs.open_output_stream(path)
         return stream
@@ -203,9 +209,8 @@ class Storage:
             Path(self._path(draft)).replace(path)
             sync(path.parent)
         else:
-            self._fs.create_dir(self._path(name).rpartition("/")[0], recursive=True)
             self._fs.copy_file(self._path(draft), self._path(name))
-            self._fs.delete_file(self._path(draft))
+            self.delete(draft)
 
     def opened(self, name: str) -> pa.NativeFile:
         """Open a file to be read piece by piece.
@@ -236,12 +241,9 @@ class Storage:
         written = self._fs.get_file_info(self._path(name)).mtime_ns
         return None if written is None else time.time() - written / 1e9
 
-    def touch(self, name: str, content: bytes) -> None:
-        """Make a file as new as if it had just been written with the content that it has."""
-        if self._local:
-            os.utime(self._path(name))
-        else:
-            self.write(name, content)
+    def touch(self, name: str) -> None:
+        """Make a file on a local path as new as if it had just been written."""
+        os.utime(self._path(name))
 
     def read(self, name: str) -> bytes:
         """Return a file's content.
@@ -256,7 +258,9 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
-        if self.exists(name):
+        if self.conditional is not None:
+            self.conditional.delete(name)
+        elif self.exists(name):
             self._fs.delete_file(self._path(name))
 
     def discard(self, name: str) -> None:
@@ -272,8 +276,8 @@ class Storage:
 
     @property
     def address(self) -> str:
-        """Where it is, for a process with another working directory."""
-        return self._root if self._local else self.location
+        """Where it is, for a process with another working directory and environment."""
+        return self._root if self.remote is None else self.remote.text
 
     def withdraw(self) -> None:
         """Delete what was written through this object, and the folders that it leaves empty."""

@@ -19,7 +19,6 @@ import pytest
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import RunFolder, merging, parquet
 from gauntlet.pipeline.results.compaction import compact
-from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import examine
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.schema import ORDER
@@ -226,38 +225,6 @@ def test_files_that_are_not_in_their_place_are_said(died):
     assert " is not in its place yet" in line
     assert line.endswith(f"`gauntlet resume {run.location}` moves 2 files there")
     assert not examine(run, record, running=True)
-
-
-def as_store(folder: Path) -> RunFolder:
-    """A folder that is taken for an object store: nothing is moved there."""
-    run = RunFolder(str(folder))
-    run._local = False
-    return run
-
-
-def test_an_object_store_s_parts_stay_staged_until_they_are_copied_into_place(tmp_path):
-    run, record = committed(tmp_path / "run")
-    before = {table: sorted_rows(run, table) for table in ORDER}
-    shutil.copytree(tmp_path / "run", tmp_path / "staged")
-    for name in record.files:
-        place = tmp_path / "staged" / "_parts" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(tmp_path / "staged" / name, place)
-    store = as_store(tmp_path / "staged")
-    of_store = Record.read(store)
-    assert of_store is not None
-    assert not store.damage(whole=True)
-    compact(store, of_store, Silent(), SMALL)
-    compact(run, record, Silent(), SMALL)
-    assert contents(store) == contents(run)
-    assert not [*(tmp_path / "staged" / "_parts").rglob("*.parquet")]
-    for table, rows in before.items():
-        pd.testing.assert_frame_equal(sorted_rows(store, table), rows)
-    name = next(name for name in of_store.files if name.startswith("traces/"))
-    (tmp_path / "staged" / name).unlink()
-    mend(store, of_store, examine(store, of_store))
-    assert not store.damage(whole=True)
-    assert store.table("examples").num_rows == 0
 
 
 def test_a_file_that_is_not_sorted_is_no_source(tmp_path):

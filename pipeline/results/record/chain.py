@@ -101,7 +101,7 @@ class Record:
         self.guard()
         link = Link(number=self._next, before=self._before, entry=entry)
         line = line_of(link)
-        self._storage.write(f"{FOLDER}/{link.number:06d}.json", line)
+        self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
         self._loose[link.number] = line
         self._follow(link, read_line(line)[1])
         if len(self._loose) >= ROLL:
