@@ -175,6 +175,7 @@ def test_requests_that_fail_once_lose_and_double_no_row(plan, store, on_disk):
     assert tables(store, run) == on_disk
 
 
+@pytest.mark.slow
 def test_whatever_ends_a_run_it_goes_on(plan, store, on_disk, monkeypatch):
     run = f"s3://{BUCKET}/runs/ended"
     a_part_cannot_be_written(plan, run, store, monkeypatch)
