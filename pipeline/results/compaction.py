@@ -105,6 +105,7 @@ def compact(
             progress.note(_left_as_it_is(work, str(error.strerror or error)))
             continue
         done.append(_swapped(storage, record, work, files))
+    storage.clear()
     return done
 
 

@@ -274,6 +274,14 @@ class Storage:
             for path in Path(self._path(STAGING)).glob("**/.*"):
                 path.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Remove the folders in which nothing is staged any more."""
+        if self._local:
+            staging = Path(self._path(STAGING))
+            for folder in (*staging.glob("*"), staging):
+                with contextlib.suppress(OSError):  # not empty, or not there
+                    folder.rmdir()
+
     @property
     def address(self) -> str:
         """Where it is, for a process with another working directory and environment."""
