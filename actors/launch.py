@@ -25,6 +25,7 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.results.lock import Lock
+from gauntlet.pipeline.results.reading import occupied
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
@@ -102,7 +103,7 @@ def launch(
 
 
 def _refuse_occupied(folder: str) -> None:
-    if held := records.occupied(folder):
+    if held := occupied(folder):
         raise BadInput(Problem(folder, held))
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.address import below
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.reading import units_of_complete
 from gauntlet.pipeline.run.stream import Outcome
 
 SHOWN_REASONS = 3

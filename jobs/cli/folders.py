@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 from gauntlet.pipeline.results.address import below
-from gauntlet.pipeline.results.records import occupied
+from gauntlet.pipeline.results.reading import occupied
 from gauntlet.pipeline.results.run_folder import RunFolder
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "bundled"

@@ -9,8 +9,10 @@ from pathlib import Path
 from gauntlet.jobs.cli.folders import make_room
 from gauntlet.jobs.cli.status import Status, say
 from gauntlet.jobs.reports import seeds, summary
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.results.records import check_run
 
 
@@ -30,14 +32,15 @@ def make_report(
             check_run(folder)
         if len(folders) > 1:
             _refuse_with_several(steps=steps, against=against, plots=plots, html=html)
-        elif against is not None:
-            summary.check_against(folders[0], against)
+        figures = Figures(Reading(folders[0]))
+        if against is not None:
+            summary.check_against(figures, against)
         # All that can be known to be wrong is said before the tables, which may be long.
         make_room({"--csv": csv, "--html": html}, {"--plots": plots})
         if len(folders) > 1:
             written = _report_several(folders, csv, targets)
         else:
-            written = _report_one(folders[0], csv, targets, steps, against, plots, html)
+            written = _report_one(figures, csv, targets, steps, against, plots, html)
     except BadInput:
         raise
     except ValueError as error:
@@ -68,16 +71,17 @@ def _written_by(option: str) -> Iterator[None]:
 
 
 def _report_several(folders: Sequence[str], csv: Path | None, targets: bool) -> list[Path]:
-    seeds.print_over_runs(folders, terminal(), targets)
+    table = seeds.over_runs(folders)
+    seeds.print_over_runs(folders, table, terminal(), targets)
     if csv is None:
         return []
     with _written_by("--csv"):
-        seeds.write_csv_over_runs(folders, csv)
+        seeds.write_csv_over_runs(table, csv)
     return [csv]
 
 
 def _report_one(
-    folder: str,
+    figures: Figures,
     csv: Path | None,
     targets: bool,
     steps: bool,
@@ -85,23 +89,23 @@ def _report_one(
     plots: Path | None,
     html: Path | None,
 ) -> list[Path]:
-    summary.print_report(folder, terminal(), targets, steps)
+    summary.print_report(figures, terminal(), targets, steps)
     if against is not None:
-        summary.print_comparison(folder, against, terminal())
+        summary.print_comparison(figures, against, terminal())
     written = []
     if csv is not None:
         with _written_by("--csv"):
-            summary.write_csv(folder, csv, steps)
+            summary.write_csv(figures, csv, steps)
         written.append(csv)
     if plots is not None:
         from gauntlet.jobs.reports.plots import write_plots
 
         with _written_by("--plots"):
-            written += write_plots(folder, plots)
+            written += write_plots(figures, plots)
     if html is not None:
         from gauntlet.jobs.reports.page import write_html
 
         with _written_by("--html"):
-            write_html(folder, html)
+            write_html(figures, html)
         written.append(html)
     return written

@@ -44,7 +44,7 @@ def resume(
     gauntlet resume runs/quickstart-20260131-120000
     gauntlet resume runs/quickstart-20260131-120000 --placement in-process
     """
-    from gauntlet.jobs.cli.run_job import resume_run
+    from gauntlet.jobs.cli.resume_run import resume_run
 
     allowed = allow_imports or []
     end(resume_run, folder, changes or [], placement, address, yes, strict, allowed)

@@ -1,4 +1,4 @@
-"""What `gauntlet run` and `gauntlet resume` do."""
+"""What `gauntlet run` does, and `gauntlet resume` where work is left."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from gauntlet.actors.launch import launch
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
+from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
 from gauntlet.jobs.cli.status import Status, said, say
-from gauntlet.jobs.reports.doubts import decide_on
+from gauntlet.jobs.reports.doubts import decide_on, refuse_both
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.records import check_run, units_of_complete
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.run.plan import Plan, plan_of
 
 
@@ -35,7 +37,7 @@ def run_job(
     allowed: Sequence[str],
 ) -> int:
     """Run a job in a new folder."""
-    _refuse_both(yes, strict)
+    refuse_both(yes, strict)
     loaded = open_job(find_job(job), changed(changes, placement), allowed)
     folder, problems = ready(loaded, out, address)
     if address is None:
@@ -46,7 +48,7 @@ def run_job(
     return _carry_out(loaded.plan, folder, address, permission, yes, strict, again=False)
 
 
-def resume_run(
+def go_on(
     folder: str,
     changes: Sequence[str],
     placement: str | None,
@@ -55,9 +57,7 @@ def resume_run(
     strict: bool,
     allowed: Sequence[str],
 ) -> int:
-    """Go on with the run in a folder, whose plan does not say what code it may run."""
-    _refuse_both(yes, strict)
-    check_run(folder)
+    """Go on with a run, whose plan does not say what code it may run."""
     overrides = [
         Override.parse(change) if isinstance(change, str) else change
         for change in changed(changes, placement)
@@ -66,18 +66,9 @@ def resume_run(
     permission = granted(allowed, root=root_of(overrides))
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)
-    units = units_of_complete(folder, whole=True)
-    if units is None:
-        return _carry_out(plan, folder, address, permission, yes, strict, again=True)
-    say(f"nothing left to do: all {units} units are finished")
-    print_report(folder, terminal())
-    return Status.DONE
-
-
-def _refuse_both(yes: bool, strict: bool) -> None:
-    if yes and strict:
-        what = "--yes goes on whatever the models say, --strict does not; give one of them"
-        raise BadInput(Problem("--yes, --strict", what))
+    if (overrides or address) and (status := finished(folder)) is not None:
+        return status
+    return _carry_out(plan, folder, address, permission, yes, strict, again=True)
 
 
 def _carry_out(
@@ -114,7 +105,7 @@ def _carry_out(
         # person is told how to go on from there.
         traceback.print_exc()
         return _stopped(folder, "stopped; its cause mended, ")
-    print_report(folder, terminal())
+    print_report(Figures(Reading(folder)), terminal())
     if not outcome.units_failed:
         return Status.DONE
     for line in failed_units(outcome, folder):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from gauntlet.jobs.reports.terminal import Terminal
-from gauntlet.pipeline import results
-from gauntlet.pipeline.problems import Problem
+from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.record.damage import Damage
 from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 
 
@@ -17,6 +18,17 @@ class Pausing(Protocol):
 
     def paused(self) -> AbstractContextManager[None]:
         """Give way."""
+
+
+def refuse_both(yes: bool, strict: bool) -> None:
+    """Check that not both answers were given beforehand.
+
+    Raises:
+        BadInput: when they were.
+    """
+    if yes and strict:
+        what = "--yes goes on whatever the models say, --strict does not; give one of them"
+        raise BadInput(Problem("--yes, --strict", what))
 
 
 def decide_on(shown: Pausing, console: Terminal, yes: bool, strict: bool) -> Decide:
@@ -66,23 +78,18 @@ def print_probe(found: Probe, console: Terminal) -> None:
         print_warning(warning, console)
 
 
-def print_doubts(run: str, console: Terminal) -> None:
-    """Print the warnings that a run began with."""
-    for warning in doubts(run):
+def print_doubts(warnings: Sequence[str], console: Terminal) -> None:
+    """Print the warnings that a run began with; runs that are older than the probe have none."""
+    for warning in warnings:
         print_warning(warning, console)
 
 
-def print_damage(run: str, console: Terminal) -> None:
+def print_damage(damage: Damage, console: Terminal) -> None:
     """Print what is wrong with a run's files, whose rows are left out, and what mends it."""
-    if line := results.RunFolder(run).damage().line:
+    if line := damage.line:
         print_warning(line, console)
 
 
 def print_warning(text: str, console: Terminal) -> None:
     """Print one warning, unfolded where there is no terminal."""
     console.print(f"warning: {text}", style="yellow", soft_wrap=True)
-
-
-def doubts(run: str) -> list[str]:
-    """Return the warnings that a run began with; none for runs that are older than the probe."""
-    return results.manifest(run).warnings

@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.jobs.reports.table_cells import judge_words
-from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.interaction_utility import Relation, relations
+from gauntlet.pipeline.evaluation.interaction_utility import Relation, relations_of
 
 # Text stays text, and the same run gives the same file.
 _STYLE: Any = {
@@ -36,27 +35,21 @@ _BANDS = 5
 """Most attacks whose bands can still be told apart."""
 
 
-def figures_of(run: str) -> Iterator[tuple[str, Figure]]:
+def figures_of(figures: Figures) -> Iterator[tuple[str, Figure]]:
     """Yield a run's figures by name: ``success``, ``steps``, ``interaction-SURROGATE``.
 
     ``steps`` needs several judged steps; the last ones need the interactions table, three attacks
     on a surrogate, and an untargeted classification.
-
-    Raises:
-        ValueError: when there is no run in the folder.
     """
-    figures = Figures(run)
     if figures.empty:
         return
     with mpl.rc_context(_STYLE):
         yield "success", success_figure(figures.groups())
-        if figures.several_steps:
+        if figures.verdicts.several_steps:
             yield "steps", steps_figure(figures.curves())
-        interactions = results.read(run, "interactions", sound=True)
         found: dict[str, list[Relation]] = {}
-        if not interactions.empty:
-            for relation in relations(interactions, figures.in_order()):
-                found.setdefault(relation.surrogate, []).append(relation)
+        for relation in relations_of(figures.reading, figures.verdicts, figures.attacks):
+            found.setdefault(relation.surrogate, []).append(relation)
         for surrogate, panels in found.items():
             yield f"interaction-{surrogate}", interaction_figure(panels)
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
+
 import pandas as pd
 
-from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_by_group, loo_by_target
-from gauntlet.pipeline.evaluation.step_curves import by_step, by_step_and_group
+from gauntlet.jobs.reports.failures import FailureCounts
+from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_grouped, loo_rates
+from gauntlet.pipeline.evaluation.step_curves import groups_in_steps, in_steps
 from gauntlet.pipeline.evaluation.success_rates import (
     ATTACK,
     GROUP,
     TARGET,
-    by_group,
-    by_target,
+    counted,
+    grouped,
     present,
+    rates,
 )
 from gauntlet.pipeline.evaluation.unmoved import unmoved
+from gauntlet.pipeline.evaluation.verdict_pieces import VerdictPieces
+from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.results.schema import NO_UPDATE
 
 NEEDED = (
@@ -26,63 +34,58 @@ NEEDED = (
 
 
 class Figures:
-    """What the verdicts of a run come to.
+    """What the verdicts of a run come to; made a piece of the table at a time.
 
     Args:
-        run: the run's folder.
-
-    Raises:
-        ValueError: when there is no run in the folder.
+        reading: the run.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run = run
-        self.verdicts = results.read(run, "verdicts", NEEDED, sound=True)
-        self._labels = results.manifest(run).labels
+    def __init__(self, reading: Reading) -> None:
+        self.reading, self.run = reading, reading.location
+        self.verdicts = VerdictPieces(reading)
 
     @property
     def empty(self) -> bool:
         """Whether nothing was judged yet."""
-        return bool(self.verdicts.empty)
+        return not self.verdicts.counts
 
     @property
     def why_empty(self) -> str:
         """A sentence that says why nothing was judged yet."""
-        if results.read(self.run, "failures", sound=True).empty:
+        if not self.failures.count:
             return "No verdicts yet: no unit of work has finished."
         return "No verdicts: nothing that was attacked so far could be judged; see the failures."
 
     @property
-    def several_steps(self) -> bool:
-        """Whether an attack was judged at several steps."""
-        counts = self.verdicts.groupby("attack")["step"].nunique()
-        return bool((counts > 1).any())
+    def attacks(self) -> list[str]:
+        """The attacks that were judged, as the job lists them."""
+        return sorted(self.verdicts.attacks, key=self._place)
 
-    def in_order(self) -> pd.DataFrame:
-        """Return the verdicts, attacks as the job lists them."""
-        return self._sorted(self.verdicts)
+    @cached_property
+    def failures(self) -> FailureCounts:
+        """What went wrong."""
+        return FailureCounts.of(self.reading)
 
     def groups(self) -> pd.DataFrame:
         """Return one row an attack x group, last step and leave-one-out side by side."""
-        found = by_group(self.verdicts)
-        return self._sorted(_beside(found, loo_by_group(self.verdicts), (*ATTACK, *GROUP)))
+        found, loo = grouped(self._last, (*ATTACK, *GROUP)), loo_grouped(self._figures.loo)
+        return self._sorted(_beside(found, loo, (*ATTACK, *GROUP)))
 
     def targets(self) -> pd.DataFrame:
         """Return one row an attack x target, last step and leave-one-out side by side."""
-        found = by_target(self.verdicts)
-        return self._sorted(_beside(found, loo_by_target(self.verdicts), (*ATTACK, *TARGET)))
+        return self._sorted(_beside(self._last, self._figures.loo, (*ATTACK, *TARGET)))
 
     def curves(self, targets: bool = False) -> pd.DataFrame:
         """Return one row an attack x group (or target) x judged step."""
-        make = by_step if targets else by_step_and_group
-        return self._sorted(make(self.verdicts))
+        curves = in_steps(self._figures.rates)
+        return self._sorted(curves if targets else groups_in_steps(curves))
 
     def unmoved(self) -> pd.DataFrame:
         """Return how many images each attack left as they were, by cause; attacks without updates
         are left out."""
-        columns = ("attack", "linf", "unmoved")
-        examples = results.read(self.run, "examples", columns, sound=True)
-        found = unmoved(examples)
+        batches = self.reading.batches("examples", ("attack", "linf", "unmoved"))
+        rows = (zip(*(c.to_pylist() for c in batch.columns), strict=True) for batch in batches)
+        found = unmoved(chain.from_iterable(rows))
         return self._sorted(found[found["cause"] != NO_UPDATE])
 
     def whole(self, steps: bool = False) -> pd.DataFrame:
@@ -107,11 +110,48 @@ class Figures:
             dict.fromkeys(counts, "Int64")
         )
 
+    @cached_property
+    def _figures(self) -> _Figures:
+        pieces = map(counted, self.verdicts.pieces(NEEDED))
+        made = [(rates(piece, (*ATTACK, *TARGET, "step")), loo_rates(piece)) for piece in pieces]
+        every, loo = zip(*made, strict=True)
+        return _Figures(*(self.verdicts.in_order(_joined(tables)) for tables in (every, loo)))
+
+    @cached_property
+    def _last(self) -> pd.DataFrame:
+        """The rates of targets at each attack's last step."""
+        every = self._figures.rates
+        last = every["step"] == every["attack"].map(self.verdicts.last)
+        return every[last].drop(columns="step").reset_index(drop=True)
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        return {label: place for place, label in enumerate(self.reading.manifest.labels)}
+
+    def _place(self, label: str) -> int:
+        return self._labels.get(label, len(self._labels))
+
     def _sorted(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Sort attacks as the job lists them: the tables have them in the order of their files."""
-        position = {label: place for place, label in enumerate(self._labels)}
-        key = frame["attack"].map(lambda label: position.get(label, len(position)))
+        key = frame["attack"].map(self._place)
         return frame.iloc[key.argsort(kind="stable")].reset_index(drop=True)
+
+
+class _Figures(NamedTuple):
+    """Figures of each attack on each target, in the order of their first rows.
+
+    Attributes:
+        rates: at every judged step.
+        loo: leave-one-out, of attacks that were judged at several.
+    """
+
+    rates: pd.DataFrame
+    loo: pd.DataFrame
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    # Columns of a table without rows have no types that others should take on.
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
 
 def _beside(table: pd.DataFrame, loo: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:

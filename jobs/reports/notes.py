@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from gauntlet.jobs.reports.table_cells import has
-from gauntlet.pipeline import results
+from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.schema import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
@@ -41,9 +41,9 @@ def notes(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def threshold_notes(run: str) -> list[str]:
+def threshold_notes(manifest: Manifest) -> list[str]:
     """Return the thresholds of a run that are not from all pairs of the list, in words."""
-    found = results.manifest(run).thresholds or {}
+    found = manifest.thresholds or {}
     return [entry.in_words(name) for name, entry in found.items() if not entry.from_all_pairs]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from gauntlet.jobs.reports.drawings import figures_of, svg
+from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.reports.table_cells import cells
-from gauntlet.pipeline import results
 from gauntlet.pipeline.results import Manifest
 
 STYLE = """
@@ -32,44 +32,36 @@ CAPTIONS = {
         "Pearson's r and the line with 95 % bands over images drawn anew"
     ),
 }
-MOST_FAILURES = 50
 
 
-def write_html(run: str, path: Path) -> None:
+def write_html(figures: Figures, path: Path) -> None:
     """Write the page.
 
     Raises:
-        ValueError: when there is no run in the folder.
         OSError: when the file cannot be written.
     """
-    path.write_text(page(run), encoding="utf-8")
+    path.write_text(page(figures), encoding="utf-8")
 
 
-def page(run: str) -> str:
-    """Return a run's report as HTML; every text of the run is escaped.
-
-    Raises:
-        ValueError: when there is no run in the folder.
-    """
-    figures = Figures(run)
-    manifest = results.manifest(run)
+def page(figures: Figures) -> str:
+    """Return a run's report as HTML; every text of the run is escaped."""
+    manifest = figures.reading.manifest
     name = manifest.name
-    body = [f"<h1>{_text(name)}</h1>", _facts(run, manifest)]
+    body = [f"<h1>{_text(name)}</h1>", _facts(figures.run, manifest)]
     body += [f'<p class="warning">Warning: {_text(text)}</p>' for text in manifest.warnings]
     if figures.empty:
         body.append(f"<p>{_text(figures.why_empty)}</p>")
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
-        body += [
-            f'<p class="note">{_text(line)}</p>' for line in [*notes(groups), *threshold_notes(run)]
-        ]
+        said = [*notes(groups), *threshold_notes(manifest)]
+        body += [f'<p class="note">{_text(line)}</p>' for line in said]
         body += [f"<p>{_text(line)}</p>" for line in unmoved_words(figures.unmoved())]
-        for title, figure in figures_of(run):
+        for title, figure in figures_of(figures):
             caption = CAPTIONS[title.partition("-")[0]]
             body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
         body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
-    body.append(_failures(results.read(run, "failures", sound=True)))
+    body.append(_failures(figures.failures))
     head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n'
@@ -110,13 +102,12 @@ def _row(tag: str, cells: list[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def _failures(failures: pd.DataFrame) -> str:
-    if failures.empty:
+def _failures(failures: FailureCounts) -> str:
+    if not failures.count:
         return ""
-    shown = failures.head(MOST_FAILURES)
-    rows = [_row("th", ["attack", "example", "stage", "reason"])]
-    for row in shown[["attack", "example", "stage", "reason"]].itertuples(index=False):
-        rows.append(_row("td", ["" if pd.isna(cell) else str(cell) for cell in row]))
-    more = len(failures) - len(shown)
+    names = ["attack", "example", "stage", "reason"]
+    rows = [_row("th", names)]
+    rows += [_row("td", [row[name] or "" for name in names]) for row in failures.first]
+    more = failures.count - len(failures.first)
     rest = f"<p>... and {more} more in the failures table</p>" if more else ""
-    return f"<h2>Failures: {len(failures)}</h2>\n<table>\n{_lines(rows)}</table>{rest}"
+    return f"<h2>Failures: {failures.count}</h2>\n<table>\n{_lines(rows)}</table>{rest}"

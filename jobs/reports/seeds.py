@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from gauntlet.jobs.reports.doubts import doubts, print_warning
+from gauntlet.jobs.reports.doubts import print_warning
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import LOO
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
@@ -21,7 +21,8 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder, records
-from gauntlet.pipeline.results.records import check_run, units_of_complete
+from gauntlet.pipeline.results.reading import Reading, units_of_complete
+from gauntlet.pipeline.results.records import check_run
 
 RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
 """Figures whose mean and deviation over the runs are given."""
@@ -61,7 +62,8 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
         ValueError: when there is no run in a folder.
     """
     _check_alike(runs)
-    every = pd.concat([Figures(run).whole().assign(run=run) for run in runs], ignore_index=True)
+    tables = [Figures(Reading(run)).whole().assign(run=run) for run in runs]
+    every = pd.concat(tables, ignore_index=True)
     keys = present(every, ("level", *ATTACK, *GROUP, TARGET[0], "targets"))
     groups = every.groupby(keys, sort=False, dropna=False)
     table = groups.agg(runs=("run", "size")).reset_index()
@@ -81,23 +83,21 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def print_over_runs(runs: Sequence[str], console: Terminal, targets: bool = False) -> None:
+def print_over_runs(
+    runs: Sequence[str], frame: pd.DataFrame, console: Terminal, targets: bool = False
+) -> None:
     """Print mean and deviation over runs, by group or by target.
 
     Args:
         runs: folders of the runs.
+        frame: from `over_runs`.
         console: where to.
         targets: show every target, not only groups.
-
-    Raises:
-        BadInput: as `over_runs`.
-        ValueError: as `over_runs`.
     """
-    frame = over_runs(runs)
     by = "target" if targets else "group"
     frame = frame[frame["level"] == by]
     for run in runs:
-        for text in doubts(run):
+        for text in results.manifest(run).warnings:
             print_warning(f"{run}: {text}", console)
     headings = {"success": "success %", "success_all": "of all %", "clean_rate": "clean right %"}
     headings |= {"loo": "LOO %", "loo_all": "LOO of all %"} if has(frame, "loo_all_mean") else {}
@@ -112,9 +112,9 @@ def print_over_runs(runs: Sequence[str], console: Terminal, targets: bool = Fals
         console.print(LOO, style="dim")
 
 
-def write_csv_over_runs(runs: Sequence[str], path: Path) -> None:
+def write_csv_over_runs(frame: pd.DataFrame, path: Path) -> None:
     """Write `over_runs` as CSV; no text in it is a formula to a spreadsheet."""
-    over_runs(runs).map(spreadsheet_cell).to_csv(path, index=False)
+    frame.map(spreadsheet_cell).to_csv(path, index=False)
 
 
 def spread_words(mean: float, deviation: float) -> str:

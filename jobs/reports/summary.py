@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.jobs.reports.doubts import print_damage, print_doubts
+from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
@@ -22,32 +23,33 @@ from gauntlet.jobs.reports.tables import (
     texts,
 )
 from gauntlet.jobs.reports.terminal import Terminal
-from gauntlet.pipeline import results
-from gauntlet.pipeline.evaluation.comparison import against, unfit_reference
+from gauntlet.pipeline.evaluation.comparison import COMPARED, compared, unfit_reference
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.records import FORMER, units_of_complete
+from gauntlet.pipeline.results.reading import Reading
+from gauntlet.pipeline.results.records import FORMER
 
 ELSEWHERE = "--csv FILE has all"
 """Where the figures are that a table has no room for."""
 SHOWN_STEPS = 10
 """Columns of the table of success against the step."""
+SHOWN_FAILURES = 3
+"""Failures that are printed."""
 
 
-def print_report(run: str, console: Terminal, targets: bool = False, steps: bool = False) -> None:
+def print_report(
+    found: Figures, console: Terminal, targets: bool = False, steps: bool = False
+) -> None:
     """Print a run's summary table, its failures, and where and how to read the rest.
 
     Args:
-        run: the run's folder.
+        found: the run's figures.
         console: where to.
         targets: add the table of single targets.
         steps: add the table of success against the step.
-
-    Raises:
-        ValueError: when there is no run in the folder.
     """
-    found = Figures(run)
-    print_doubts(run, console)
-    print_damage(run, console)
+    reading, run = found.reading, found.run
+    print_doubts(reading.manifest.warnings, console)
+    print_damage(reading.damage, console)
     if found.empty:
         console.print(found.why_empty)
     else:
@@ -55,47 +57,48 @@ def print_report(run: str, console: Terminal, targets: bool = False, steps: bool
         _print_rates(groups, "group", "attack x target group", console)
         if targets:
             _print_rates(found.targets(), "target", "attack x target", console)
-        for line in [*notes(groups), *threshold_notes(run)]:
+        for line in [*notes(groups), *threshold_notes(reading.manifest)]:
             console.print(line, style="dim")
         for line in unmoved_words(found.unmoved()):
             console.print(line, style="yellow")
         if steps:
             _print_steps(found, targets, console)
-    _print_failures(results.read(run, "failures", sound=True), console)
-    if units_of_complete(run) is None:
+    _print_failures(found.failures, console)
+    if reading.units_of_complete is None:
         left = "some of its work is not done, and these figures are of what is"
-        former = results.RunFolder(run).is_former()
-        what = FORMER if former else f"gauntlet resume {run}"
+        what = FORMER if reading.folder.is_former() else f"gauntlet resume {run}"
         console.print(f"{left}: {what}", style="yellow", soft_wrap=True)
     console.print(f"results: {run}", soft_wrap=True)
     address = f"{run.rstrip('/')}/verdicts"
     console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)
 
 
-def check_against(run: str, reference: str) -> None:
+def check_against(found: Figures, reference: str) -> None:
     """Check that a run's attacks can be compared with one of them.
 
     Raises:
         BadInput: when the run has no such attack, or no other one.
     """
-    judged = results.read(run, "verdicts", ("attack",), sound=True)["attack"]
-    if unfit := unfit_reference([str(label) for label in judged.unique()], reference):
+    if unfit := unfit_reference(found.verdicts.attacks, reference):
         raise BadInput(Problem("--against", unfit))
 
 
-def print_comparison(run: str, reference: str, console: Terminal) -> None:
+def print_comparison(found: Figures, reference: str, console: Terminal) -> None:
     """Print how every attack of a run compares with one of them, on the same examples.
 
     Raises:
         ValueError: when the run has no such attack, or no other one.
     """
     rows = []
-    for group, label, found in against(Figures(run).in_order(), reference):
-        gain = found.difference
+    results = compared(
+        lambda label: found.verdicts.at_last_step(label, COMPARED), found.attacks, reference
+    )
+    for group, label, result in results:
+        gain = result.difference
         points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-        if found.mcnemar is not None:
-            points += f", McNemar p = {found.mcnemar.p_value:.2g}"
-        shown = not found.words.startswith("no difference shown")
+        if result.mcnemar is not None:
+            points += f", McNemar p = {result.mcnemar.p_value:.2g}"
+        shown = not result.words.startswith("no difference shown")
         word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
         rows.append([group, label, points, word])
     if not rows:
@@ -115,12 +118,12 @@ def summary(run: str, steps: bool = False) -> pd.DataFrame:
     Raises:
         ValueError: when there is no run in the folder.
     """
-    return Figures(run).whole(steps)
+    return Figures(Reading(run)).whole(steps)
 
 
-def write_csv(run: str, path: Path, steps: bool = False) -> None:
+def write_csv(found: Figures, path: Path, steps: bool = False) -> None:
     """Write `summary` as CSV; no text in it is a formula to a spreadsheet."""
-    summary(run, steps).map(spreadsheet_cell).to_csv(path, index=False)
+    found.whole(steps).map(spreadsheet_cell).to_csv(path, index=False)
 
 
 def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) -> None:
@@ -132,7 +135,7 @@ def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) ->
 def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:
     curves, by = found.curves(targets), "target" if targets else "group"
     every = sorted(curves["step"].unique())
-    if not found.several_steps:
+    if not found.verdicts.several_steps:
         console.print(
             "only the last step was judged; a job's `evaluate: {steps: all}` judges every one"
         )
@@ -161,14 +164,14 @@ def _steps(curves: pd.DataFrame, by: str, shown: list[int]) -> tuple[list[Column
     return [*names("attack", by), *figures(*map(str, shown))], rows
 
 
-def _print_failures(failures: pd.DataFrame, console: Terminal) -> None:
-    if failures.empty:
+def _print_failures(failures: FailureCounts, console: Terminal) -> None:
+    if not failures.count:
         return
-    counts = failures["stage"].value_counts()
-    parts = [f"{counts[stage]} at stage {stage!r}" for stage in counts.index]
+    parts = [f"{count} at stage {stage!r}" for stage, count in failures.stages.items()]
     console.print(f"failures: {', '.join(parts)}", style="yellow")
-    for _, row in failures.head(3).iterrows():
-        subject = next(row[name] for name in ("example", "attack", "unit") if pd.notna(row[name]))
+    for row in failures.first[:SHOWN_FAILURES]:
+        named = (row[name] for name in ("example", "attack", "unit"))
+        subject = next(name for name in named if name is not None)
         console.print(f"  {subject}: {row['reason']}", soft_wrap=True)
-    if len(failures) > 3:
-        console.print(f"  ... and {len(failures) - 3} more in the failures table")
+    if (more := failures.count - SHOWN_FAILURES) > 0:
+        console.print(f"  ... and {more} more in the failures table")

@@ -69,7 +69,7 @@ class Examples:
         """Names of the single images that `images` and `verification_pairs` count."""
         return self.listing.store.names
 
-    def subset(self, positions: Sequence[int]) -> Examples:
+    def subset(self, positions: Sequence[int] | Positions) -> Examples:
         """Return the examples at some positions, in that order."""
         return replace(self, listing=self.listing.rows(positions))
 
@@ -81,12 +81,15 @@ class Examples:
         """
         return self.subset(self.positions(ids))
 
-    def positions(self, ids: Sequence[str]) -> list[int]:
-        """Return where the examples of some ids are, in that order.
+    def positions(self, ids: Sequence[str]) -> Positions:
+        """Return where the examples of some ids are, in that order, int64.
 
         Raises:
             BadInput: when an id is unknown.
         """
+        found = self._in_order(ids)
+        if found is not None:
+            return found
         place = {example: position for position, example in enumerate(self.ids)}
         unknown = [example for example in ids if example not in place]
         if unknown:
@@ -96,7 +99,16 @@ class Examples:
                     "data", f"{len(unknown)} ids are not among the {len(self)} examples: {shown}"
                 )
             )
-        return [place[example] for example in ids]
+        return np.array([place[example] for example in ids], np.int64)
+
+    def _in_order(self, ids: Sequence[str]) -> Positions | None:
+        """Return where they are if they come in the order of the list, which takes no index."""
+        found, walk = np.empty(len(ids), np.int64), enumerate(self.ids)
+        for number, wanted in enumerate(ids):
+            found[number] = next((place for place, example in walk if example == wanted), -1)
+            if found[number] < 0:
+                return None
+        return found
 
     def load(self, positions: Sequence[int]) -> Loaded:
         """Decode the examples at some positions.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from gauntlet.pipeline.evaluation.statistics import Comparison, compare
+from gauntlet.pipeline.evaluation.statistics import Comparison, Pair, compare_all
 from gauntlet.pipeline.evaluation.success_rates import last_step
 from gauntlet.pipeline.problems import suggest
+
+COMPARED = ("example", "attack", "target", "group", "white_box", "success", "clean_correct")
+"""Columns of the verdicts that a comparison is made from."""
+HELD = 2**26
+"""Bytes of success that wait to be compared, at most: draws are shared among them."""
 
 
 def unfit_reference(labels: Sequence[str], reference: str) -> str | None:
@@ -47,35 +52,77 @@ def against(verdicts: pd.DataFrame, reference: str) -> list[tuple[str, str, Comp
         ValueError: when the reference was not judged, or no other attack was.
     """
     frame = last_step(verdicts)
-    labels = list(dict.fromkeys(frame["attack"]))
+    labels = [str(label) for label in frame["attack"].unique()]
+    return compared(lambda label: frame[frame["attack"].eq(label)], labels, reference)
+
+
+def compared(
+    verdicts: Callable[[str], pd.DataFrame], labels: Sequence[str], reference: str
+) -> list[tuple[str, str, Comparison]]:
+    """Compare as `against`, with the verdicts of two attacks at a time.
+
+    Args:
+        verdicts: gives an attack's verdicts at its last step, `COMPARED` of their columns.
+        labels: of the attacks that were judged.
+        reference: label of the attack to compare with.
+
+    Raises:
+        ValueError: as `against`.
+    """
     if unfit := unfit_reference(labels, reference):
         raise ValueError(unfit)
-    right = frame["clean_correct"].astype("boolean").fillna(False)
-    frame = frame.assign(success=frame["success"].where(right))
-    white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)
-    white = white.astype(bool)
-    found = []
-    for group, box in product(dict.fromkeys(frame["group"]), (False, True)):
-        chosen = frame[frame["group"].eq(group) & white.eq(box)]
-        name = f"{group} (white box)" if box and group != "white-box" else str(group)
-        tables = {
-            label: part.pivot(index="example", columns="target", values="success")
-            for label, part in chosen.groupby("attack", sort=False)
-        }
-        base = tables.get(reference)
-        for label in labels:
-            other = tables.get(label)
-            if label == reference or base is None or other is None:
+    bases = _by_group(verdicts(reference))
+    groups: dict[str, None] = {}
+    found: dict[tuple[str, bool, str], Comparison] = {}
+    waiting: dict[tuple[str, bool, str], Pair] = {}
+    for label in labels:
+        tables = bases if label == reference else _by_group(verdicts(label))
+        groups |= dict.fromkeys(group for group, _ in tables)
+        for (group, box), other in tables.items():
+            base = bases.get((group, box))
+            if label == reference or base is None:
                 continue
-            examples = base.index.intersection(other.index)
-            targets = [target for target in base.columns if target in other.columns]
-            one, two = (table.loc[examples, targets].to_numpy() for table in (other, base))
-            # A target that draws at random may be right before one attack and not before the other.
-            unpaired = np.isnan(one) | np.isnan(two)
-            one, two = (np.where(unpaired, np.nan, table) for table in (one, two))
-            counted = ~unpaired.all(0)
-            if counted.any():
-                names = (label, reference)
-                result = compare(one[:, counted], two[:, counted], names=names)
-                found.append((name, str(label), result))
-    return found
+            if (pair := _paired(other, base)) is not None:
+                waiting[group, box, label] = pair
+        if sum(one.nbytes + two.nbytes for one, two in waiting.values()) > HELD:
+            found |= _compared(waiting, reference)
+            waiting = {}
+    found |= _compared(waiting, reference)
+    return [
+        (f"{group} (white box)" if box and group != "white-box" else group, label, result)
+        for group, box, label in product(groups, (False, True), labels)
+        if (result := found.get((group, box, label))) is not None
+    ]
+
+
+def _by_group(verdicts: pd.DataFrame) -> dict[tuple[str, bool], pd.DataFrame]:
+    """Return an attack's success, examples x targets, by group and whether it is a white box."""
+    right = verdicts["clean_correct"].astype("boolean").fillna(False)
+    frame = verdicts.assign(success=verdicts["success"].where(right))
+    white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)
+    parts = frame.groupby([frame["group"], white.astype(bool)], sort=False)
+    return {
+        (str(group), bool(box)): part.pivot(index="example", columns="target", values="success")
+        for (group, box), part in parts
+    }
+
+
+def _paired(one: pd.DataFrame, two: pd.DataFrame) -> Pair | None:
+    """Return what two attacks have in common, None if that is nothing."""
+    examples = two.index.intersection(one.index)
+    targets = [target for target in two.columns if target in one.columns]
+    first, second = (table.loc[examples, targets].to_numpy() for table in (one, two))
+    # A target that draws at random may be right before one attack and not before the other.
+    unpaired = np.isnan(first) | np.isnan(second)
+    counted = ~unpaired.all(0)
+    if not counted.any():
+        return None
+    first, second = (np.where(unpaired, np.nan, table) for table in (first, second))
+    return first[:, counted], second[:, counted]
+
+
+def _compared(
+    pairs: Mapping[tuple[str, bool, str], Pair], reference: str
+) -> dict[tuple[str, bool, str], Comparison]:
+    names = [(label, reference) for _, _, label in pairs]
+    return dict(zip(pairs, compare_all([*pairs.values()], names), strict=True))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
 from gauntlet.pipeline.evaluation.statistics import resampling
 from gauntlet.pipeline.evaluation.success_rates import last_step
+from gauntlet.pipeline.evaluation.verdict_pieces import VerdictPieces
+from gauntlet.pipeline.results.reading import Reading
 
 Reals = npt.NDArray[np.float64]
 
 LEAST_SETTINGS = 3
 """Points that a correlation needs: two always lie on a line."""
+_FAIR = (pc.field("goal") == "untargeted") & ~pc.field("white_box")
+_INSIDE = ("example", "attack", "interaction")
+_OUTSIDE = ("example", "attack", "step", "score", "clean_score")
 
 
 @dataclass(frozen=True)
@@ -72,18 +79,72 @@ def relations(
     """
     fair = last_step(verdicts)
     fair = fair[(fair["goal"] == "untargeted") & ~fair["white_box"].astype(bool)]
-    gain = fair.assign(utility=fair["score"] - fair["clean_score"])
     for surrogate, measured in interactions.groupby("surrogate", sort=False, observed=True):
-        inside = measured.pivot(index="example", columns="attack", values="interaction")
-        for target, part in gain.groupby("target", sort=False, observed=True):
-            outside = part.pivot(index="example", columns="attack", values="utility")
-            attacks = [name for name in inside.columns if name in outside.columns]
-            both = inside[attacks].join(outside[attacks], how="inner", rsuffix=" utility").dropna()
-            if len(attacks) < LEAST_SETTINGS or both.empty:
-                continue
-            values = both.to_numpy(np.float64)
-            x, y = values[:, : len(attacks)], values[:, len(attacks) :]
-            yield _relation(str(surrogate), str(target), attacks, x, y, seed, resamples)
+        for target, part in fair.groupby("target", sort=False, observed=True):
+            found = _related(measured, part, str(surrogate), str(target), seed, resamples)
+            if found is not None:
+                yield found
+
+
+def relations_of(
+    reading: Reading,
+    verdicts: VerdictPieces,
+    attacks: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Iterator[Relation]:
+    """Yield the `relations` of a run, whose rows are read for one surrogate and target at a time.
+
+    Args:
+        reading: the run.
+        verdicts: its verdicts.
+        attacks: those that were judged, in order.
+        seed: keys the bootstrap.
+        resamples: number of bootstrap samples.
+    """
+    batches = reading.batches("interactions", ["surrogate"])
+    surrogates = dict.fromkeys(name for batch in batches for name in batch[0].unique().to_pylist())
+    targets = _judging(reading, verdicts, attacks) if surrogates else []
+    for surrogate, target in product(surrogates, targets):
+        measured = reading.rows("interactions", _INSIDE, pc.field("surrogate") == surrogate)
+        part = reading.rows("verdicts", _OUTSIDE, _FAIR & (pc.field("target") == target))
+        part = part[part["step"] == part["attack"].map(verdicts.last)]
+        found = _related(measured, part, surrogate, target, seed, resamples)
+        if found is not None:
+            yield found
+
+
+def _judging(reading: Reading, verdicts: VerdictPieces, attacks: Sequence[str]) -> list[str]:
+    """Return the targets of whose verdicts some are fair, in the order of attacks and rows."""
+    found: dict[str, dict[str, None]] = {attack: {} for attack in attacks}
+    for batch in reading.batches("verdicts", ["attack", "target", "step"], _FAIR):
+        columns = (column.to_pylist() for column in batch.columns)
+        for attack, target, step in dict.fromkeys(zip(*columns, strict=True)):
+            if step == verdicts.last[attack]:
+                found[attack][target] = None
+    return [*dict.fromkeys(target for targets in found.values() for target in targets)]
+
+
+def _related(
+    measured: pd.DataFrame,
+    judged: pd.DataFrame,
+    surrogate: str,
+    target: str,
+    seed: int,
+    resamples: int,
+) -> Relation | None:
+    """Return the relation of one surrogate and target, None where too few attacks have both."""
+    gain = judged.assign(utility=judged["score"] - judged["clean_score"])
+    inside = measured.pivot(index="example", columns="attack", values="interaction")
+    outside = gain.pivot(index="example", columns="attack", values="utility")
+    attacks = [name for name in inside.columns if name in outside.columns]
+    both = inside[attacks].join(outside[attacks], how="inner", rsuffix=" utility").dropna()
+    if len(attacks) < LEAST_SETTINGS or both.empty:
+        return None
+    values = both.to_numpy(np.float64)
+    x, y = values[:, : len(attacks)], values[:, len(attacks) :]
+    return _relation(surrogate, target, attacks, x, y, seed, resamples)
 
 
 def _relation(

@@ -12,6 +12,7 @@ from gauntlet.pipeline.evaluation.statistics import wilson
 from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, counted, present
 
 Reals = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 FIGURES = ("loo", "low_loo", "high_loo", "loo_all", "low_loo_all", "high_loo_all")
 
@@ -75,25 +76,52 @@ def loo_by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
     """
     if "step" not in verdicts:
         raise ValueError("the verdicts table has no column step")
-    frame = counted(verdicts)
+    return loo_rates(counted(verdicts))
+
+
+def loo_rates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of `loo_by_target`.
+
+    Args:
+        frame: verdicts from `success_rates.counted`, with the column ``step``.
+
+    Raises:
+        ValueError: when an example lacks a step that others have.
+    """
     keys = present(frame, (*ATTACK, *TARGET))
-    rows = []
-    for values, part in frame.groupby(keys, sort=False, dropna=False, observed=True):
-        table = part.pivot(index="example", columns="step", values="success").sort_index(axis=1)
-        if table.shape[1] < 2:
+    group = frame.groupby(keys, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    examples = frame["example"].factorize(sort=True)[0]
+    step, success = frame["step"].to_numpy(), frame["success"].to_numpy()
+    right = frame["right"].to_numpy()
+    found: list[tuple[int, int, Reals, Flags]] = []
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(frame) else ():
+        steps, column = np.unique(step[rows], return_inverse=True)
+        if len(steps) < 2:
             continue
-        right = part.drop_duplicates("example").set_index("example")["right"]
-        every = table.to_numpy()
-        chosen = every[right.loc[table.index].to_numpy()]
-        row = dict(zip(keys, values, strict=True)) | {"evaluated_steps": table.shape[1]}
-        for suffix, matrix in (("", chosen), ("_all", every)):
-            n = len(matrix)
-            rate = leave_one_out(matrix).rate if n else np.nan
-            low, high = wilson(rate * n if n else 0.0, n)
-            row |= {f"loo{suffix}": rate, f"low_loo{suffix}": float(low)}
-            row |= {f"high_loo{suffix}": float(high), f"n{suffix}": n}
-        rows.append(row)
-    return pd.DataFrame(rows, columns=[*keys, "evaluated_steps", *FIGURES, "n", "n_all"])
+        ids, row = np.unique(examples[rows], return_inverse=True)
+        table, counts = np.full((len(ids), len(steps)), np.nan), np.empty(len(ids), np.bool_)
+        table[row, column] = success[rows]
+        counts[row[::-1]] = right[rows][::-1]  # by an example's first row
+        found.append((rows[0], len(steps), table, counts))
+    names = frame[keys].iloc[[first for first, *_ in found]].to_dict("records")
+    made = [
+        name | {"evaluated_steps": steps} | _figures(table, counts)
+        for name, (_, steps, table, counts) in zip(names, found, strict=True)
+    ]
+    return pd.DataFrame(made, columns=[*keys, "evaluated_steps", *FIGURES, "n", "n_all"])
+
+
+def _figures(table: Reals, right: Flags) -> dict[str, float | int]:
+    """Return the figures of one target from success, (n, T), and which images count, (n,)."""
+    row: dict[str, float | int] = {}
+    for suffix, matrix in (("", table[right]), ("_all", table)):
+        n = len(matrix)
+        rate = leave_one_out(matrix).rate if n else np.nan
+        low, high = wilson(rate * n if n else 0.0, n)
+        row |= {f"loo{suffix}": rate, f"low_loo{suffix}": float(low)}
+        row |= {f"high_loo{suffix}": float(high), f"n{suffix}": n}
+    return row
 
 
 def loo_by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -112,8 +140,16 @@ def loo_by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `loo_by_target`.
     """
-    table = loo_by_target(verdicts)
-    keys = present(table, (*ATTACK, *GROUP))
+    return loo_grouped(loo_by_target(verdicts))
+
+
+def loo_grouped(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of `loo_by_group`.
+
+    Args:
+        table: from `loo_by_target`.
+    """
+    table, keys = table.copy(), present(table, (*ATTACK, *GROUP))
     for suffix in ("", "_all"):
         table[f"n{suffix}"] = table[f"n{suffix}"].where(table[f"n{suffix}"] > 0)
     groups = table.groupby(keys, sort=False, dropna=False, observed=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Reals = npt.NDArray[np.float64]
+Pair = tuple[Reals, Reals]
+"""Of two methods, on the same examples and targets: (n, targets) each."""
 
 _Z = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 EXACT_BELOW = 25
@@ -125,28 +128,61 @@ def paired_bootstrap(
         ValueError: when the shapes or the places of NaN differ, or when a target has no counted
             example.
     """
-    one, two = _table(first), _table(second)
+    return paired_bootstraps([(_table(first), _table(second))], seed=seed, resamples=resamples)[0]
+
+
+def paired_bootstraps(
+    pairs: Sequence[Pair], *, seed: int = 0, resamples: int = 5000
+) -> list[Difference]:
+    """Bootstrap as `paired_bootstrap` the differences of several pairs of methods.
+
+    Pairs on equally many examples are given the same draws, which are drawn once.
+
+    Args:
+        pairs: success of the two methods, (n, targets) each.
+        seed: keys the resampling.
+        resamples: number of bootstrap samples.
+
+    Raises:
+        ValueError: as `paired_bootstrap`.
+    """
+    gains = [_gain(one, two) for one, two in pairs]
+    means: list[list[Reals]] = [[] for _ in gains]
+    for n in {len(gain) for gain, _ in gains}:
+        alike = [place for place, (gain, _) in enumerate(gains) if len(gain) == n]
+        generator = resampling(seed, "paired bootstrap")
+        chunk = max(1, 4_000_000 // n)
+        for start in range(0, resamples, chunk):
+            size = min(chunk, resamples - start)
+            copies = generator.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
+            for place in alike:
+                means[place].append(_resampled(copies, *gains[place]))
+    found = []
+    for (gain, counted), drawn in zip(gains, means, strict=True):
+        low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+        value = float((gain.sum(0) / counted.sum(0)).mean())
+        found.append(Difference(value, float(low), float(high)))
+    return found
+
+
+def _gain(one: Reals, two: Reals) -> Pair:
+    """Return the difference in success, 0 where it does not count, and where it counts."""
     if one.shape != two.shape or (np.isnan(one) != np.isnan(two)).any():
         raise ValueError("the two methods must be judged on the same examples and targets")
     counted = (~np.isnan(one)).astype(np.float64)
     if not len(one) or (counted.sum(0) == 0).any():
         raise ValueError("a target has no example that counts")
-    gain = np.nan_to_num(one) - np.nan_to_num(two)
-    n = len(gain)
-    generator = resampling(seed, "paired bootstrap")
-    means = []
-    chunk = max(1, 4_000_000 // n)
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        copies = generator.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
-        totals = copies @ counted
-        # A resample can miss all of a target's few examples; that target then sits it out.
-        rates = np.divide(copies @ gain, totals, out=np.full_like(totals, np.nan), where=totals > 0)
-        weight = (totals > 0).sum(1)
-        means.append(np.nansum(rates, axis=1)[weight > 0] / weight[weight > 0])
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    value = float((gain.sum(0) / counted.sum(0)).mean())
-    return Difference(value, float(low), float(high))
+    return np.nan_to_num(one) - np.nan_to_num(two), counted
+
+
+def _resampled(copies: Reals, gain: Reals, counted: Reals) -> Reals:
+    """Return the mean difference over targets in each resample."""
+    totals = copies @ counted
+    # A resample can miss all of a target's few examples; that target then sits it out.
+    rates = np.divide(copies @ gain, totals, out=np.full_like(totals, np.nan), where=totals > 0)
+    weight = (totals > 0).sum(1)
+    means: Reals = np.nansum(rates, axis=1)[weight > 0] / weight[weight > 0]
+    return means
 
 
 @dataclass(frozen=True)
@@ -184,8 +220,26 @@ def compare(
         seed: keys the bootstrap.
         resamples: number of bootstrap samples.
     """
-    difference = paired_bootstrap(first, second, seed=seed, resamples=resamples)
-    test = _single_target_test(_table(first), _table(second))
+    pair = _table(first), _table(second)
+    return compare_all([pair], [names], seed=seed, resamples=resamples)[0]
+
+
+def compare_all(
+    pairs: Sequence[Pair],
+    names: Sequence[tuple[str, str]],
+    *,
+    seed: int = 0,
+    resamples: int = 5000,
+) -> list[Comparison]:
+    """Compare as `compare` several pairs of methods; see `paired_bootstraps`."""
+    differences = paired_bootstraps(pairs, seed=seed, resamples=resamples)
+    return [
+        _worded(difference, _single_target_test(*pair), called)
+        for difference, pair, called in zip(differences, pairs, names, strict=True)
+    ]
+
+
+def _worded(difference: Difference, test: McNemar | None, names: tuple[str, str]) -> Comparison:
     shown = difference.shown and (test is None or test.p_value < 0.05)
     figures = (
         f"{100 * difference.value:+.1f} points "

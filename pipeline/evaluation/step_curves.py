@@ -28,7 +28,7 @@ def by_step(verdicts: pd.DataFrame) -> pd.DataFrame:
     """
     if "step" not in verdicts:
         raise ValueError("the verdicts table has no column step")
-    return _in_steps(rates(counted(verdicts), (*ATTACK, *TARGET, "step")), ["attack", "target"])
+    return in_steps(rates(counted(verdicts), (*ATTACK, *TARGET, "step")))
 
 
 def by_step_and_group(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -44,9 +44,22 @@ def by_step_and_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `by_step`.
     """
-    return _in_steps(
-        grouped(by_step(verdicts), (*ATTACK, *GROUP, "step")), ["attack", "group", "white_box"]
-    )
+    return groups_in_steps(by_step(verdicts))
+
+
+def in_steps(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort figures of targets at steps by step within each attack and target."""
+    return _in_steps(table, ["attack", "target"])
+
+
+def groups_in_steps(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the figures of `by_step_and_group`.
+
+    Args:
+        table: from `by_step`.
+    """
+    table = grouped(table, (*ATTACK, *GROUP, "step"))
+    return _in_steps(table, ["attack", "group", "white_box"])
 
 
 def _in_steps(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gauntlet.pipeline.evaluation.exact_sums import ExactSums
 from gauntlet.pipeline.evaluation.statistics import wilson
 
 ATTACK = ("attack", "base", "rule", "norm", "epsilon")
@@ -62,16 +63,15 @@ def rates(frame: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     """
     keys = present(frame, by)
     groups = frame.groupby(keys, sort=False, dropna=False, observed=True)
+    exact = ExactSums(frame, keys)
     table = pd.DataFrame(
-        {
-            "n": groups["right"].sum(),
-            "successes": groups["right_success"].sum(),
-            "n_all": groups["success"].size(),
-            "successes_all": groups["success"].sum(),
-            "known": groups["known"].sum(),
-        }
-        | {name: groups[name].mean() for name in present(frame, AVERAGED)}
-    ).reset_index()
+        {"n": groups["right"].sum(), "n_all": groups.size(), "known": groups["known"].sum()}
+    )
+    table = table.reset_index().assign(
+        successes=exact.sum("right_success"),
+        successes_all=exact.sum("success"),
+        **{name: exact.mean(name) for name in present(frame, AVERAGED)},
+    )
     table["clean_rate"] = _ratio(table["n"], table["known"])
     for suffix in ("", "_all"):
         successes, n = table.pop(f"successes{suffix}"), table[f"n{suffix}"]

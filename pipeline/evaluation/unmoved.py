@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 import pandas as pd
 
 
-def unmoved(examples: pd.DataFrame) -> pd.DataFrame:
+def unmoved(images: Iterable[tuple[str, float, str | None]]) -> pd.DataFrame:
     """Return how many images each attack left as they were, one row an attack x cause.
 
     Args:
-        examples: columns ``attack, linf, unmoved`` of the table of that name.
+        images: columns ``attack, linf, unmoved`` of each row of the table `examples`.
 
     Returns:
         ``attack``, ``cause`` (a value of the column ``unmoved``; "unknown" where the run did not
         record it), ``count`` and ``examples``, the number of the attack's images.
     """
-    sizes = examples.groupby("attack", sort=False, observed=True).size()
-    same = examples[examples["linf"] == 0]
-    cause = same["unmoved"].fillna("unknown").rename("cause")
-    counts = same.groupby(["attack", cause], sort=False, observed=True).size()
-    table = counts.rename("count").reset_index()
-    return table.assign(examples=table["attack"].map(sizes))
+    sizes, counts = Counter[str](), Counter[tuple[str, str]]()
+    for attack, linf, cause in images:
+        sizes[attack] += 1
+        if linf == 0:
+            counts[attack, "unknown" if cause is None else cause] += 1
+    rows = [(*key, count, sizes[key[0]]) for key, count in counts.items()]
+    return pd.DataFrame(rows, columns=["attack", "cause", "count", "examples"])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.address import below, is_remote
 from gauntlet.pipeline.results.manifest import Manifest
+from gauntlet.pipeline.results.record.entries import PIECE
 from gauntlet.pipeline.results.run_folder import RunFolder
 
 Content = TypeVar("Content")
@@ -46,37 +49,14 @@ def selection(folder: RunFolder) -> list[str]:
     return record(folder, "selection.json", _SELECTION.validate_json, remedy)
 
 
-def units_of_complete(location: str, whole: bool = False) -> int | None:
-    """Return how many units a run has if they are all finished, None if some work is left.
-
-    What is damaged is left to do.
-
-    Args:
-        location: the run's folder.
-        whole: compare the checksums of adversarial images, too.
-
-    Raises:
-        BadInput: when its manifest is damaged.
-    """
-    folder = RunFolder(location)
-    if not folder.exists("manifest.json"):
-        return None
-    found = manifest(folder)
-    unfinished = found.finished is None or found.units.failed
-    if unfinished or len(folder.finished()) < found.units.done or folder.damage(whole):
-        return None
-    return found.units.done
-
-
-def occupied(location: str) -> str | None:
-    """Return why a new run cannot go into a folder that holds one, None if it holds none."""
-    if not RunFolder(location).holds_run():
-        return None
-    if units_of_complete(location) is None:
-        if RunFolder(location).is_former():
-            return "holds a run already (without a record, which is not resumed)"
-        return f"holds a run already; go on with `gauntlet resume {location}`"
-    return f"holds a finished run already; see it with `gauntlet report {location}`"
+def selection_text(ids: Sequence[str]) -> pa.Buffer:
+    """Return the content of `selection.json`, of which no second copy is made on the way."""
+    text = bytearray(b"[")
+    for begin in range(0, len(ids), PIECE):
+        text += b", " if begin else b""
+        text += json.dumps(ids[begin : begin + PIECE]).encode()[1:-1]
+    text += b"]"
+    return pa.py_buffer(text)
 
 
 def check_run(folder: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from gauntlet.pipeline.files import obstacle
@@ -24,6 +25,12 @@ from gauntlet.pipeline.results.record.damage import Damage, examine, for_a_repor
 from gauntlet.pipeline.results.record.entries import TableFile, digest
 from gauntlet.pipeline.results.schema import FORMER, TABLES
 from gauntlet.pipeline.results.storage import Storage
+
+READ_AHEAD = 2
+"""Row groups of a file that are read before they are asked for."""
+_PARQUET = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 
 
 class RunFolder(Storage):
@@ -41,16 +48,17 @@ class RunFolder(Storage):
         """Return whether the run has no record: version 0.1 kept none that could be compared."""
         return self.exists("plan.json") and not self.exists(FOLDER)
 
-    def damage(self, whole: bool = False) -> Damage:
+    def damage(self, whole: bool = False, record: Record | None = None) -> Damage:
         """Return what is wrong with the run, as far as a report needs it.
 
         Args:
             whole: compare the checksums of adversarial images, too.
+            record: the run's, if it was read before.
 
         Raises:
             BadInput: when the record is of an unknown format.
         """
-        record = Record.read(self)
+        record = record or Record.read(self)
         if record is None:
             return Damage(self.location)
         return examine(self, record, (lambda name: True) if whole else for_a_report, is_held(self))
@@ -135,18 +143,51 @@ class RunFolder(Storage):
             whole = checked and for_a_report(name)
             yield name, wrong_with(self, record.files[name], there.get(name), whole)
 
+    def batches(
+        self, name: str, table: str, columns: Sequence[str], where: ds.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield rows of one file of a table, a row group at a time.
+
+        Args:
+            name: of the file.
+            table: whose it is.
+            columns: those that are wanted, by today's names.
+            where: which rows; row groups that have none, by their statistics, are not read.
+
+        Raises:
+            BadInput: when the file is damaged.
+        """
+        path = self._path(self.located(name))
+        wanted = {
+            column: pc.coalesce(pc.field(column), pc.field(FORMER[column]))
+            if column in FORMER
+            else pc.field(column)
+            for column in columns
+        }
+        try:
+            self._refuse_obstacle(path)
+            scanner = ds.Scanner.from_fragment(
+                _PARQUET.make_fragment(path, filesystem=self._fs),
+                schema=_with_former(table, columns),
+                columns=wanted,
+                filter=where,
+                batch_readahead=READ_AHEAD,
+                use_threads=False,
+            )
+            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self._unreadable(path, error)) from None
+
     def _part(self, path: str, table: str, columns: list[str]) -> pa.Table:
         """Return the rows of one file of a table, whichever names its columns have."""
         schema = TABLES[table]
         former = {name: old for name, old in FORMER.items() if name in columns}
-        either = [*schema, *(schema.field(name).with_name(old) for name, old in former.items())]
         try:
-            if self._local and (what := obstacle(Path(path))):
-                raise OSError(what)
+            self._refuse_obstacle(path)
             part = pq.read_table(
                 path,
                 filesystem=self._fs,
-                schema=pa.schema(either),
+                schema=_with_former(table, columns),
                 columns=[*columns, *former.values()],
                 page_checksum_verification=True,
             )
@@ -155,11 +196,26 @@ class RunFolder(Storage):
                 part = part.set_column(columns.index(name), schema.field(name), known)
             return part.select(columns)
         except (pa.ArrowException, OSError) as error:
-            reason = str(error).partition("\n")[0][:200]
-            what = f"damaged Parquet file ({reason}): {self._remedy()}"
-            raise BadInput(Problem(path, what)) from None
+            raise BadInput(self._unreadable(path, error)) from None
+
+    def _refuse_obstacle(self, path: str) -> None:
+        if self._local and (what := obstacle(Path(path))):
+            raise OSError(what)
+
+    def _unreadable(self, path: str, error: Exception) -> Problem:
+        reason = str(error).partition("\n")[0][:200]
+        return Problem(path, f"damaged Parquet file ({reason}): {self._remedy()}")
 
     def _remedy(self) -> str:
         if self.is_former():
             return "rows of a run without a record are not made anew; delete the file to do without"
         return f"`gauntlet resume {self.location}` makes its rows anew"
+
+
+def _with_former(table: str, columns: Sequence[str]) -> pa.Schema:
+    """Return the table's columns, and those that some of them were before."""
+    schema = TABLES[table]
+    former = {name: old for name, old in FORMER.items() if name in columns}
+    return pa.schema(
+        [*schema, *(schema.field(name).with_name(old) for name, old in former.items())]
+    )

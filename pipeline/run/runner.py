@@ -10,6 +10,7 @@ from importlib import metadata
 
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
+from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
@@ -22,7 +23,7 @@ from gauntlet.pipeline.results.manifest import (
     UnitsRecord,
 )
 from gauntlet.pipeline.results.record.damage import Damage, difference_words, outdated
-from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of
+from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of_list
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
@@ -166,9 +167,11 @@ class Runner:
             self._decide(found)
         return found
 
-    def _selection(self, manifest: Manifest, carriers: Sequence[Carries]) -> list[int]:
-        """Return the positions of the examples to attack."""
-        if not self._folder.exists("selection.json"):
+    def _selection(self, manifest: Manifest, carriers: Sequence[Carries]) -> Positions:
+        """Return the positions of the examples to attack, int64."""
+        if self._folder.exists("selection.json"):
+            ids = records.selection(self._folder)
+        else:
             found = select(self._plan, self._examples, carriers, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
             self._save(manifest)
@@ -176,11 +179,11 @@ class Runner:
             self._report("select", rows)
             if found.dropped:
                 self._progress.note(set_aside("examples", list(found.dropped)))
-            self._folder.write("selection.json", json.dumps(found.ids).encode())
-        ids = records.selection(self._folder)
+            ids = found.ids
+            self._folder.write("selection.json", records.selection_text(ids))
         self._record_choice(ids, manifest)
         chosen = self._examples.positions(ids)
-        if not chosen:
+        if not len(chosen):
             where = "select.correct" if self._plan.select.correct else "data"
             raise BadInput(Problem(where, "no example is left to attack"))
         return chosen
@@ -188,7 +191,9 @@ class Runner:
     def _record_choice(self, ids: Sequence[str], manifest: Manifest) -> None:
         """Record thresholds and examples, or compare the examples with what was recorded."""
         assert manifest.thresholds is not None
-        found = Chosen(thresholds=manifest.thresholds, examples=len(ids), digest=digest_of([*ids]))
+        found = Chosen(
+            thresholds=manifest.thresholds, examples=len(ids), digest=digest_of_list(ids)
+        )
         if self._record.chosen is None:
             self._record.append(found)
         elif found.digest != self._record.chosen.digest:
@@ -199,7 +204,7 @@ class Runner:
             )
             raise BadInput(Problem(self._folder.location, what))
 
-    def _settle(self, chosen: Sequence[int], damage: Damage) -> None:
+    def _settle(self, chosen: Positions, damage: Damage) -> None:
         """Record where and how the rest is done, if that changed."""
         record, now = self._record, self._plan.model_dump(mode="json")
         assert record.plan is not None
@@ -218,7 +223,7 @@ class Runner:
             self._progress.note(f"goes on with {', '.join(fields)}{means}")
         write_plan(self._folder, record.plan)
 
-    def _drop_strangers(self, chosen: Sequence[int]) -> None:
+    def _drop_strangers(self, chosen: Positions) -> None:
         """Take out units of a cut into batches that the record knows no more."""
         record = self._record
         cut = batches(len(chosen), self._plan.resources.batch, record.kept)
@@ -227,7 +232,7 @@ class Runner:
             where = self._folder.location
             mend(self._folder, record, outdated(where, record, {}, frozenset(strangers)))
 
-    def _units_of(self, chosen: Sequence[int], part: range) -> set[str]:
+    def _units_of(self, chosen: Positions, part: range) -> set[str]:
         ids = [self._examples.ids[chosen[position]] for position in part]
         return {*self._names.of(ids)}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.parts import Receipt, part, stage
@@ -83,7 +84,7 @@ class Stream:
         carriers: Sequence[Carries],
         losses: tuple[type[Exception], ...],
         examples: Examples,
-        chosen: Sequence[int],
+        chosen: Positions,
         record: Record,
         progress: Progress,
     ) -> None:
@@ -91,8 +92,7 @@ class Stream:
         self._carriers, self._losses = carriers, losses
         self._examples, self._chosen = examples, chosen
         self._record, self._progress = record, progress
-        self._done = dict(record.units)
-        self._cut = [*batches(len(chosen), plan.resources.batch, record.kept)]
+        self._batches = sum(1 for _ in self._cut())
         self._failed = self._lost = 0
         self._lasting: list[str] = []
         self._unreadable: set[str] = set()
@@ -135,7 +135,7 @@ class Stream:
                     self._keep_what_is_made([feed for feed in feeds if not feed.retired])
         return Outcome(
             folder=self._folder.location,
-            units_done=len(self._done),
+            units_done=len(self._record.units),
             units_failed=self._failed,
             lasting=tuple(self._lasting),
             rejected=len(self._unreadable),
@@ -215,24 +215,27 @@ class Stream:
 
     # -- orders and news -----------------------------------------------------------------------
 
+    def _cut(self) -> Iterator[range]:
+        return batches(len(self._chosen), self._plan.resources.batch, self._record.kept)
+
     def _orders(self, lanes: int) -> Iterator[Order]:
         """Yield what is left to do, batch by batch, so that images are decoded once.
 
         The last batches are handed out attack by attack, so that no lane is idle before the others.
         """
-        names = UnitIds(self._plan)
-        for number, positions in enumerate(self._cut):
-            places = tuple(int(self._chosen[position]) for position in positions)
+        names, known = UnitIds(self._plan), self._record.units
+        for number, rows in enumerate(self._cut()):
+            places = tuple(self._chosen[rows.start : rows.stop].tolist())
             ids = tuple(self._examples.ids[place] for place in places)
             units = dict(enumerate(names.of(ids)))
-            done = [self._done[unit] for unit in units.values() if unit in self._done]
-            left = {attack: unit for attack, unit in units.items() if unit not in self._done}
+            done = [known[unit] for unit in units.values() if unit in known]
+            left = {attack: unit for attack, unit in units.items() if unit not in known}
             if done:
                 self._progress.advance(STAGE, len(done) * len(ids))
             if left:
                 left_out = {example: why for unit in done for example, why in unit.left_out.items()}
                 order = Order(places, ids, left, left_out)
-                alone = lanes > 1 and len(self._cut) - number <= lanes
+                alone = lanes > 1 and self._batches - number <= lanes
                 yield from split(order) if alone else [order]
 
     def _hear(self, carrier: int, item: Item) -> None:
@@ -263,7 +266,6 @@ class Stream:
             return  # no commit lists these files, and whoever ends the run removes them
         self._commits.add(receipt.files, receipt.units)
         with self._lock:
-            self._done |= receipt.units
             self._lost += sum(done.lost for done in receipt.units.values())
 
     def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:

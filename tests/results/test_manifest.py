@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.pipeline.data.account import Account, LeftOut
 from gauntlet.pipeline.problems import BadInput
@@ -20,6 +21,7 @@ from gauntlet.pipeline.results.manifest import (
     ThresholdRecord,
     UnitsRecord,
 )
+from gauntlet.pipeline.results.reading import Reading
 from tests.toys.manifests import manifest
 from tests.toys.reports import write_run
 
@@ -129,5 +131,5 @@ def test_numbers_of_any_length_end_in_no_traceback(tmp_path: Path, field: str, d
         read = records.manifest(RunFolder(str(folder)))
     except BadInput:
         return  # which `test_damage_is_named_by_its_place` looks at
-    assert "<h1>made-up</h1>" in page(str(folder))
+    assert "<h1>made-up</h1>" in page(Figures(Reading(str(folder))))
     assert "9" * digits in read.text().decode()

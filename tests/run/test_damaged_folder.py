@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from gauntlet.actors.launch import launch
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.manifest import ThresholdRecord
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.reading import Reading, units_of_complete
 from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.plan import plan_of
 from tests.toys import runs as small
@@ -96,7 +97,7 @@ def test_every_table_of_a_report_names_its_damaged_part(run: Path) -> None:
     for content in (b"", whole[:-4], whole[:100] + bytes(50) + whole[150:]):
         path.write_bytes(content)
         with console.capture() as shown:
-            print_report(str(run), console)
+            print_report(Figures(Reading(str(run))), console)
         assert f"damaged run: verdicts/{path.name} was " in shown.get()
         assert "No verdicts" in shown.get()
 

@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.results.reading import Reading
 from tests.toys import jobs as tiny
 from tests.toys.datasets import grow
 
@@ -88,7 +90,7 @@ def test_a_threshold_from_fewer_pairs_says_so(run: tuple[Path, list[str]]) -> No
     assert broken["example"].tolist() == ["3.png", "5.png"]
     assert broken["reason"].str.contains("the file is empty; its pairs give no threshold").all()
     report = CliRunner().invoke(app, ["report", str(folder)]).output
-    for text in (report, page(str(folder))):
+    for text in (report, page(Figures(Reading(str(folder))))):
         assert f"t0: threshold {entry.threshold:.4f} from 9 of 16 pairs" in text
 
 

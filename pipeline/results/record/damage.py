@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
-from gauntlet.pipeline.results.record.entries import TableFile, digest, digest_of
+from gauntlet.pipeline.results.record.entries import Checksum, TableFile, digest_of_list
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.results.storage import STAGING, Storage
 
 SHOWN = 3
 """Faults, or fields of a plan, that a line names."""
+PIECE = 2**22
+"""Bytes of a file that are held at a time to compare its checksum."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,12 @@ def examine(
     placed = {name: size for table in TABLES for name, size in storage.sizes(table).items()}
     staged = {name: size for table in TABLES for name, size in storage.staged(table).items()}
     there = staged | placed
-    files = {
-        name: what
-        for name, file in record.files.items()
-        if (what := wrong_with(storage, file, there.get(name), checked(name)))
-    }
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(
+            lambda file: wrong_with(storage, file, there.get(file.name), checked(file.name)),
+            record.files.values(),
+        )
+        files = {name: what for name, what in zip(record.files, found, strict=True) if what}
     again = frozenset(
         unit for name in files for unit in units_in(record, name) if unit in record.units
     )
@@ -247,11 +251,14 @@ def wrong_with(storage: Storage, file: TableFile, size: int | None, read: bool) 
         return "was changed"
     if not read:
         return ""
+    found = Checksum()
     try:
-        content = storage.read(storage.located(file.name))
+        with storage.opened(storage.located(file.name)) as stream:
+            while piece := stream.read_buffer(PIECE):
+                found.add(memoryview(piece))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    return "" if digest(content) == file.checksum else "was changed"
+    return "" if found.text == file.checksum else "was changed"
 
 
 def _wrong_choice(storage: Storage, record: Record) -> str:
@@ -260,7 +267,8 @@ def _wrong_choice(storage: Storage, record: Record) -> str:
     if not storage.exists("selection.json"):
         return "is missing"
     try:
-        same = digest_of(json.loads(storage.read("selection.json"))) == record.chosen.digest
+        found = json.loads(storage.read("selection.json"))
+        same = isinstance(found, list) and digest_of_list(found) == record.chosen.digest
     except (ValueError, RecursionError):
         same = False
     return "" if same else "was edited"

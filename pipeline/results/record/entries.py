@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from gauntlet.pipeline.results.manifest import ThresholdRecord, Words
 from gauntlet.pipeline.spec import Spec
 
 FORMAT = 1
 """Of the entries; a record of another format is not understood."""
+
+PIECE = 4096
+"""Values of a long list that are written as JSON at a time."""
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -32,10 +38,11 @@ class TableFile(Spec):
     """After compaction, instead of `units`: all units of these attacks have to be done again."""
 
 
-class UnitDone(Spec):
-    """A finished unit of work."""
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class UnitDone:
+    """A finished unit of work; a driver holds one a unit, so that they are small."""
 
-    attack: str
+    attack: Annotated[str, AfterValidator(sys.intern)]
     rows: Count
     """Verdicts."""
     lost: Count
@@ -153,6 +160,16 @@ def digest(content: bytes) -> str:
 def digest_of(value: object) -> str:
     """Return the digest of what JSON can hold, whatever the order of its keys."""
     return digest(_canonical(value))
+
+
+def digest_of_list(values: Sequence[object]) -> str:
+    """Return `digest_of` a list, of whose text only a piece is held at a time."""
+    found = Checksum(b"[")
+    for begin in range(0, len(values), PIECE):
+        found.add(b"," if begin else b"")
+        found.add(_canonical(values[begin : begin + PIECE])[1:-1])
+    found.add(b"]")
+    return found.text
 
 
 def line_of(link: Link) -> bytes:

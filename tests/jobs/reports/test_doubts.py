@@ -15,9 +15,11 @@ import pytest
 
 from gauntlet.jobs.cli.bars import TerminalProgress
 from gauntlet.jobs.reports.doubts import decide_on
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.evaluation.clean_accuracy import CleanAccuracy
+from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.run.probe.findings import ModelFinding, Probe, Refused
 from tests.jobs.cli.test_run_job import gauntlet
 from tests.toys.colours import CLASSES, job, model
@@ -41,7 +43,7 @@ def test_without_a_terminal_a_run_says_it_and_goes_on(doubtful: str, tmp_path: P
     assert result.stdout.index("warning: ") < result.stdout.index("attack x target group")
     assert WORDS in json.loads((run / "manifest.json").read_text())["probe"]["warnings"][0]
     assert gauntlet("report", str(run)).stdout == result.stdout
-    assert f"Warning: {WORDS}" in page(str(run))
+    assert f"Warning: {WORDS}" in page(Figures(Reading(str(run))))
 
 
 def test_strict_ends_with_2_and_leaves_no_folder(doubtful: str, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from gauntlet import jobs
 from gauntlet.jobs.cli.bars import TerminalProgress, shown_on
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.plain_text import one_line, plain, spreadsheet_cell, visible
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.reading import Reading
 from tests.jobs.cli.test_run_job import gauntlet
 from tests.toys.jobs import attacks, write
 from tests.toys.reports import write_run
@@ -91,7 +93,7 @@ def test_a_run_s_names_are_shown_and_not_obeyed(run: str) -> None:
 
 
 def test_a_page_holds_no_control_character(run: str) -> None:
-    text = page(run)
+    text = page(Figures(Reading(run)))
     assert not set("\x00\x07\x0b\x1b\r\u202e") & set(text)
     assert f"<td>{SEEN}</td>" in text
     assert f"&lt;b&gt;{SEEN}&lt;/b&gt;" in text

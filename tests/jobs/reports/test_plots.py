@@ -11,13 +11,19 @@ import pytest
 from PIL import Image
 
 from gauntlet.jobs.reports.drawings import figures_of, steps_figure, svg
+from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.jobs.reports.plots import write_plots
 from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.reading import Reading
 from tests.toys.reports import N, gauntlet, write_run
 
 HOSTILE = "_a<b>&$x_1$"
+
+
+def figures(run: Path) -> Figures:
+    return Figures(Reading(str(run)))
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +69,14 @@ def test_figures_are_written_as_drawings_and_pictures(run: Path, tmp_path: Path)
         assert "s0 to t0" in text if stem.startswith("interaction") else HOSTILE in text
         with Image.open(tmp_path / "plots" / f"{stem}.png") as picture:
             assert min(picture.size) > 200
-    again = write_plots(str(run), tmp_path / "again")
+    again = write_plots(figures(run), tmp_path / "again")
     for path in again:
         if path.suffix == ".svg":
             assert path.read_bytes() == (tmp_path / "plots" / path.name).read_bytes()
 
 
 def test_curves_are_the_figures_of_the_table(run: Path) -> None:
-    from gauntlet.jobs.reports.frames import Figures
-
-    curves = Figures(str(run)).curves()
+    curves = figures(run).curves()
     figure = steps_figure(curves)
     (axes,) = figure.axes
     for line, (_, part) in zip(axes.lines, curves.groupby("attack", sort=False), strict=True):
@@ -83,14 +87,14 @@ def test_curves_are_the_figures_of_the_table(run: Path) -> None:
 
 def test_without_steps_and_interactions_there_is_one_figure(tmp_path: Path) -> None:
     once = write_run(tmp_path / "once", steps=1)
-    assert [name for name, _ in figures_of(str(once))] == ["success"]
+    assert [name for name, _ in figures_of(figures(once))] == ["success"]
 
 
 def test_the_page_is_whole_escaped_and_without_scripts(run: Path, tmp_path: Path) -> None:
     result = gauntlet("report", str(run), "--html", str(tmp_path / "report.html"))
     assert result.exit_code == 0, result.output
     text = (tmp_path / "report.html").read_text()
-    assert text == page(str(run))
+    assert text == page(figures(run))
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "<b>" not in text
@@ -113,7 +117,7 @@ def test_nothing_to_draw_yet(tmp_path: Path) -> None:
     result = gauntlet("report", str(folder), "--plots", str(tmp_path / "plots"))
     assert result.exit_code == 2
     assert "nothing to draw" in result.stderr
-    assert "No verdicts yet" in page(str(folder))
+    assert "No verdicts yet" in page(figures(folder))
 
 
 def test_a_run_whose_examples_all_failed_says_so(tmp_path: Path) -> None:
@@ -121,11 +125,11 @@ def test_a_run_whose_examples_all_failed_says_so(tmp_path: Path) -> None:
     failed = {"example": ["a"], "stage": ["attack"], "reason": ["not finite"]}
     (folder / "failures").mkdir(exist_ok=True)
     pd.DataFrame(failed).to_parquet(folder / "failures" / "u.parquet")
-    for told in (gauntlet("report", str(folder)).output, page(str(folder))):
+    for told in (gauntlet("report", str(folder)).output, page(figures(folder))):
         assert "nothing that was attacked so far could be judged" in told
         assert "not finite" in told
 
 
 def test_a_drawing_starts_with_its_element(run: Path) -> None:
-    _, figure = next(iter(figures_of(str(run))))
+    _, figure = next(iter(figures_of(figures(run))))
     assert svg(figure).startswith("<svg ")

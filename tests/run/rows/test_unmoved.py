@@ -13,7 +13,7 @@ from gauntlet.jobs.reports.notes import unmoved_words
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.summary import summary
 from gauntlet.pipeline import results
-from gauntlet.pipeline.results.records import units_of_complete
+from gauntlet.pipeline.results.reading import Reading, units_of_complete
 from tests.jobs.cli.test_run_job import gauntlet
 from tests.toys.jobs import attacks, plan
 
@@ -90,8 +90,8 @@ def test_the_summary_counts_them(deaf: str, faint: str) -> None:
     assert said in shown
     assert "not changed by random" not in shown
     assert "failures: 16 at stage 'gradient'" in shown
-    assert said in page(deaf)
-    lines = unmoved_words(Figures(faint).unmoved())
+    assert said in page(Figures(Reading(deaf)))
+    lines = unmoved_words(Figures(Reading(faint)).unmoved())
     back = "budget or steps below one level: rounding to 8 bits took the change back"
     assert lines == [
         f"not changed by half a level: 8 of 8 images ({back})",
@@ -122,7 +122,7 @@ def test_runs_from_before_the_column_are_counted_without_a_cause(deaf: str, tmp_
     old = pd.concat(map(pd.read_parquet, Path(deaf, "examples").iterdir()))
     (tmp_path / "examples").mkdir()
     old.drop(columns="unmoved").to_parquet(tmp_path / "examples" / "old.parquet")
-    found = Figures(str(tmp_path)).unmoved()
+    found = Figures(Reading(str(tmp_path))).unmoved()
     assert found.to_dict("records") == [
         {"attack": "plain", "cause": "unknown", "count": 8, "examples": 8}
     ]
