@@ -30,10 +30,11 @@ from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
+from gauntlet.pipeline.run.feed import PATIENCE
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
 from gauntlet.pipeline.run.order import CleanAnswers, Log, News, Order, Said
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.plan_models import image_dtype
+from gauntlet.pipeline.run.plan_models import device, image_dtype
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import JudgedSteps
@@ -148,8 +149,23 @@ class RemoteCarrier:
         self._actor, self._setup, self.lanes = actor, setup, lanes
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
-        """Have models look at an order's clean images."""
-        found: CleanAnswers = ray.get(self._actor.clean.remote(self._setup, order, models))
+        """Have models look at an order's clean images.
+
+        Raises:
+            GetTimeoutError: when the actor is not heard of for as long as `Feed` waits for news.
+        """
+        call = self._actor.clean.remote(self._setup, order, models)
+        unheard = 0
+        while not ray.wait([call], timeout=WAIT)[0]:
+            # A look may take long, but who is at it answers.
+            answers, _ = ray.wait([self._actor.news.remote("", 0)], timeout=WAIT)
+            unheard = 0 if answers else unheard + 1
+            if unheard == PATIENCE:
+                raise ray.exceptions.GetTimeoutError(
+                    "a carrier that was asked about clean images does not answer, and is not "
+                    "started anew: is there still a node with room for it?"
+                )
+        found: CleanAnswers = ray.get(call)
         return found
 
     def carry(self, order: Order) -> None:
@@ -206,18 +222,25 @@ class HubModels:
         self._homes = dict(zip(names, setup.crew, strict=True))
         batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
         self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
-        arena, once, self._turn = Arena(), Once(note), Turn()
+        arena, once, self._turn = Arena(device=device()), Once(note), Turn()
         for _ in range(setup.lanes):
             oracle = PinnedOracle(
-                names, setup.crew, batches, turns, arena, waiting=self._turn.left, note=once
+                names,
+                setup.crew,
+                batches,
+                turns,
+                arena,
+                device=device(),
+                waiting=self._turn.left,
+                note=once,
             )
             self._free.put(oracle)
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
     ) -> AttackResult:
-        """Run the loop here, asking the actors at every step."""
-        moved = batch.to("cpu", image_dtype(self._plan.resources))
+        """Run the loop on the hub's device, asking the actors at every step."""
+        moved = batch.to(device(), image_dtype(self._plan.resources))
         with self._next_free() as oracle, self._turn:
             return run_judged(self._plan, attack, moved, oracle, judged, self._show)
 

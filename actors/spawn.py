@@ -54,7 +54,7 @@ def spawn_surrogates(
 
 def spawn_hub(plan: Plan, layout: Layout) -> Any:
     """Start a hub, which hears of its crew with its first order."""
-    return _spawn(Hub, layout, 0.0, plan, layout.threads)
+    return _spawn(Hub, layout, layout.hub_gpus, plan, layout.threads)
 
 
 def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
