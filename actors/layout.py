@@ -20,7 +20,8 @@ class Layout:
         surrogate_gpus: GPU share of each surrogate process.
         target_gpus: GPU share of each target process.
         hub_gpus: GPU share of each hub.
-        hubs: pinned: processes that run the loops.
+        hubs: pinned: processes that run the loops, to begin with.
+        most_hubs: how many there may become, when these are the limit.
         lanes: units in flight.
         calls: pinned: most calls to surrogates at a time; None when each has its own device.
         reason: why.
@@ -35,6 +36,7 @@ class Layout:
     target_gpus: float
     hub_gpus: float
     hubs: int
+    most_hubs: int
     lanes: int
     calls: int | None
     reason: str

@@ -56,21 +56,30 @@ def lay_out(
     usual = (3 if pinned else 2) * crews
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
     shares = gpu_shares(plan, devices, workers, targets, hubs, math.ceil(lanes / max(1, hubs)))
-    on_gpus = (shares.surrogate, workers), (shares.target, targets), (shares.hub, hubs)
     threads = _threads(wanted, max(1, devices.cpus // workers))
+    calls = _calls(workers, threads, devices.cpus) if pinned and not shares.surrogate else None
+    most_hubs = hubs
+    models = (shares.surrogate, workers), (shares.target, targets)
+    if pinned and wanted.hubs == wanted.in_flight == "auto" and calls is None:
+        # A model on a GPU takes a core to drive it, and a loop as many as anybody has.
+        cores = (devices.cpus - workers * (1 if shares.surrogate else threads)) // threads
+        room = range(min(cores, units or 0), hubs, -1)
+        fitting = (n for n in room if fits(devices.machines, *models, (shares.hub, n)))
+        most_hubs = next(fitting, hubs)
     return Layout(
         placement="pinned" if pinned else "packed",
         surrogate_workers=workers,
         target_workers=targets,
         threads=threads,
-        cpus=_cpu_share(devices, *on_gpus),
+        cpus=_cpu_share(devices, *models, (shares.hub, most_hubs)),
         surrogate_gpus=shares.surrogate,
         target_gpus=shares.target,
         hub_gpus=shares.hub,
         hubs=hubs,
+        most_hubs=most_hubs,
         lanes=max(1, lanes),
-        calls=_calls(workers, threads, devices.cpus) if pinned and not shares.surrogate else None,
-        reason=f"{reason}{_without_work(units, wished - crews)}",
+        calls=calls,
+        reason=f"{reason}{_without_work(units, wished - crews)}{_uneven(hubs, crews)}",
     )
 
 
@@ -80,6 +89,16 @@ def _without_work(units: int | None, idle: int) -> str:
     what = f"the job has {units} unit{'s' if units != 1 else ''} of work"
     return (
         f"; {what}, so that {idle} more would be idle: a smaller resources.batch makes more units"
+    )
+
+
+def _uneven(hubs: int, crews: int) -> str:
+    if not hubs or hubs % crews == 0:
+        return ""
+    few, more = divmod(hubs, crews)
+    return (
+        f"; {hubs} hubs for {crews} replicas: {more} of them {'has' if more == 1 else 'have'} "
+        f"{few + 1}, the others {few}: a multiple of {crews} loads all alike"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -50,6 +51,7 @@ class RayEngine:
     ) -> None:
         self._layout = layout
         self._plan = plan
+        self._hubs, self._starting = 0, threading.Lock()
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
                 workers = spawn_surrogates(plan, layout, modules, first)
@@ -110,15 +112,24 @@ class RayEngine:
             calls=layout.calls_of_hub,
         )
         if layout.placement == "packed":
-            pairs = [(worker, setup) for worker in self._surrogates.workers]
-        else:
-            crews = self._surrogates.crews
-            pairs = [
-                (spawn_hub(self._plan, layout), replace(setup, crew=crews[number % len(crews)]))
-                for number in range(layout.hubs)
-            ]
-            self._workers = (*self._workers, *(hub for hub, _ in pairs))
-        return [RemoteCarrier(actor, ray.put(each), setup.lanes) for actor, each in pairs]
+            sent = ray.put(setup)
+            return [RemoteCarrier(each, sent, setup.lanes) for each in self._surrogates.workers]
+        self._setup = setup
+        return [self._hub() for _ in range(layout.hubs)]
+
+    def another(self) -> RemoteCarrier | None:
+        """Return one more hub, if there are cores for it."""
+        with self._starting:
+            return self._hub() if self._hubs < self._layout.most_hubs else None
+
+    def _hub(self) -> RemoteCarrier:
+        """Start a hub of the crew that has had the fewest."""
+        crews = self._surrogates.crews
+        setup = replace(self._setup, crew=crews[self._hubs % len(crews)])
+        self._hubs += 1
+        hub = spawn_hub(self._plan, self._layout)
+        self._workers = (*self._workers, hub)
+        return RemoteCarrier(hub, ray.put(setup), setup.lanes)
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
@@ -131,7 +142,7 @@ class RayEngine:
                 ray.kill(worker)
         # Ray numbers the actors of every session alike: a handle that is collected when another
         # session has begun would end that one's actor.
-        for name in ("_workers", "_surrogates", "_targets"):
+        for name in ("_workers", "_surrogates", "_targets", "_setup"):
             vars(self).pop(name, None)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -63,7 +64,7 @@ class Way:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Make the settings, and take them back."""
-        settings = torch.backends.cuda.matmul, torch.backends.cudnn
+        settings: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
         before = [place.allow_tf32 for place in settings]
         for place in settings:
             place.allow_tf32 = self.tf32
@@ -81,7 +82,9 @@ def network(seed: int, small: bool, images: Tensor) -> nn.Module:
     With those that it is made with, activations grow from block to block and gradients mean little.
     """
     torch.manual_seed(seed)
-    made = ResNet(BasicBlock, [1, 1, 1, 1], CLASSES) if small else resnet50(num_classes=CLASSES)
+    made: nn.Module = (
+        ResNet(BasicBlock, [1, 1, 1, 1], CLASSES) if small else resnet50(num_classes=CLASSES)
+    )
     for part in made.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = None

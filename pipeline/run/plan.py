@@ -105,7 +105,8 @@ class Resources(Spec):
     replicas: int = Field(1, ge=1)
     """pinned: actors for each surrogate."""
     hubs: Count | Literal["auto"] = "auto"
-    """pinned: processes that run the attacks' loops; by default one for each replica."""
+    """pinned: processes that run the attacks' loops. `auto`: one for each replica, and more on the
+    way when they are what surrogates wait for and cores are free; not where in_flight is stated."""
     threads: Count | Literal["auto"] = "auto"
     """CPU threads of each worker."""
     surrogate_gpus: Share | Literal["auto"] = "auto"

@@ -16,13 +16,13 @@ from tests.toys.runs import network, plan
 
 def layout(
     folder, cpus, gpus, placement, *,
-    surrogates=2, targets=1, nodes=(), grow=False, gpu_memory=0, **given,
+    surrogates=2, targets=1, nodes=(), grow=False, gpu_memory=0, units=None, **given,
 ):  # fmt: skip
     nets = [{**network("plain"), "name": f"s{i}"} for i in range(surrogates)]
     judges = [{**network("wide"), "name": f"t{i}"} for i in range(targets)]
     resources = {"batch": 4, **given}
     job = plan(folder, surrogates=nets, targets=judges, resources=resources)
-    return lay_out(job, Devices(cpus, gpus, 2**34, nodes, grow, gpu_memory), placement, "")
+    return lay_out(job, Devices(cpus, gpus, 2**34, nodes, grow, gpu_memory), placement, "", units)
 
 
 def shares(found):
@@ -76,6 +76,37 @@ def test_a_stated_share_of_hubs_is_taken_off_first(tmp_path):
     found = layout(tmp_path, 8, 1, "pinned", hub_gpus=0.2, surrogates=4)
     assert (found.hub_gpus, found.surrogate_gpus) == (0.2, 0.2)
     assert "1 hub for the loops with 0.2 GPU each" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "units", "given", "most"),
+    [
+        (16, 4, 100, {"threads": 2}, 4),
+        (16, 4, 3, {"threads": 2}, 3),
+        (16, 4, 100, {"threads": 2, "hub_gpus": 0}, 6),
+        (4, 4, 100, {"threads": 2}, 1),
+        (16, 4, 100, {"threads": 2, "hubs": 2}, 2),
+        (16, 4, 100, {"threads": 2, "in_flight": 3}, 1),
+        (16, 1, 100, {"threads": 1, "hub_gpus": 0.1, "surrogate_gpus": 0.4, "target_gpus": 0}, 2),
+        (8, 0, 100, {"threads": 2}, 2),
+        (8, 0, 100, {}, 1),
+    ],
+)
+def test_more_hubs_may_start_where_cores_units_and_gpus_are_left(
+    cpus, gpus, units, given, most, tmp_path
+):
+    found = layout(
+        tmp_path, cpus, gpus, "pinned", surrogates=2 + 2 * (gpus > 1), units=units, **given
+    )
+    assert (found.hubs, found.most_hubs) == (given.get("hubs", 1), most)
+
+
+def test_hubs_that_do_not_divide_over_replicas_are_told(tmp_path):
+    told = layout(tmp_path, 8, 0, "pinned", hubs=3, replicas=2).reason
+    assert told == (
+        "; 3 hubs for 2 replicas: 1 of them has 2, the others 1: a multiple of 2 loads all alike"
+    )
+    assert not layout(tmp_path, 8, 0, "pinned", hubs=4, replicas=2).reason
 
 
 def test_stated_shares_of_targets_are_taken_off_first(tmp_path):
