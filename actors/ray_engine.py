@@ -15,6 +15,7 @@ from gauntlet.actors.carrying import RemoteCarrier, Setup
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.own_modules import NONE, OwnModules
+from gauntlet.actors.rooms import Room, rooms, words
 from gauntlet.actors.spawn import spawn_hub, spawn_surrogates, spawn_targets
 from gauntlet.actors.surrogates import SurrogateHandles
 from gauntlet.actors.targets import gathered
@@ -52,15 +53,16 @@ class RayEngine:
         self._layout = layout
         self._plan = plan
         self._hubs, self._starting = 0, threading.Lock()
+        self._rooms: list[Room] = []
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
-                workers = spawn_surrogates(plan, layout, modules, first)
+                workers = self._started(modules, first)
                 _wait_if_shared(layout, workers)
                 self._targets = spawn_targets(plan, layout, modules)
             else:
                 self._targets = spawn_targets(plan, layout, modules)
                 _wait_if_shared(layout, self._targets.workers)
-                workers = spawn_surrogates(plan, layout, modules, first)
+                workers = self._started(modules, first)
             self._workers = (*workers, *self._targets.workers)
             self._surrogates = SurrogateHandles(plan, layout.placement, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
@@ -74,7 +76,8 @@ class RayEngine:
     @property
     def description(self) -> str:
         """What was chosen, and why."""
-        return f"{self._layout.summary} ({self._layout.reason})"
+        where = words(self._rooms) if self._rooms else ""
+        return f"{self._layout.summary} ({self._layout.reason}{where})"
 
     @property
     def cards(self) -> Mapping[str, ModelCard]:
@@ -125,11 +128,20 @@ class RayEngine:
     def _hub(self) -> RemoteCarrier:
         """Start a hub of the crew that has had the fewest."""
         crews = self._surrogates.crews
-        setup = replace(self._setup, crew=crews[self._hubs % len(crews)])
+        among, number = divmod(self._hubs, len(crews))
+        setup = replace(self._setup, crew=crews[number])
         self._hubs += 1
-        hub = spawn_hub(self._plan, self._layout)
+        index = len(self._plan.surrogates) + among
+        hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
         self._workers = (*self._workers, hub)
         return RemoteCarrier(hub, ray.put(setup), setup.lanes)
+
+    def _started(self, modules: OwnModules, first: Any | None) -> list[Any]:
+        """Start the surrogates' processes, each crew where it has room."""
+        plan, layout = self._plan, self._layout
+        if layout.placement == "pinned":
+            self._rooms = rooms(layout, len(plan.surrogates))
+        return spawn_surrogates(plan, layout, modules, first, self._rooms)
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
@@ -140,6 +152,9 @@ class RayEngine:
         for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)
+        for room in vars(self).get("_rooms", ()):
+            with contextlib.suppress(ray.exceptions.RayError):
+                room.leave()
         # Ray numbers the actors of every session alike: a handle that is collected when another
         # session has begun would end that one's actor.
         for name in ("_workers", "_surrogates", "_targets", "_setup"):

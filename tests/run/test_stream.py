@@ -204,7 +204,9 @@ class Busy(LocalEngine):
         if len(self.logs) == 2:
             return None
         self.logs.append(Log())
-        return Carrier(self._plan, self, *self.given, lanes=2, log=self.logs[-1])
+        examples, thresholds, storage = self.given
+        log = self.logs[-1]
+        return Carrier(self._plan, self, examples, thresholds, storage, lanes=2, log=log)
 
 
 class Notes(Silent):
