@@ -7,8 +7,8 @@ from collections import defaultdict
 
 from gauntlet.pipeline.run.order import Spent
 
-ENOUGH = 2
-"""Loops of each carrier by which it is judged; in the first one, much is done for once."""
+ENOUGH = 6
+"""Loops of each carrier after which it is judged, by the later half: the first ones start up."""
 LIMIT = 0.5
 """Share of a loop above which its carrier, not the surrogates, is what others wait for.
 
@@ -41,7 +41,7 @@ class Efforts:
             told[carrier].append(spent)
             if len(told) < carriers or any(len(one) < ENOUGH for one in told.values()):
                 return None
-            own = sum(one.own for each in told.values() for one in each[1:])
-            waited = sum(one.waited for each in told.values() for one in each[1:])
+            later = [one for each in told.values() for one in each[ENOUGH // 2 :]]
+            own, waited = sum(one.own for one in later), sum(one.waited for one in later)
             told.clear()
             return own / (own + waited) if own > LIMIT * (own + waited) else None

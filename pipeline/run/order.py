@@ -85,7 +85,7 @@ class Spent:
     """Where the time of an attack's loop went.
 
     Attributes:
-        own: seconds of the carrier's own work.
+        own: seconds of the carrier's own work, and of waiting for its turn to do it.
         waited: seconds of waiting for surrogates elsewhere.
     """
 
