@@ -6,6 +6,7 @@ import contextlib
 import queue
 import socket
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,9 @@ from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.order import CleanAnswers, Log, News, Order, Said
+from gauntlet.pipeline.run.order import CleanAnswers, Item, Log, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.plan_models import image_dtype
+from gauntlet.pipeline.run.plan_models import device, image_dtype
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import JudgedSteps
@@ -213,29 +214,42 @@ class HubModels:
     Args:
         plan: the run's plan.
         setup: of the carrier.
-        note: told of what slows the work down.
+        tell: told of what slows the work down, and where the time of each loop went.
     """
 
-    def __init__(self, plan: Plan, setup: Setup, note: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, setup: Setup, tell: Callable[[Item], None]) -> None:
         self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
         names = [spec.name for spec in plan.surrogates]
         self._homes = dict(zip(names, setup.crew, strict=True))
         batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
         self._free: queue.SimpleQueue[PinnedOracle] = queue.SimpleQueue()
-        arena, once, self._turn = Arena(), Once(note), Turn()
+        arena, once = Arena(device=device()), Once(lambda text: tell(Said(text)))
+        self._turn, self._tell = Turn(), tell
         for _ in range(setup.lanes):
             oracle = PinnedOracle(
-                names, setup.crew, batches, turns, arena, waiting=self._turn.left, note=once
+                names,
+                setup.crew,
+                batches,
+                turns,
+                arena,
+                device=device(),
+                waiting=self._turn.left,
+                note=once,
             )
             self._free.put(oracle)
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
     ) -> AttackResult:
-        """Run the loop here, asking the actors at every step."""
-        moved = batch.to("cpu", image_dtype(self._plan.resources))
+        """Run the loop on the hub's device, asking the actors at every step."""
+        moved = batch.to(device(), image_dtype(self._plan.resources))
         with self._next_free() as oracle, self._turn:
-            return run_judged(self._plan, attack, moved, oracle, judged, self._show)
+            started, before = time.perf_counter(), oracle.waited
+            found = run_judged(self._plan, attack, moved, oracle, judged, self._show)
+            waited = oracle.waited - before
+        if judged is None:  # else it has waited for the targets, too
+            self._tell(Spent(time.perf_counter() - started - waited, waited))
+        return found
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer, all at the same time."""

@@ -34,6 +34,7 @@ class Devices:
         memory: bytes of memory of one worker's device (a GPU's, or the machine's).
         nodes: its machines; one that has everything when none are given.
         grows: machines may be added on demand, so that nothing is too large for it.
+        gpu_memory: bytes of one GPU; 0 where this process cannot see any.
     """
 
     cpus: int
@@ -41,6 +42,7 @@ class Devices:
     memory: int
     nodes: tuple[Node, ...] = ()
     grows: bool = False
+    gpu_memory: int = 0
 
     @property
     def machines(self) -> tuple[Node, ...]:
@@ -65,4 +67,12 @@ def this_machine() -> Devices:
     cpus = int(get_num_cpus(override_docker_cpu_warning=True))
     if hasattr(os, "sched_getaffinity"):  # a scheduler of a shared machine gives some cores only
         cpus = min(cpus, len(os.sched_getaffinity(0)))
-    return Devices(max(1, cpus), torch.cuda.device_count(), local_memory())
+    gpus = torch.cuda.device_count()
+    return Devices(max(1, cpus), gpus, local_memory(), gpu_memory=gpu_memory())
+
+
+def gpu_memory() -> int:
+    """Return the bytes of this machine's first GPU; 0 without one."""
+    if not torch.cuda.is_available():
+        return 0
+    return int(torch.cuda.get_device_properties(0).total_memory)

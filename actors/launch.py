@@ -276,9 +276,7 @@ def _peak(
     plan: Plan, devices: Devices, examples: Examples, worker: Any
 ) -> tuple[int | None, int, str]:
     loaded = examples.load(range(min(plan.resources.batch, len(examples))))
-    memory = devices.memory
-    if devices.gpus and torch.cuda.is_available():
-        memory = torch.cuda.get_device_properties(0).total_memory
+    memory = devices.gpu_memory or devices.memory
     if loaded.batch is None:
         return 0, memory, ""
     try:

@@ -19,7 +19,9 @@ class Layout:
         cpus: Ray CPUs that each process reserves.
         surrogate_gpus: GPU share of each surrogate process.
         target_gpus: GPU share of each target process.
-        hubs: pinned: processes that run the loops.
+        hub_gpus: GPU share of each hub.
+        hubs: pinned: processes that run the loops, to begin with.
+        most_hubs: how many there may become, when these are the limit.
         lanes: units in flight.
         calls: pinned: most calls to surrogates at a time; None when each has its own device.
         reason: why.
@@ -32,7 +34,9 @@ class Layout:
     cpus: float
     surrogate_gpus: float
     target_gpus: float
+    hub_gpus: float
     hubs: int
+    most_hubs: int
     lanes: int
     calls: int | None
     reason: str
@@ -51,6 +55,7 @@ class Layout:
     def summary(self) -> str:
         """The processes in words."""
         hubs = f", {self.hubs} hub{'s' if self.hubs > 1 else ''} for the loops" if self.hubs else ""
+        hubs += f" with {self.hub_gpus:g} GPU each" if self.hub_gpus else ""
         gpus = f", {self.surrogate_gpus:g} GPU each" if self.surrogate_gpus else ", on the CPU"
         return (
             f"{self.placement}: {self.surrogate_workers} surrogate processes of "

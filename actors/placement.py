@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from gauntlet.actors.devices import Devices, Node
 from gauntlet.actors.layout import Layout
+from gauntlet.actors.shares import fits, gpu_shares, rounded
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import Plan, Resources
 
-UNIT = 10_000
-"""Parts of a GPU that Ray tells apart."""
-LEAST = 0.01
-"""Smallest share by default: what rounding leaves over is none."""
 LEAST_MEMORY = 2**28
 """Bytes that any process with torch takes for itself, before it has a model."""
 
@@ -24,9 +20,9 @@ def lay_out(
     """Return the layout of a packed or pinned run.
 
     On CPUs every process gets an equal share of the cores. On GPUs a surrogate process gets a whole
-    one by default, or an equal share of one, and the targets share what is left over. Shares that
-    the job states are taken off before the others are chosen. No more workers or hubs start than
-    there are units of work.
+    one by default, or an equal share of one, the targets share what is left over, and hubs get a
+    small share beside surrogates. Shares that the job states are taken off before the others are
+    chosen. No more workers or hubs start than there are units of work.
 
     Args:
         plan: what to do.
@@ -53,26 +49,37 @@ def lay_out(
         wished = max(1, devices.cpus // _threads(wanted, 1))
     crews = wished if units is None else min(wished, max(1, units))
     workers = len(plan.surrogates) * crews if pinned else crews
-    surrogate_gpus, target_gpus = _gpu_shares(wanted, devices, workers, targets)
     hubs = 0
     if pinned:
         hubs = crews if wanted.hubs == "auto" else int(wanted.hubs)
     # A unit waits for targets while others are attacked; surrogates take two calls at a time.
     usual = (3 if pinned else 2) * crews
     lanes = usual if wanted.in_flight == "auto" else int(wanted.in_flight)
+    shares = gpu_shares(plan, devices, workers, targets, hubs, math.ceil(lanes / max(1, hubs)))
     threads = _threads(wanted, max(1, devices.cpus // workers))
+    calls = _calls(workers, threads, devices.cpus) if pinned and not shares.surrogate else None
+    most_hubs = hubs
+    models = (shares.surrogate, workers), (shares.target, targets)
+    if pinned and wanted.hubs == wanted.in_flight == "auto" and calls is None:
+        # A model on a GPU takes a core to drive it, and a loop as many as anybody has.
+        cores = (devices.cpus - workers * (1 if shares.surrogate else threads)) // threads
+        room = range(min(cores, units or 0), hubs, -1)
+        fitting = (n for n in room if fits(devices.machines, *models, (shares.hub, n)))
+        most_hubs = next(fitting, hubs)
     return Layout(
         placement="pinned" if pinned else "packed",
         surrogate_workers=workers,
         target_workers=targets,
         threads=threads,
-        cpus=_cpu_share(devices, (surrogate_gpus, workers), (target_gpus, targets), (0.0, hubs)),
-        surrogate_gpus=surrogate_gpus,
-        target_gpus=target_gpus,
+        cpus=_cpu_share(devices, *models, (shares.hub, most_hubs)),
+        surrogate_gpus=shares.surrogate,
+        target_gpus=shares.target,
+        hub_gpus=shares.hub,
         hubs=hubs,
+        most_hubs=most_hubs,
         lanes=max(1, lanes),
-        calls=_calls(workers, threads, devices.cpus) if pinned and not surrogate_gpus else None,
-        reason=f"{reason}{_without_work(units, wished - crews)}",
+        calls=calls,
+        reason=f"{reason}{_without_work(units, wished - crews)}{_uneven(hubs, crews)}",
     )
 
 
@@ -82,6 +89,16 @@ def _without_work(units: int | None, idle: int) -> str:
     what = f"the job has {units} unit{'s' if units != 1 else ''} of work"
     return (
         f"; {what}, so that {idle} more would be idle: a smaller resources.batch makes more units"
+    )
+
+
+def _uneven(hubs: int, crews: int) -> str:
+    if not hubs or hubs % crews == 0:
+        return ""
+    few, more = divmod(hubs, crews)
+    return (
+        f"; {hubs} hubs for {crews} replicas: {more} of them {'has' if more == 1 else 'have'} "
+        f"{few + 1}, the others {few}: a multiple of {crews} loads all alike"
     )
 
 
@@ -118,110 +135,15 @@ def _calls(workers: int, threads: int, cpus: int) -> int | None:
     return room if room < workers else None
 
 
-def _share(wanted: float) -> float:
-    # Ray takes whole GPUs above one, and shares of one to 4 digits.
-    return float(int(wanted)) if wanted >= 1 else int(wanted * UNIT + 1e-6) / UNIT
-
-
-def fits(nodes: Sequence[Node], *shares: tuple[float, int]) -> bool:
-    """Return whether processes, as (share of a GPU, count), fit on the nodes' GPUs.
-
-    A share of one GPU is never split over two, and several GPUs are on one node. The largest come
-    first, each on the fullest GPU that has room, as Ray places them.
-    """
-    free = [[UNIT] * node.gpus for node in nodes]
-    for share, count in sorted(shares, reverse=True):
-        units, whole = round(share * UNIT), math.ceil(share)
-        for _ in range(count if units else 0):
-            part = min(units, UNIT)
-            rooms = [gpus for gpus in free if sum(left >= part for left in gpus) >= whole]
-            if not rooms:
-                return False
-            gpus = min(rooms, key=lambda gpus: min(left for left in gpus if left >= part))
-            for _ in range(whole):
-                gpus[gpus.index(min(left for left in gpus if left >= part))] -= part
-    return True
-
-
 def _most_workers(wanted: Resources, devices: Devices, targets: int) -> int:
     """Return how many packed workers there is room for, one a GPU at most and one at least."""
-    stated = 0.0 if wanted.target_gpus == "auto" else _share(wanted.target_gpus)
+    stated = 0.0 if wanted.target_gpus == "auto" else rounded(wanted.target_gpus)
     if wanted.surrogate_gpus == "auto":
         return devices.gpus
-    own = _share(wanted.surrogate_gpus)
+    own = rounded(wanted.surrogate_gpus)
     counts = range(devices.gpus, 1, -1)
     fitting = (n for n in counts if fits(devices.machines, (own, n), (stated, targets)))
     return next(fitting, 1)
-
-
-def _gpu_shares(
-    wanted: Resources, devices: Devices, workers: int, targets: int
-) -> tuple[float, float]:
-    """Return the GPU shares of a surrogate process and of a target process."""
-    own = None if wanted.surrogate_gpus == "auto" else _share(wanted.surrogate_gpus)
-    other = None if wanted.target_gpus == "auto" else _share(wanted.target_gpus)
-    if not devices.grows:
-        _refuse(devices, own, workers, other, targets)
-    if own is None:
-        own = _largest(devices, workers, (other or 0.0, targets))
-    if other is None:
-        # With no GPU left over, targets run on the CPU unless the job gives them a share.
-        other = _largest(devices, targets, (own, workers))
-    return own, other
-
-
-def _largest(devices: Devices, count: int, beside: tuple[float, int]) -> float:
-    """Return the largest share for ``count`` processes beside others; 0 when there is no room."""
-    share, others = beside
-    most = min(others, int(1 / share)) if 0 < share < 1 else 0
-    rooms = {1 - taken * share for taken in range(most + 1)}
-    shares = {_share(room / parts) for room in rooms for parts in range(1, count + 1)}
-    choices = sorted((share for share in shares if share >= LEAST), reverse=True)
-    return next((own for own in choices if fits(devices.machines, (own, count), beside)), 0.0)
-
-
-def _refuse(
-    devices: Devices, own: float | None, workers: int, other: float | None, targets: int
-) -> None:
-    """Raise `BadInput` when the stated shares cannot be placed."""
-    given = {"surrogate_gpus": (own, workers), "target_gpus": (other, targets)}
-    stated = {name: (share, count) for name, (share, count) in given.items() if share}
-    if stated and not devices.gpus:
-        raise BadInput(
-            Problem(f"resources.{name}", f"no GPU here; leave {name} out to run on the CPU")
-            for name in stated
-        )
-    if fits(devices.machines, *((share or 0.0, count) for share, count in given.values())):
-        if own is None and other and not _largest(devices, workers, (other, targets)):
-            what = f"{_these(targets, other)} for targets leave no room for surrogates on"
-            raise BadInput(
-                Problem("resources.target_gpus", f"{what} {_count(devices)}; write less, or 0")
-            )
-        return
-    alone = other and not fits(devices.machines, (other, targets))
-    name = "target_gpus" if alone or not own else "surrogate_gpus"
-    asked = [
-        f"{_these(count, share)} for {role}"
-        for role, share, count in (("surrogates", own, workers), ("targets", other, targets))
-        if share
-    ]
-    if name == "surrogate_gpus":
-        room = _largest(devices, workers, (other or 0.0, targets))
-    else:
-        room = _largest(devices, targets, (own or 0.0, workers))
-    advice = f"write {name}: {room:g}, or leave it out" if room else f"leave {name} out"
-    if own and other and not room:
-        advice = "leave surrogate_gpus and target_gpus out"
-    what = f"{' and '.join(asked)} do not fit on {_count(devices)}; {advice}"
-    raise BadInput(Problem(f"resources.{name}", what))
-
-
-def _these(count: int, share: float) -> str:
-    return f"{count} x {share:g} GPU"
-
-
-def _count(devices: Devices) -> str:
-    return f"{devices.gpus} GPU{'s' if devices.gpus > 1 else ''}"
 
 
 def _cpu_share(devices: Devices, *groups: tuple[float, int]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from gauntlet.actors.carrying import RemoteCarrier, Setup
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.own_modules import NONE, OwnModules
+from gauntlet.actors.rooms import Room, rooms, words
 from gauntlet.actors.spawn import spawn_hub, spawn_surrogates, spawn_targets
 from gauntlet.actors.surrogates import SurrogateHandles
 from gauntlet.actors.targets import gathered
@@ -50,15 +52,17 @@ class RayEngine:
     ) -> None:
         self._layout = layout
         self._plan = plan
+        self._hubs, self._starting = 0, threading.Lock()
+        self._rooms: list[Room] = []
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
-                workers = spawn_surrogates(plan, layout, modules, first)
+                workers = self._started(modules, first)
                 _wait_if_shared(layout, workers)
                 self._targets = spawn_targets(plan, layout, modules)
             else:
                 self._targets = spawn_targets(plan, layout, modules)
                 _wait_if_shared(layout, self._targets.workers)
-                workers = spawn_surrogates(plan, layout, modules, first)
+                workers = self._started(modules, first)
             self._workers = (*workers, *self._targets.workers)
             self._surrogates = SurrogateHandles(plan, layout.placement, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
@@ -72,7 +76,8 @@ class RayEngine:
     @property
     def description(self) -> str:
         """What was chosen, and why."""
-        return f"{self._layout.summary} ({self._layout.reason})"
+        where = words(self._rooms) if self._rooms else ""
+        return f"{self._layout.summary} ({self._layout.reason}{where})"
 
     @property
     def cards(self) -> Mapping[str, ModelCard]:
@@ -110,15 +115,33 @@ class RayEngine:
             calls=layout.calls_of_hub,
         )
         if layout.placement == "packed":
-            pairs = [(worker, setup) for worker in self._surrogates.workers]
-        else:
-            crews = self._surrogates.crews
-            pairs = [
-                (spawn_hub(self._plan, layout), replace(setup, crew=crews[number % len(crews)]))
-                for number in range(layout.hubs)
-            ]
-            self._workers = (*self._workers, *(hub for hub, _ in pairs))
-        return [RemoteCarrier(actor, ray.put(each), setup.lanes) for actor, each in pairs]
+            sent = ray.put(setup)
+            return [RemoteCarrier(each, sent, setup.lanes) for each in self._surrogates.workers]
+        self._setup = setup
+        return [self._hub() for _ in range(layout.hubs)]
+
+    def another(self) -> RemoteCarrier | None:
+        """Return one more hub, if there are cores for it."""
+        with self._starting:
+            return self._hub() if self._hubs < self._layout.most_hubs else None
+
+    def _hub(self) -> RemoteCarrier:
+        """Start a hub of the crew that has had the fewest."""
+        crews = self._surrogates.crews
+        among, number = divmod(self._hubs, len(crews))
+        setup = replace(self._setup, crew=crews[number])
+        self._hubs += 1
+        index = len(self._plan.surrogates) + among
+        hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
+        self._workers = (*self._workers, hub)
+        return RemoteCarrier(hub, ray.put(setup), setup.lanes)
+
+    def _started(self, modules: OwnModules, first: Any | None) -> list[Any]:
+        """Start the surrogates' processes, each crew where it has room."""
+        plan, layout = self._plan, self._layout
+        if layout.placement == "pinned":
+            self._rooms = rooms(layout, len(plan.surrogates))
+        return spawn_surrogates(plan, layout, modules, first, self._rooms)
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
@@ -129,9 +152,12 @@ class RayEngine:
         for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)
+        for room in vars(self).get("_rooms", ()):
+            with contextlib.suppress(ray.exceptions.RayError):
+                room.leave()
         # Ray numbers the actors of every session alike: a handle that is collected when another
         # session has begun would end that one's actor.
-        for name in ("_workers", "_surrogates", "_targets"):
+        for name in ("_workers", "_surrogates", "_targets", "_setup"):
             vars(self).pop(name, None)
 
 

@@ -20,7 +20,7 @@ from ray._private import auto_init_hook, ray_constants
 from ray.experimental import internal_kv
 
 from gauntlet.actors.address import VARIABLE, resolve
-from gauntlet.actors.devices import Devices, Node, local_memory, this_machine
+from gauntlet.actors.devices import Devices, Node, gpu_memory, local_memory, this_machine
 from gauntlet.actors.session_folder import SessionFolder
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -82,7 +82,8 @@ def connect(
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     own = not ray_constants.ENABLE_RAY_CLUSTER
     status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
-    return Devices(max(1, cpus), gpus, local_memory(), nodes, not own and grows(status))
+    growing = not own and grows(status)
+    return Devices(max(1, cpus), gpus, local_memory(), nodes, growing, gpu_memory() if gpus else 0)
 
 
 def disconnect() -> None:

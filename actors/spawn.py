@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.own_modules import NONE, OwnModules
+from gauntlet.actors.rooms import Room
 from gauntlet.actors.targets import TargetHandles
 from gauntlet.actors.turns import CALLS
 from gauntlet.actors.workers import Hub, PackedWorker, SurrogateActor, TargetWorker
@@ -36,9 +38,9 @@ def spawn_packed(plan: Plan, layout: Layout, modules: OwnModules = NONE) -> Any:
 
 
 def spawn_surrogates(
-    plan: Plan, layout: Layout, modules: OwnModules, first: Any | None
+    plan: Plan, layout: Layout, modules: OwnModules, first: Any | None, places: Sequence[Room] = ()
 ) -> list[Any]:
-    """Start the packed workers beside the first, or every replica's actors in turn."""
+    """Start the packed workers beside the first, or every replica's actors in its room in turn."""
     if layout.placement == "packed":
         workers = [] if first is None else [first]
         while len(workers) < layout.surrogate_workers:
@@ -46,24 +48,34 @@ def spawn_surrogates(
         return workers
     gpus, threads = layout.surrogate_gpus, layout.threads
     return [
-        _spawn(SurrogateActor, layout, gpus, plan, spec.name, threads, modules)
-        for _ in range(layout.surrogate_workers // len(plan.surrogates))
-        for spec in plan.surrogates
+        _spawn(
+            SurrogateActor, layout, gpus, plan, spec.name, threads, modules, place=room.place(index)
+        )
+        for room in places
+        for index, spec in enumerate(plan.surrogates)
     ]
 
 
-def spawn_hub(plan: Plan, layout: Layout) -> Any:
-    """Start a hub, which hears of its crew with its first order."""
-    return _spawn(Hub, layout, 0.0, plan, layout.threads)
+def spawn_hub(plan: Plan, layout: Layout, room: Room, index: int) -> Any:
+    """Start a hub, which hears of its crew with its first order.
+
+    Args:
+        plan: the run's plan.
+        layout: what it may use.
+        room: of its crew.
+        index: its place there, behind the surrogates.
+    """
+    return _spawn(Hub, layout, layout.hub_gpus, plan, layout.threads, place=room.place(index))
 
 
-def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any) -> Any:
+def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any, place: Any = "DEFAULT") -> Any:
     options = {
         "num_cpus": layout.cpus,
         "num_gpus": gpus,
         "max_restarts": -1,
         "max_task_retries": CALL_RETRIES,
         "max_concurrency": _at_a_time(kind, layout),
+        "scheduling_strategy": place,
     }
     return ray.remote(kind).options(**options).remote(*arguments)
 

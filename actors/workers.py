@@ -153,7 +153,7 @@ class Hub(CarryingActor):
         super().__init__(plan)
 
     def _reached(self, setup: Setup) -> HubModels:
-        return HubModels(self._plan, setup, self._say)
+        return HubModels(self._plan, setup, self._log.add)
 
 
 class TargetWorker(ModelWorker):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -13,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.exchange.piece import Piece
+from gauntlet.pipeline.exchange.pinning import pinning, whole
 from gauntlet.pipeline.exchange.segment import Segment
-from gauntlet.pipeline.exchange.transfer import pin, unpin
 
 _PAGE = 4096
 _WASTE = 4
@@ -31,11 +29,9 @@ class Area:
     def __init__(self, segment: Segment, back: Callable[[Segment], None]) -> None:
         self.handle = segment.handle
         self._segment = segment
-        # Tensors keep this buffer alive, and it goes with the last of them: only then is the
-        # segment lent out again, and nobody has to say that he has read an answer.
-        buffer = (ctypes.c_char * segment.handle.size).from_buffer(segment.memory)
-        weakref.finalize(buffer, back, segment).atexit = False
-        self._memory = torch.frombuffer(buffer, dtype=torch.uint8)
+        # Only when the last tensor is gone is the segment lent out again, and nobody has to say
+        # that he has read an answer.
+        self._memory = whole(segment.memory, lambda _: back(segment))
 
     def tensor(self, piece: Piece) -> Tensor:
         """Return the tensor that lies there; the area is on loan for as long as it lives.
@@ -61,7 +57,7 @@ class Arena:
     def __init__(self, limit: int | None = None, device: torch.device | str = "cpu") -> None:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self._limit = memory // 4 if limit is None else limit
-        self._pinned = torch.device(device).type == "cuda"
+        self._pinning = pinning(device)
         self._segments: list[Segment] = []
         self._free: list[Segment] = []
         # An area may be collected at any moment, inside `lend`, too: then it is only noted.
@@ -112,13 +108,13 @@ class Arena:
         if self.size + size > self._limit:
             raise OSError(f"arrays on their way take more than the {self._limit} bytes allowed")
         segment = Segment(size)
-        if self._pinned:
-            pin(segment.memory)
+        if self._pinning is not None:
+            self._pinning.pin(segment.memory)
         self._segments.append(segment)
         return segment
 
     def _end(self, segment: Segment) -> None:
-        if self._pinned:
-            unpin(segment.memory)
+        if self._pinning is not None:
+            self._pinning.unpin(segment.memory)
         segment.close()
         self._segments.remove(segment)

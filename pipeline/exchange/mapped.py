@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gauntlet.pipeline.exchange.piece import Piece
+from gauntlet.pipeline.exchange.pinning import Pinning, whole
 from gauntlet.pipeline.exchange.segment import Handle, Mapping, Unreachable
-from gauntlet.pipeline.exchange.transfer import pin, unpin
 
 # What is only read is mapped so that a network which writes to its input cannot change it.
 warnings.filterwarnings("ignore", message="The given buffer is not writable")
@@ -44,13 +44,16 @@ class Borrowed:
 class Mapped:
     """Maps each segment once, and keeps the last few.
 
+    One that is forgotten stays mapped, and pinned, until no tensor of it is left: another thread
+    may be answering in it, and a GPU be copying.
+
     Args:
         keep: how many.
-        device: that of the models; a GPU reads and writes segments by itself.
+        pinning: how the models' device is let in; None when it reads memory where it lies.
     """
 
-    def __init__(self, keep: int = 16, device: torch.device | str = "cpu") -> None:
-        self._keep, self._pinned = keep, torch.device(device).type == "cuda"
+    def __init__(self, keep: int = 16, pinning: Pinning | None = None) -> None:
+        self._keep, self._pinning = keep, pinning
         self._known: OrderedDict[bytes, Borrowed] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -68,10 +71,10 @@ class Mapped:
             if found is None:
                 for token, other in list(self._known.items()):
                     if not other.mapping.current:
-                        self._forget(token)
+                        del self._known[token]
                 found = self._known[handle.token] = self._map(handle)
                 while len(self._known) > self._keep:
-                    self._forget(next(iter(self._known)))
+                    self._known.popitem(last=False)
             self._known.move_to_end(handle.token)
         if not found.mapping.current:
             raise Unreachable("the process that made the segment has let go of it")
@@ -79,14 +82,13 @@ class Mapped:
 
     def _map(self, handle: Handle) -> Borrowed:
         mapping = Mapping(handle)
-        if self._pinned:
-            pin(mapping.memory)
-        writing = torch.frombuffer(mapping.memory, dtype=torch.uint8)
+        if self._pinning is None:
+            reading, writing = (
+                torch.frombuffer(memory, dtype=torch.uint8)
+                for memory in (mapping.reading, mapping.memory)
+            )
+            return Borrowed(mapping, reading, writing)
+        self._pinning.pin(mapping.memory)
         # A GPU copies what it reads, from memory that is locked into place.
-        reading = mapping.memory if self._pinned else mapping.reading
-        return Borrowed(mapping, torch.frombuffer(reading, dtype=torch.uint8), writing)
-
-    def _forget(self, token: bytes) -> None:
-        gone = self._known.pop(token)
-        if self._pinned:
-            unpin(gone.mapping.memory)
+        both = whole(mapping.memory, self._pinning.unpin)
+        return Borrowed(mapping, both, both)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +16,8 @@ class Transfer:
     """A device's way to and from shared memory: none on the CPU, which reads it where it lies.
 
     A GPU's copies run on streams of their own, beside its work: one waits for nothing but the
-    tensor that it copies, and nothing waits for it but what reads the copy.
+    tensor that it copies, and nothing waits for it but what reads the copy. Tensors of shared
+    memory are kept until they have been copied: memory of which none is left is in no copy's use.
 
     Args:
         device: where the tensors are.
@@ -69,21 +68,3 @@ class Transfer:
                 place.copy_(tensor, non_blocking=True)
             done.record(self._outward)
         done.synchronize()
-
-
-def pin(memory: mmap.mmap) -> None:
-    """Lock shared memory into place, so that a GPU reads and writes it by itself."""
-    _check(_cuda.cudart().cudaHostRegister(_address(memory), len(memory), 0))
-
-
-def unpin(memory: mmap.mmap) -> None:
-    """Undo `pin`, before the memory is unmapped."""
-    _check(_cuda.cudart().cudaHostUnregister(_address(memory)))
-
-
-def _address(memory: mmap.mmap) -> int:
-    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
-
-
-def _check(status: Any) -> None:
-    torch.cuda.check_error(int(status))

@@ -14,6 +14,7 @@ from torch import Tensor
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.exchange.mapped import Borrowed, Mapped
 from gauntlet.pipeline.exchange.piece import Piece
+from gauntlet.pipeline.exchange.pinning import pinning
 from gauntlet.pipeline.exchange.transfer import Transfer
 from gauntlet.pipeline.oracle.places import Places, Sent, array, tensor
 from gauntlet.pipeline.oracle.responder import Responder
@@ -39,7 +40,7 @@ class Desk:
     def __init__(self, responder: Responder, device: torch.device | str = "cpu") -> None:
         self.model = threading.Lock()
         self._responder = responder
-        self._mapped, self._transfer = Mapped(device=device), Transfer(device)
+        self._mapped, self._transfer = Mapped(pinning=pinning(device)), Transfer(device)
 
     def answer(
         self, verb: Verb, setting: Setting, places: Places | None, *arrays: np.ndarray | None

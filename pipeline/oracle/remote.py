@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,10 @@ class RemoteOracle:
         device: of the points and of the answers.
         waiting: entered whenever answers are waited for.
         note: told of arrays that cannot be shared, and why.
+
+    Attributes:
+        waited: seconds of waiting for answers until now, but not for what `waiting` waits for when
+            they are there.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class RemoteOracle:
         self._transfer, self._waiting, self._note = Transfer(device), waiting, note
         self._apart: set[int] = set()
         self._widths: dict[int, int] = {}
+        self.waited = 0.0
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -107,7 +113,7 @@ class RemoteOracle:
     def known(self, setting: Setting, model: int) -> Known:
         """Return what the query needs to know of the batch for one model."""
         call = self._lines[model].known(self._packed(setting))
-        with self._waiting():
+        with self._clocked():
             found: dict[str, np.ndarray] = call.result()
         return {name: tensor(values, self._transfer.device) for name, values in found.items()}
 
@@ -137,7 +143,7 @@ class RemoteOracle:
                 self._lines[question.model].answer(verb, packed, *sent.arguments(index))
                 for index, (question, sent) in enumerate(zip(questions, rounds, strict=True))
             ]
-            with self._waiting():
+            with self._clocked():
                 answers = [_answer(call) for call in calls]
             again: dict[int, Call] = {}
             for index, answer in enumerate(answers):
@@ -147,12 +153,19 @@ class RemoteOracle:
                 self._keep_apart(model, answer)
                 again[index] = self._lines[model].answer(verb, packed, *copied.arguments(index))
             for index, call in again.items():
-                with self._waiting():
+                with self._clocked():
                     answers[index] = call.result()
         except BaseException:
             shared.abandon()
             raise
         return [sent.read(answer) for sent, answer in zip(rounds, answers, strict=True)]
+
+    @contextmanager
+    def _clocked(self) -> Iterator[None]:
+        with self._waiting():
+            asked = time.perf_counter()
+            yield
+            self.waited += time.perf_counter() - asked
 
     def _shared(
         self,

@@ -130,5 +130,8 @@ class Engine(Models, Protocol):
             storage: takes the parts.
         """
 
+    def another(self) -> Carries | None:
+        """Return one more carrier for the same models; None where there is no room for one."""
+
     def close(self) -> None:
         """Release the models."""

@@ -164,6 +164,9 @@ class LocalEngine:
         """Return this process as the one carrier."""
         return [Carrier(self._plan, self, examples, thresholds, storage)]
 
+    def another(self) -> None:
+        """Return none: there is one process."""
+
     def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:
         outputs = self.ask(self._targets, showing)
         return lambda: outputs

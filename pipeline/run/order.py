@@ -80,7 +80,20 @@ class Said:
     text: str
 
 
-Item = Unreadable | Finished | Failed | Receipt | Said
+@dataclass(frozen=True)
+class Spent:
+    """Where the time of an attack's loop went.
+
+    Attributes:
+        own: seconds of the carrier's own work, and of waiting for its turn to do it.
+        waited: seconds of waiting for surrogates elsewhere.
+    """
+
+    own: float
+    waited: float
+
+
+Item = Unreadable | Finished | Failed | Receipt | Said | Spent
 
 
 @dataclass(frozen=True)

@@ -105,13 +105,17 @@ class Resources(Spec):
     replicas: int = Field(1, ge=1)
     """pinned: actors for each surrogate."""
     hubs: Count | Literal["auto"] = "auto"
-    """pinned: processes that run the attacks' loops; by default one for each replica."""
+    """pinned: processes that run the attacks' loops. `auto`: one for each replica, and more on the
+    way when they are what surrogates wait for and cores are free; not where in_flight is stated."""
     threads: Count | Literal["auto"] = "auto"
     """CPU threads of each worker."""
     surrogate_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each surrogate actor or packed worker."""
     target_gpus: Share | Literal["auto"] = "auto"
     """Share of a GPU for each target worker."""
+    hub_gpus: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    """pinned: share of a GPU for each hub, whose loop then runs there. `auto`: the share that its
+    tensors need where the surrogates are on GPUs and leave room for it, else 0."""
     part_megabytes: float = Field(64.0, gt=0, le=1024)
     """Rows that are finished wait in a buffer until they take so many megabytes ..."""
     part_seconds: float = Field(30.0, ge=0)
@@ -159,8 +163,9 @@ _UNUSED = {
         "hubs",
         "surrogate_gpus",
         "target_gpus",
+        "hub_gpus",
     ),
-    "packed": ("replicas", "hubs"),
+    "packed": ("replicas", "hubs", "hub_gpus"),
     "pinned": ("workers",),
 }
 """Fields that a placement has no use for: given all the same, they are refused."""

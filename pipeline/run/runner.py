@@ -99,6 +99,7 @@ class Runner:
             chosen,
             self._record,
             self._progress,
+            self._engine.another,
         )
         outcome = stream.run(started)
         manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -18,10 +18,20 @@ from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.efforts import Efforts
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
 from gauntlet.pipeline.run.ledger import Ledger
-from gauntlet.pipeline.run.order import Failed, Finished, Item, Order, Said, Unreadable, split
+from gauntlet.pipeline.run.order import (
+    Failed,
+    Finished,
+    Item,
+    Order,
+    Said,
+    Spent,
+    Unreadable,
+    split,
+)
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.unit import UnitIds
@@ -75,6 +85,7 @@ class Stream:
         chosen: positions of the examples to attack.
         record: of the run: which units are done.
         progress: who listens.
+        another: starts one more carrier, or returns None: asked when those there are the limit.
     """
 
     def __init__(
@@ -87,11 +98,12 @@ class Stream:
         chosen: Positions,
         record: Record,
         progress: Progress,
+        another: Callable[[], Carries | None] = lambda: None,
     ) -> None:
         self._plan, self._folder = plan, folder
         self._carriers, self._losses = carriers, losses
         self._examples, self._chosen = examples, chosen
-        self._record, self._progress = record, progress
+        self._record, self._progress, self._another = record, progress, another
         self._batches = sum(1 for _ in self._cut())
         self._failed = self._lost = 0
         self._lasting: list[str] = []
@@ -100,6 +112,10 @@ class Stream:
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
         self._said: set[str] = set()
+        self._efforts, self._begun = Efforts(), 0
+        self._feeds: list[Feed] = []
+        self._lanes: list[threading.Thread] = []
+        self._listeners: list[threading.Thread] = []
 
     def run(self, started: float) -> Outcome:
         """Work until nothing is left.
@@ -115,24 +131,13 @@ class Stream:
         lanes = sum(carrier.lanes for carrier in self._carriers)
         self._ledger = Ledger(self._orders(lanes))
         with Commits(self._folder, self._record) as self._commits:
-            feeds = [
-                Feed(
-                    carrier,
-                    self._ledger,
-                    self._losses,
-                    heard=self._hear,
-                    gone=lambda count: self._progress.advance(STAGE, -count),
-                    given_up=self._give_up_lost,
-                    note=self._progress.note,
-                )
-                for carrier in self._carriers
-            ]
+            self._feeds = [self._feed(carrier) for carrier in self._carriers]
             try:
-                self._work(feeds, lanes)
+                self._work(lanes)
             finally:
                 self._stopping.set()
                 if not self._ledger.is_settled():
-                    self._keep_what_is_made([feed for feed in feeds if not feed.retired])
+                    self._keep_what_is_made([feed for feed in self._feeds if not feed.retired])
         return Outcome(
             folder=self._folder.location,
             units_done=len(self._record.units),
@@ -145,28 +150,44 @@ class Stream:
 
     # -- threads -------------------------------------------------------------------------------
 
-    def _work(self, feeds: Sequence[Feed], lanes: int) -> None:
-        listeners = [self._thread(self._listen, feed) for feed in feeds]
+    def _feed(self, carrier: Carries) -> Feed:
+        return Feed(
+            carrier,
+            self._ledger,
+            self._losses,
+            heard=self._hear,
+            gone=lambda count: self._progress.advance(STAGE, -count),
+            given_up=self._give_up_lost,
+            note=self._progress.note,
+        )
+
+    def _work(self, lanes: int) -> None:
         if lanes == 1:
-            self._lane(feeds[0])  # here, where Ctrl-C is heard
+            (feed,) = self._feeds
+            self._listeners.append(self._thread(self._listen, feed))
+            self._lane(feed)  # here, where Ctrl-C is heard
         else:
-            threads = [
-                self._thread(self._lane, feed) for feed in feeds for _ in range(feed.carrier.lanes)
-            ]
+            for feed in self._feeds:
+                self._begin(feed)
             # A lane may wait for ever for a process that is gone: what it had, others have done.
-            while any(thread.is_alive() for thread in threads) and not self._is_over(feeds):
-                threads[0].join(0.2) if threads[0].is_alive() else time.sleep(0.2)
+            while not self._is_over() and (left := [t for t in [*self._lanes] if t.is_alive()]):
+                left[0].join(0.2)
         over = self._ledger.is_settled()
         self._stopping.set()
-        for thread in listeners:
+        for thread in [*self._listeners]:
             thread.join(GOODBYE)
         faults = [error for error in self._errors if not isinstance(error, self._losses)]
         if faults or (self._errors and not over):
             raise [*faults, *self._errors][0]
 
-    def _is_over(self, feeds: Sequence[Feed]) -> bool:
+    def _begin(self, feed: Feed) -> None:
+        """Start the threads that give a carrier its orders and hear its news."""
+        self._listeners.append(self._thread(self._listen, feed))
+        self._lanes += [self._thread(self._lane, feed) for _ in range(feed.carrier.lanes)]
+
+    def _is_over(self) -> bool:
         """Return whether nobody has anything left to do."""
-        return self._ledger.is_settled() or all(feed.retired for feed in feeds)
+        return self._ledger.is_settled() or all(feed.retired for feed in self._feeds)
 
     def _thread(self, work: Callable[[Feed], None], feed: Feed) -> threading.Thread:
         def guarded() -> None:
@@ -225,6 +246,7 @@ class Stream:
         """
         names, known = UnitIds(self._plan), self._record.units
         for number, rows in enumerate(self._cut()):
+            self._begun = number + 1
             places = tuple(self._chosen[rows.start : rows.stop].tolist())
             ids = tuple(self._examples.ids[place] for place in places)
             units = dict(enumerate(names.of(ids)))
@@ -258,6 +280,25 @@ class Stream:
                     self._give_up(unit, attack, reason, passing)
             case Receipt():
                 self._take(carrier, item)
+            case Spent():
+                self._judge(carrier, item)
+
+    def _judge(self, carrier: int, spent: Spent) -> None:
+        """Start one more carrier when those there are the limit, and work is left for it."""
+        living = [feed for feed in self._feeds if not feed.retired]
+        share = self._efforts.limiting(carrier, spent, len(living))
+        left = self._batches - self._begun
+        lanes = sum(feed.carrier.lanes for feed in living)
+        if share is None or self._stopping.is_set() or left <= lanes:
+            return
+        if (found := self._another()) is not None:
+            few = f"{len(living)} hub{'s' if len(living) > 1 else ''}"
+            self._progress.note(
+                f"{few} spent {share:.0%} of the loops' time on their own work: one more is started"
+            )
+            feed = self._feed(found)
+            self._feeds.append(feed)
+            self._begin(feed)
 
     def _take(self, carrier: int, receipt: Receipt) -> None:
         for name, content in receipt.contents.items():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from gauntlet.pipeline.models.quickstart.networks import load as load_network
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import TABLES, RunFolder
+from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.order import Log, Spent
 from gauntlet.pipeline.run.runner import Runner
 from tests.toys.runs import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 
@@ -173,6 +176,57 @@ def test_a_unit_that_keeps_failing_is_reported_and_tried_again_by_resume(tmp_pat
     assert results.read(str(tmp_path / "run"), "failures").empty
     frame = verdicts(tmp_path / "run")
     assert len(frame) == 24 * 4
+    assert not frame.duplicated(KEYS).any()
+
+
+class Busy(LocalEngine):
+    """Carriers that say of every loop that it was their own work, and one more of them."""
+
+    def __init__(self, job):
+        super().__init__(job)
+        self.one, self.logs = threading.Lock(), []
+
+    def attack(self, attack, batch, judged=None):
+        with self.one:
+            for log in self.logs:
+                log.add(Spent(own=1.0, waited=0.1))
+            return super().attack(attack, batch, judged)
+
+    def ask(self, models, request):
+        with self.one:
+            return super().ask(models, request)
+
+    def carriers(self, *given):
+        self.given = given
+        return [self.another()]
+
+    def another(self):
+        if len(self.logs) == 2:
+            return None
+        self.logs.append(Log())
+        examples, thresholds, storage = self.given
+        log = self.logs[-1]
+        return Carrier(self._plan, self, examples, thresholds, storage, lanes=2, log=log)
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.told = []
+
+    def note(self, text):
+        self.told.append(text)
+
+
+def test_one_more_carrier_starts_when_those_there_are_the_limit(run, tmp_path):
+    job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
+    folder, notes, engine = RunFolder(str(tmp_path / "run")), Notes(), Busy(job)
+    outcome = Runner(job, folder, engine, notes).run()
+    assert (outcome.units_done, outcome.units_failed) == (24, 0)
+    told = "1 hub spent 91% of the loops' time on their own work: one more is started"
+    assert notes.told.count(told) == 1
+    assert engine.logs[1].since("", 0).first > 0, "the second has carried nothing"
+    frame, alone = verdicts(tmp_path / "run"), verdicts(run)
+    assert (frame[KEYS] == alone[KEYS]).all(axis=None)
     assert not frame.duplicated(KEYS).any()
 
 

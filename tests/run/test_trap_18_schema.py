@@ -100,6 +100,7 @@ RESOURCES = {
     "threads": threads,
     "surrogate_gpus": layout_probe("surrogate_gpus", 0.5, "pinned", GPUS),
     "target_gpus": layout_probe("target_gpus", 0.1, "pinned", GPUS),
+    "hub_gpus": layout_probe("hub_gpus", 0.3, "pinned", GPUS),
     "dtype": lambda f: parameter_type(f, "float32") != parameter_type(f, "float64"),
     "tf32": tf32,
     "fold": lambda f: folded(f, True) and not folded(f, False),
@@ -121,7 +122,9 @@ def test_every_resource_changes_something(field, tmp_path):
         ("in-process", "replicas", 2),
         ("in-process", "surrogate_gpus", 1),
         ("in-process", "target_gpus", 1),
+        ("in-process", "hub_gpus", 0.5),
         ("packed", "replicas", 2),
+        ("packed", "hub_gpus", 0.5),
         ("pinned", "workers", 2),
     ],
 )

@@ -26,6 +26,14 @@ TASK = "task: {kind: classification, goal: untargeted}"
         ("batch: 4", "batch: 0", "job.yaml:11: resources.batch: expected at least 1, got 0"),
         ("batch: 4", "workers: 1.5", "job.yaml:11: resources.workers: expected a whole number or "
          "'auto', got 1.5"),
+        ("batch: 4", "hub_gpus: -0.5", "job.yaml:11: resources.hub_gpus: expected at least 0 or "
+         "'auto', got -0.5"),
+        ("batch: 4", "hub_gpus: 2", "job.yaml:11: resources.hub_gpus: expected at most 1 or "
+         "'auto', got 2"),
+        ("batch: 4", "hub_gpus: half", "job.yaml:11: resources.hub_gpus: expected a number or "
+         "'auto', got 'half'"),
+        ("batch: 4", "hub_gpus: 0.5", "job.yaml:11: resources: hub_gpus would have no effect with "
+         "placement 'in-process'"),
         ("in-process", "cluster", "job.yaml:11: resources.placement: expected 'auto', 'in-process',"
          " 'packed' or 'pinned', got 'cluster'"),
         ("{placement: in-process, batch: 4}", "packed", "job.yaml:11: resources: expected a mapping"
