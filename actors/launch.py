@@ -28,6 +28,7 @@ from gauntlet.pipeline.results.lock import Lock
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.logged import Logged
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 from gauntlet.pipeline.run.probe.probe import probe
@@ -71,7 +72,7 @@ def launch(
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
-    progress = progress or Silent()
+    progress = Logged(progress or Silent())
     store = RunFolder(folder)
     if resume and not store.holds_run():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
@@ -92,7 +93,8 @@ def launch(
                 stack.enter_context(lock)
                 _refuse_occupied(folder)
             try:
-                return Runner(plan, store, engine, progress, decide, lock.check).run()
+                with progress.into(store):
+                    return Runner(plan, store, engine, progress, decide, lock.check).run()
             except Refused:
                 if not resume:
                     store.withdraw()

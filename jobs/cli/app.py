@@ -10,6 +10,7 @@ import typer
 from gauntlet.jobs.cli.check import check
 from gauntlet.jobs.cli.compact import compact
 from gauntlet.jobs.cli.data import data
+from gauntlet.jobs.cli.exit_status import IN_HELP
 from gauntlet.jobs.cli.heads import heads
 from gauntlet.jobs.cli.methods import methods
 from gauntlet.jobs.cli.models import models
@@ -18,7 +19,7 @@ from gauntlet.jobs.cli.report import report
 from gauntlet.jobs.cli.resume import resume
 from gauntlet.jobs.cli.run import run
 from gauntlet.jobs.cli.schema import schema
-from gauntlet.jobs.cli.status import IN_HELP
+from gauntlet.jobs.cli.status import status
 from gauntlet.jobs.cli.surrogates import surrogates
 from gauntlet.jobs.cli.zoo import zoo
 
@@ -62,7 +63,7 @@ def gauntlet(
     """
 
 
-for command in (run, resume, check, compact, methods, report, pictures, schema):
+for command in (run, resume, status, check, compact, methods, report, pictures, schema):
     app.command()(command)
 for group in (zoo, heads, data, surrogates, models):
     app.add_typer(group)

@@ -130,6 +130,15 @@ class Lock:
                     self._storage.touch(NAME, self._content)
 
 
+def driver(storage: Storage) -> tuple[str, bool] | None:
+    """Return who holds a run, in words, and whether it lives; None where nobody does."""
+    if not storage.exists(NAME):
+        return None
+    holder = _read(storage)
+    name = "an unknown process" if holder is None else _name(holder)
+    return name, holds(storage, holder, _machine())
+
+
 def is_held(storage: Storage) -> bool:
     """Return whether a living driver is at work on a run."""
     return storage.exists(NAME) and holds(storage, _read(storage), _machine())

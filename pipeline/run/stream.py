@@ -124,6 +124,7 @@ class Stream:
                     gone=lambda count: self._progress.advance(STAGE, -count),
                     given_up=self._give_up_lost,
                     note=self._progress.note,
+                    log=self._progress.log,
                 )
                 for carrier in self._carriers
             ]
@@ -251,8 +252,13 @@ class Stream:
                 if (order := self._ledger.made(carrier, unit)) is not None:
                     self._progress.advance(STAGE, len(order.ids))
             case Failed(unit, attack, reason, passing):
-                if not self._stopping.is_set() and self._ledger.failed(carrier, unit):
+                if self._stopping.is_set():
+                    return
+                if self._ledger.failed(carrier, unit):
                     self._give_up(unit, attack, reason, passing)
+                else:
+                    what = f"unit {unit} ({attack}) failed on carrier {carrier + 1}: {reason}"
+                    self._progress.log(f"{what}; it is tried again")
             case Receipt():
                 self._take(carrier, item)
 
