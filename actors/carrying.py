@@ -15,6 +15,7 @@ import ray
 
 from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.losses import LOSSES
+from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
 from gauntlet.actors.targets import TargetHandles, gathered
 from gauntlet.actors.turns import Turns
@@ -29,7 +30,7 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.order import CleanAnswers, Log, News, Order, Said
+from gauntlet.pipeline.run.order import CleanAnswers, News, Order, Said
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -71,7 +72,8 @@ class CarryingActor(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._log = Log()
+        self._counts = Counts(plan.name)
+        self._log = CountingLog(self._counts)
         self._carrier: Carrier | None = None
         self._making = threading.Lock()
 
@@ -86,6 +88,7 @@ class CarryingActor(ABC):
             BadInput: when the data cannot be read here.
             OSError: when rows cannot be stored.
         """
+        self._log.expect(order)
         self._made(setup).carry(order)
 
     def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
@@ -195,9 +198,13 @@ class HubModels:
         plan: the run's plan.
         setup: of the carrier.
         note: told of what slows the work down.
+        counts: of the process.
     """
 
-    def __init__(self, plan: Plan, setup: Setup, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: Plan, setup: Setup, note: Callable[[str], None], counts: Counts
+    ) -> None:
+        self._counts = counts
         self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
         names = [spec.name for spec in plan.surrogates]
         self._homes = dict(zip(names, setup.crew, strict=True))
@@ -213,7 +220,8 @@ class HubModels:
         """Run the loop here, asking the actors at every step."""
         moved = batch.to("cpu", image_dtype(self._plan.resources))
         with self._next_free() as oracle:
-            return run_judged(self._plan, attack, moved, oracle, judged, self._targets.show)
+            counted = CountedOracle(oracle, self._counts, "hub_waiting_seconds")
+            return run_judged(self._plan, attack, moved, counted, judged, self._targets.show)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer, all at the same time."""

@@ -11,6 +11,7 @@ import torch
 
 from gauntlet.actors.devices import Devices, this_machine
 from gauntlet.actors.layout import Layout
+from gauntlet.actors.nodes import needed_paths, refuse_unfit
 from gauntlet.actors.own_modules import OwnModules, packed
 from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
@@ -214,6 +215,8 @@ def _engine(
         progress.note("starting a Ray session on this machine")
     with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
         devices = connect(address, progress.note, parcel)
+        if elsewhere:
+            refuse_unfit(needed_paths(plan))
     modules = OwnModules(permission, parcel is not None)
     wanted = plan.resources.placement
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
