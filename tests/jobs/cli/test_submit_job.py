@@ -80,6 +80,7 @@ def dashboard() -> Iterator[str]:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head"]
         options = ["--num-cpus=2", f"--port={free_port()}", f"--dashboard-port={port}"]
         options += ["--dashboard-host=127.0.0.1", "--disable-usage-stats"]
+        options += [f"--dashboard-agent-listen-port={free_port()}"]
         subprocess.run([*command, *options], env=around, check=True, capture_output=True)
         try:
             yield f"http://127.0.0.1:{port}"
