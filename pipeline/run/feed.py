@@ -60,7 +60,8 @@ class Feed:
         try:
             self.carrier.carry(order)
         except self._losses as error:
-            self._log(f"{self}: lost with {len(order.units)} units in work ({_told(error)})")
+            units = ", ".join(order.units.values())
+            self._log(f"{self}: lost while it worked on {units} ({_told(error)})")
             try:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
@@ -129,4 +130,5 @@ class Feed:
 def _told(error: Exception) -> str:
     """Return an error in a line; of a traceback from another process, the last."""
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[-1].strip()}"
+    name, last = type(error).__name__, lines[-1].strip()
+    return f"{name}: {last}" if last else name
