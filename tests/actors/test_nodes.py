@@ -17,6 +17,7 @@ from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.run_log import log_of
+from tests.actors.test_sessions import PATIENCE
 from tests.toys.runs import QUICKSTART, loaded, plan, verdicts
 
 ATTACKS = [{"base": "mi", "steps": 40}]
@@ -57,21 +58,28 @@ def test_a_node_that_is_added_does_the_work_of_one_that_is_killed(
     (first,) = cluster.worker_nodes
     folder = RunFolder(str(tmp_path / "run"))
 
-    def exchange() -> None:
-        until = time.monotonic() + 300
-        while not folder.holds_run() or not folder.finished():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        cluster.add_node(num_cpus=2)
-        cluster.remove_node(first, allow_graceful=False)
-        killed.append(len(folder.finished()))
+    ended: list[BaseException | None] = []
 
-    killed: list[int] = []
-    thread = threading.Thread(target=exchange)
+    def run() -> None:  # Ray starts nodes from the main thread only
+        try:
+            carry_out(cluster, tmp_path)
+            ended.append(None)
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
-    carry_out(cluster, tmp_path)
-    thread.join()
-    assert 0 < killed[0] < 12
+    until = time.monotonic() + PATIENCE
+    while not folder.holds_run() or not folder.finished():
+        assert not ended, ended
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    cluster.add_node(num_cpus=2)
+    cluster.remove_node(first, allow_graceful=False)
+    done = len(folder.finished())
+    thread.join(PATIENCE)
+    assert ended == [None]
+    assert 0 < done < 12
     assert_same_rows(tmp_path)
     assert "started anew" in log_of(folder)
 
