@@ -99,6 +99,7 @@ class Stream:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
+        self._gone: Exception | None = None
         self._said: set[str] = set()
 
     def run(self, started: float) -> Outcome:
@@ -164,6 +165,8 @@ class Stream:
         faults = [error for error in self._errors if not isinstance(error, self._losses)]
         if faults or (self._errors and not over):
             raise [*faults, *self._errors][0]
+        if not over and self._gone is not None:
+            raise self._gone
 
     def _is_over(self, feeds: Sequence[Feed]) -> bool:
         """Return whether nobody has anything left to do."""
@@ -197,8 +200,10 @@ class Stream:
 
     def _listen(self, feed: Feed) -> None:
         while not self._stopping.wait(LISTEN):
-            with suppress(*self._losses):  # its lanes hear of that, too
+            try:
                 feed.listen()
+            except self._losses as error:
+                self._gone = error  # its lanes hear of that, too, or wait for ever
 
     def _keep_what_is_made(self, feeds: Sequence[Feed]) -> None:
         """Have carriers store what they have buffered, within a few seconds."""
