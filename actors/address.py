@@ -35,7 +35,7 @@ def resolve(address: str) -> str:
         _probe(named, VARIABLE, "unset it")
         return named
     for found in _started_here():
-        if _answers(found):
+        if answers(found):
             return found
     what = (
         "no Ray cluster runs on this machine; start one with `ray start --head`, give its "
@@ -70,7 +70,7 @@ def _probe(address: str, where: str, otherwise: str) -> None:
     host, _, port = place.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise BadInput(Problem(where, f"expected HOST:PORT, auto or local, got {address!r}"))
-    if not _answers(place):
+    if not answers(place):
         what = (
             f"no Ray cluster answers at {place}; start one with `ray start --head`, "
             f"or {otherwise} to use this machine"
@@ -78,7 +78,8 @@ def _probe(address: str, where: str, otherwise: str) -> None:
         raise BadInput(Problem(where, what))
 
 
-def _answers(place: str) -> bool:
+def answers(place: str) -> bool:
+    """Return whether anything answers at HOST:PORT, within `PATIENCE`."""
     host, _, port = place.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()

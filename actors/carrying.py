@@ -17,6 +17,7 @@ import ray
 
 from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.losses import LOSSES
+from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
 from gauntlet.actors.targets import TargetHandles, gathered
 from gauntlet.actors.turns import Turns
@@ -33,7 +34,7 @@ from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
 from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
-from gauntlet.pipeline.run.order import CleanAnswers, Item, Log, News, Order, Said, Spent
+from gauntlet.pipeline.run.order import CleanAnswers, Item, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import device, image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -76,7 +77,8 @@ class CarryingActor(ABC):
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._log = Log()
+        self._counts = Counts(plan.name)
+        self._log = CountingLog(self._counts)
         self._carrier: Carrier | None = None
         self._making = threading.Lock()
 
@@ -91,6 +93,7 @@ class CarryingActor(ABC):
             BadInput: when the data cannot be read here.
             OSError: when rows cannot be stored.
         """
+        self._log.expect(order)
         self._made(setup).carry(order)
 
     def clean(self, setup: Setup, order: Order, names: tuple[str, ...]) -> CleanAnswers:
@@ -215,9 +218,13 @@ class HubModels:
         plan: the run's plan.
         setup: of the carrier.
         tell: told of what slows the work down, and where the time of each loop went.
+        counts: of the process.
     """
 
-    def __init__(self, plan: Plan, setup: Setup, tell: Callable[[Item], None]) -> None:
+    def __init__(
+        self, plan: Plan, setup: Setup, tell: Callable[[Item], None], counts: Counts
+    ) -> None:
+        self._counts = counts
         self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
         names = [spec.name for spec in plan.surrogates]
         self._homes = dict(zip(names, setup.crew, strict=True))
@@ -245,7 +252,8 @@ class HubModels:
         moved = batch.to(device(), image_dtype(self._plan.resources))
         with self._next_free() as oracle, self._turn:
             started, before = time.perf_counter(), oracle.waited
-            found = run_judged(self._plan, attack, moved, oracle, judged, self._show)
+            counted = CountedOracle(oracle, self._counts, "hub_waiting_seconds")
+            found = run_judged(self._plan, attack, moved, counted, judged, self._show)
             waited = oracle.waited - before
         if judged is None:  # else it has waited for the targets, too
             self._tell(Spent(time.perf_counter() - started - waited, waited))

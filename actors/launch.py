@@ -11,6 +11,7 @@ import torch
 
 from gauntlet.actors.devices import Devices, this_machine
 from gauntlet.actors.layout import Layout
+from gauntlet.actors.nodes import needed_paths, refuse_unfit
 from gauntlet.actors.own_modules import OwnModules, packed
 from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
@@ -29,6 +30,7 @@ from gauntlet.pipeline.results.reading import occupied
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
+from gauntlet.pipeline.run.logged import Logged
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
 from gauntlet.pipeline.run.probe.probe import probe
@@ -72,7 +74,7 @@ def launch(
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
-    progress = progress or Silent()
+    progress = Logged(progress or Silent())
     store = RunFolder(folder)
     if resume and not store.holds_run():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
@@ -93,7 +95,8 @@ def launch(
                 stack.enter_context(lock)
                 _refuse_occupied(folder)
             try:
-                return Runner(plan, store, engine, progress, decide, lock.check).run()
+                with progress.into(store):
+                    return Runner(plan, store, engine, progress, decide, lock.check).run()
             except Refused:
                 if not resume:
                     store.withdraw()
@@ -213,6 +216,8 @@ def _engine(
         progress.note("starting a Ray session on this machine")
     with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
         devices = connect(address, progress.note, parcel)
+        if elsewhere:
+            refuse_unfit(needed_paths(plan))
     modules = OwnModules(permission, parcel is not None)
     wanted = plan.resources.placement
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)

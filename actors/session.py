@@ -111,6 +111,24 @@ def grows(status: bytes | None) -> bool:
     return not names or not all(str(name).startswith("node_") for name in names)
 
 
+@contextmanager
+def addressed_directly() -> Iterator[None]:
+    """Let a client of Ray's take the address that it is given, and the person's token, if any."""
+    # Ray's variables go before an address that is given to its clients.
+    changes = {VARIABLE: None, "RAY_API_SERVER_ADDRESS": None, **_as_they_are(_SET_BY_RAY)}
+    with environment(changes), _quiet():
+        _take_token()
+        yield
+
+
+def _take_token() -> None:
+    try:
+        setup: Any = import_module("ray._private.authentication.authentication_token_setup")
+    except ImportError:  # Ray before 2.52 had no tokens
+        return
+    setup.maybe_enable_token_auth_if_token_available()
+
+
 def _start(note: Callable[[str], None]) -> None:
     """Start a session that shares nothing with any other."""
     global _leaving
@@ -121,7 +139,7 @@ def _start(note: Callable[[str], None]) -> None:
         folder = SessionFolder.make(note)
         leaving.callback(folder.remove)
         leaving.callback(_forget_token)
-        environment = {
+        changes = {
             **dict.fromkeys(_OTHERS),
             **_as_they_are(_SET_BY_RAY),
             "RAY_AUTH_TOKEN": secrets.token_hex(32),  # or Ray writes one into the home folder
@@ -130,7 +148,7 @@ def _start(note: Callable[[str], None]) -> None:
             # interfaces, unless it is told that this is no cluster, here and in its processes.
             ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
         }
-        leaving.enter_context(_environment(environment))
+        leaving.enter_context(environment(changes))
         _forget_token()  # of a session that the caller began and ended
         leaving.enter_context(_no_cluster())
         leaving.enter_context(_quiet())
@@ -159,7 +177,7 @@ def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any]
     note(f"Ray: joining the cluster at {address}")
     with ExitStack() as leaving:
         leaving.callback(_forget_token)
-        leaving.enter_context(_environment(_as_they_are(_SET_BY_RAY)))
+        leaving.enter_context(environment(_as_they_are(_SET_BY_RAY)))
         _forget_token()  # of a session that the caller began and ended
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
@@ -189,7 +207,7 @@ def _refuse_another(address: str | None) -> None:
 
 
 @contextmanager
-def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+def environment(changes: Mapping[str, str | None]) -> Iterator[None]:
     """Set variables, or unset those that are None, and put them back as they were."""
     before = _as_they_are(changes)
     _set(changes)

@@ -20,6 +20,7 @@ import torch
 
 from gauntlet.actors.batches import ReceivedBatches, StoredBatch
 from gauntlet.actors.carrying import CarryingActor, HubModels, PackedModels, Setup
+from gauntlet.actors.metrics import CountedOracle, Counts, Idle
 from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
@@ -87,6 +88,7 @@ class SurrogateActor(ModelWorker):
         self._models, self._cards = {model.name: model}, {f"surrogate/{card.name}": card}
         responder = Responder(model, rows_per_pass=plan.resources.rows_per_pass)
         self._desk = Desk(responder, device())
+        self._idle = Idle(Counts(plan.name), "surrogate_waiting_seconds")
         self._batches = ReceivedBatches(device(), image_dtype(plan.resources))
 
     def answer(
@@ -104,7 +106,8 @@ class SurrogateActor(ModelWorker):
             UnknownBatch: when the batch is to be told, too.
         """
         verb, places = pickle.loads(asked)
-        return self._desk.answer(verb, self._batches.whole(setting, batch), places, *arrays)
+        with self._idle.busy():
+            return self._desk.answer(verb, self._batches.whole(setting, batch), places, *arrays)
 
     def known(self, setting: bytes, batch: StoredBatch | None) -> dict[str, np.ndarray]:
         """Return what the query needs to know of the batch, by name, each (B, ...)."""
@@ -122,7 +125,10 @@ class PackedWorker(ModelWorker, CarryingActor):
     def __init__(self, plan: Plan, threads: int | None, modules: OwnModules) -> None:
         ModelWorker.__init__(self, plan, threads)
         CarryingActor.__init__(self, plan)
-        self._surrogates = LocalSurrogates(plan, modules.permission())
+        counts = self._counts
+        self._surrogates = LocalSurrogates(
+            plan, modules.permission(), watched=lambda oracle: CountedOracle(oracle, counts)
+        )
         self._models, self._cards = self._surrogates.models, self._surrogates.cards
         self._device = threading.Lock()
 
@@ -153,7 +159,7 @@ class Hub(CarryingActor):
         super().__init__(plan)
 
     def _reached(self, setup: Setup) -> HubModels:
-        return HubModels(self._plan, setup, self._log.add)
+        return HubModels(self._plan, setup, self._log.add, self._counts)
 
 
 class TargetWorker(ModelWorker):

@@ -21,6 +21,9 @@ class Progress(Protocol):
     def warn(self, text: str) -> None:
         """Say something that puts the run's figures in doubt."""
 
+    def log(self, text: str) -> None:
+        """Say something for the run's log alone: a retry, a process that came back."""
+
 
 class Silent:
     """Says nothing."""
@@ -35,6 +38,9 @@ class Silent:
         """Ignore."""
 
     def warn(self, text: str) -> None:
+        """Ignore."""
+
+    def log(self, text: str) -> None:
         """Ignore."""
 
 

@@ -1,7 +1,10 @@
 """The committed cluster file is one that Ray's launcher accepts."""
 
+import json
 from pathlib import Path
 
+import jsonschema
+import ray
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -11,9 +14,13 @@ CLUSTER = Path(__file__).parents[1] / "cluster.yaml"
 def test_the_cluster_file_is_valid_and_installs_this_project():
     config = yaml.safe_load(CLUSTER.read_text())
     validate_config(prepare_config(config))
+    schema = json.loads((Path(ray.__file__).parent / "autoscaler" / "ray-schema.json").read_text())
+    jsonschema.validate(config, schema)
     nodes = config["available_node_types"]
     assert nodes[config["head_node_type"]]["resources"] == {"CPU": 0}
     assert nodes["gpu"]["resources"]["GPU"] == 1
     assert nodes["gpu"]["min_workers"] == 0 < nodes["gpu"]["max_workers"]
     (mounted,) = config["file_mounts"]
-    assert any(f"--editable {mounted}" in command for command in config["setup_commands"])
+    assert any(
+        f'--editable "{mounted}[cluster]"' in command for command in config["setup_commands"]
+    )

@@ -34,7 +34,12 @@ def test_imports_point_downwards(package, forbidden):
             assert not bad, f"{path.relative_to(ROOT)} imports {bad}"
 
 
-LAUNCHING = {"jobs/cli/check_job.py", "jobs/cli/readiness.py", "jobs/cli/run_job.py"}
+LAUNCHING = {
+    "jobs/cli/check_job.py",
+    "jobs/cli/readiness.py",
+    "jobs/cli/run_job.py",
+    "jobs/cluster/client.py",
+}
 """Files of `jobs` that start runs; whatever only reads a run's folder needs no actors."""
 
 

@@ -26,7 +26,7 @@ SUBJECTS = {
     "models": "hostile_checkpoints",
     "results": "former_columns",
     "run": "damaged_folder faces left_out precision set_aside tampering trap_18_schema",
-    ".": "citations cluster front_door layers library_names mirror",
+    ".": "citations cluster front_door kubernetes layers library_names mirror",
 }
 """Tests of what no single module does alone: what their first lines say."""
 

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from gauntlet.jobs.cli.durations import in_words
 from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.reports.terminal import Terminal
 
@@ -88,6 +89,9 @@ class TerminalProgress:
         """Print a line above the bars, in another colour."""
         self._bars.console.print(f"warning: {text}", style="yellow")
 
+    def log(self, text: str) -> None:
+        """Leave it to the run's log."""
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Take the bars away, for a question and its answer."""
@@ -153,6 +157,9 @@ class LogProgress:
         """Print a line."""
         self.note(f"warning: {text}")
 
+    def log(self, text: str) -> None:
+        """Leave it to the run's log."""
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Do nothing: a log has nothing in the way."""
@@ -168,16 +175,8 @@ def _line(name: str, stage: _Stage, seconds: float) -> str:
     if rate:
         text += f", {rate:.1f}/s"
         if stage.done < stage.total:
-            text += f", {_duration((stage.total - stage.done) / rate)} left"
+            text += f", {in_words((stage.total - stage.done) / rate)} left"
     return text
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import (
     Address,
     AllowImports,
@@ -15,7 +16,6 @@ from gauntlet.jobs.cli.options import (
     Placement,
     Strict,
 )
-from gauntlet.jobs.cli.status import end
 
 
 def check(

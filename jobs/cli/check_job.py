@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from gauntlet.actors.launch import look
 from gauntlet.jobs.cli.bars import shown_on
+from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.readiness import changed, placed, ready
-from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.reference import resolved
 from gauntlet.jobs.reports.doubts import print_probe, strictly_refused
 from gauntlet.jobs.reports.terminal import terminal

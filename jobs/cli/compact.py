@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import RunFolder
-from gauntlet.jobs.cli.status import end
 
 
 def compact(folder: RunFolder) -> None:

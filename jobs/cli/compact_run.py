@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gauntlet.jobs.cli.bars import shown_on
-from gauntlet.jobs.cli.status import Status
+from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress

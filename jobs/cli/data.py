@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import AllowImports
-from gauntlet.jobs.cli.status import end
 
 data = typer.Typer(
     name="data", no_args_is_help=True, help="Look at the data of a job before they are attacked."

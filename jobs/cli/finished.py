@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.cli.status import Status, say
+from gauntlet.jobs.cli.exit_status import Status, say
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.jobs.reports.terminal import terminal

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import AllowImports
-from gauntlet.jobs.cli.status import end
 
 heads = typer.Typer(
     name="heads",

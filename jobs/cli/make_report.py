@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from gauntlet.jobs.cli.exit_status import Status, say
 from gauntlet.jobs.cli.folders import make_room
-from gauntlet.jobs.cli.status import Status, say
 from gauntlet.jobs.reports import seeds, summary
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.terminal import terminal

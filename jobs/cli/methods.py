@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.status import Status, end
+from gauntlet.jobs.cli.exit_status import Status, end
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput, Problem
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import Status, end
 from gauntlet.jobs.cli.options import AllowImports
-from gauntlet.jobs.cli.status import Status, end
 from gauntlet.jobs.reports.terminal import terminal
 
 models = typer.Typer(name="models")

@@ -25,6 +25,14 @@ Address = Annotated[
         "Default: a session of its own."
     ),
 ]
+Dashboard = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="Of the cluster's dashboard: http://HOST:8265.",
+    ),
+]
 Out = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Run folder. Default: <output>/<name>-<date>-<time>."),

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import Status, end, say
 from gauntlet.jobs.cli.options import RunFolder
-from gauntlet.jobs.cli.status import Status, end, say
 from gauntlet.pipeline.problems import BadInput, Problem
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import Address, AllowImports, Placement, RunFolder, Strict, Yes
-from gauntlet.jobs.cli.status import end
 
 Moved = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import (
     Address,
     AllowImports,
@@ -12,7 +13,6 @@ from gauntlet.jobs.cli.options import (
     Strict,
     Yes,
 )
-from gauntlet.jobs.cli.status import end
 
 
 def run(

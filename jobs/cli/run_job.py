@@ -9,11 +9,11 @@ from gauntlet.actors.launch import launch
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
+from gauntlet.jobs.cli.exit_status import Status, said, say
 from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
-from gauntlet.jobs.cli.status import Status, said, say
 from gauntlet.jobs.reports.doubts import decide_on, refuse_both
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.cli.status import Status, end
+from gauntlet.jobs.cli.exit_status import Status, end
 
 
 def schema() -> None:

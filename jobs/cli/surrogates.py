@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from gauntlet.jobs.cli.exit_status import end
 from gauntlet.jobs.cli.options import AllowImports
 from gauntlet.jobs.cli.settings_options import with_settings
-from gauntlet.jobs.cli.status import end
 
 surrogates = typer.Typer(
     name="surrogates",

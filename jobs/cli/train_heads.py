@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.folders import find_job
-from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.cli.training_images import open_everything
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.checks.heads import needed, wanted_classes

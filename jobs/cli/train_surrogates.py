@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import torch
 import yaml
 
+from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.folders import find_job
-from gauntlet.jobs.cli.status import Status
 from gauntlet.jobs.cli.trained_copy import trained_copy
 from gauntlet.jobs.cli.training_images import open_everything
 from gauntlet.jobs.reports.terminal import Terminal, terminal

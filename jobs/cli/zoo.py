@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.jobs.cli.status import end
+from gauntlet.jobs.cli.exit_status import end
 
 zoo = typer.Typer(
     name="zoo",

@@ -111,12 +111,24 @@ class Lock:
                     return  # and whose the run is now
 
 
-def is_held(storage: Storage) -> bool:
-    """Return whether a living driver is at work on a run, as far as this machine's clock tells."""
+def driver(storage: Storage) -> tuple[str, bool] | None:
+    """Return who holds a run, in words, and whether it lives; None where nobody does.
+
+    On object stores it lives as far as this machine's clock tells.
+    """
     sign, holder = LockFile(storage, NAME), None
+    if not storage.exists(NAME):
+        return None
     with suppress(OSError):
         holder = sign.read()
-    return storage.exists(NAME) and _holds(holder, sign.age)
+    name = "an unknown process" if holder is None else holder.name
+    return name, _holds(holder, sign.age)
+
+
+def is_held(storage: Storage) -> bool:
+    """Return whether a living driver is at work on a run."""
+    held = driver(storage)
+    return held is not None and held[1]
 
 
 def _holds(holder: Holder | None, age: Callable[[], float | None]) -> bool:

@@ -25,6 +25,7 @@ class Feed:
         gone: is told how many examples x attacks have to be done again.
         given_up: is told of a unit whose last try was lost with the carrier.
         note: is told of what a person should know.
+        log: is told of what the run's log should keep.
 
     Attributes:
         retired: whether the carrier is lost for good.
@@ -40,10 +41,12 @@ class Feed:
         gone: Callable[[int], None],
         given_up: Callable[[Order, str, Exception], None],
         note: Callable[[str], None],
+        log: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.carrier, self.number = carrier, ledger.join()
         self._ledger, self._losses = ledger, losses
-        self._heard, self._gone, self._given_up, self._note = heard, gone, given_up, note
+        self._heard, self._gone, self._given_up = heard, gone, given_up
+        self._note, self._log = note, log
         self._life, self._count = "", 0
         self._lock = threading.Lock()
         self.retired = False
@@ -57,6 +60,8 @@ class Feed:
         try:
             self.carrier.carry(order)
         except self._losses as error:
+            units = ", ".join(order.units.values())
+            self._log(f"{self}: lost while it worked on {units} ({_told(error)})")
             try:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
@@ -92,7 +97,12 @@ class Feed:
                 raise
             if news.life != self._life:
                 if self._life:
-                    self._gone(self._ledger.lost(self.number))
+                    gone = self._ledger.lost(self.number)
+                    self._gone(gone)
+                    self._log(
+                        f"{self}: started anew; what it had buffered, {gone} examples x "
+                        "attacks, is done again"
+                    )
                 self._life, self._count = news.life, 0
             for item in news.items[max(0, self._count - news.first) :]:
                 self._count += 1
@@ -110,4 +120,15 @@ class Feed:
     def _retire(self) -> None:
         """Give up on a carrier: others do what it had."""
         self.retired = True
+        self._log(f"{self}: does not come back; others do what it had")
         self._gone(self._ledger.leave(self.number))
+
+    def __str__(self) -> str:
+        return f"carrier {self.number + 1}"
+
+
+def _told(error: Exception) -> str:
+    """Return an error in a line; of a traceback from another process, the last."""
+    lines = str(error).strip().splitlines() or [""]
+    name, last = type(error).__name__, lines[-1].strip()
+    return f"{name}: {last}" if last else name

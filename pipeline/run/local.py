@@ -40,16 +40,24 @@ class LocalSurrogates:
         plan: names them.
         permission: the code of the person's that an `import:` may run.
         checked: whether this process has found the models sound already.
+        watched: returns what the loop asks in place of the oracle, and so sees what it asks.
     """
 
-    def __init__(self, plan: Plan, permission: Permission = NOTHING, checked: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        permission: Permission = NOTHING,
+        checked: bool = False,
+        watched: Callable[[Oracle], Oracle] = lambda oracle: oracle,
+    ) -> None:
         self._plan = plan
         built = [build_surrogate(spec, plan, permission, checked) for spec in plan.surrogates]
         self.models = {model.name: model for model, _ in built}
         self.cards = {f"surrogate/{card.name}": card for _, card in built}
-        self._oracle = InProcessOracle(
+        oracle = InProcessOracle(
             list(self.models.values()), rows_per_pass=plan.resources.rows_per_pass
         )
+        self._oracle = watched(oracle)
 
     def attack(
         self,

@@ -102,6 +102,8 @@ class Runner:
             self._engine.another,
         )
         outcome = stream.run(started)
+        done, failed = outcome.units_done, outcome.units_failed
+        self._progress.log(f"all work is done: {done:,} units, {failed:,} failed")
         manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         manifest.seconds += outcome.seconds
         manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)

@@ -111,6 +111,7 @@ class Stream:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
+        self._gone: Exception | None = None
         self._said: set[str] = set()
         self._efforts, self._begun = Efforts(), 0
         self._feeds: list[Feed] = []
@@ -159,6 +160,7 @@ class Stream:
             gone=lambda count: self._progress.advance(STAGE, -count),
             given_up=self._give_up_lost,
             note=self._progress.note,
+            log=self._progress.log,
         )
 
     def _work(self, lanes: int) -> None:
@@ -179,6 +181,8 @@ class Stream:
         faults = [error for error in self._errors if not isinstance(error, self._losses)]
         if faults or (self._errors and not over):
             raise [*faults, *self._errors][0]
+        if not over and self._gone is not None:
+            raise self._gone
 
     def _begin(self, feed: Feed) -> None:
         """Start the threads that give a carrier its orders and hear its news."""
@@ -217,8 +221,10 @@ class Stream:
 
     def _listen(self, feed: Feed) -> None:
         while not self._stopping.wait(LISTEN):
-            with suppress(*self._losses):  # its lanes hear of that, too
+            try:
                 feed.listen()
+            except self._losses as error:
+                self._gone = error  # its lanes hear of that, too, or wait for ever
 
     def _keep_what_is_made(self, feeds: Sequence[Feed]) -> None:
         """Have carriers store what they have buffered, within a few seconds."""
@@ -276,8 +282,13 @@ class Stream:
                 if (order := self._ledger.made(carrier, unit)) is not None:
                     self._progress.advance(STAGE, len(order.ids))
             case Failed(unit, attack, reason, passing):
-                if not self._stopping.is_set() and self._ledger.failed(carrier, unit):
+                if self._stopping.is_set():
+                    return
+                if self._ledger.failed(carrier, unit):
                     self._give_up(unit, attack, reason, passing)
+                else:
+                    what = f"unit {unit} ({attack}) failed on carrier {carrier + 1}: {reason}"
+                    self._progress.log(f"{what}; it is tried again")
             case Receipt():
                 self._take(carrier, item)
             case Spent():

@@ -61,9 +61,11 @@ class Driver:
         self.given_up: list[str] = []
         self.again = 0
         self.notes: list[str] = []
+        self.log: list[str] = []
         self.feed = Feed(
             self.host, self.ledger, (Gone,), heard=self._hear, gone=self._gone,
             given_up=lambda order, unit, error: self.given_up.append(unit), note=self.notes.append,
+            log=self.log.append,
         )  # fmt: skip
 
     def _hear(self, carrier: int, item: Item) -> None:
@@ -115,6 +117,11 @@ def test_a_carrier_that_comes_back_does_again_what_it_had_buffered(after: int) -
     assert sorted(driver.recorded) == ["u0", "u1", "u2"]
     assert driver.again == after
     assert driver.given_up == []
+    lost = f"carrier 1: lost while it worked on u{after} (Gone)"
+    anew = (
+        f"carrier 1: started anew; what it had buffered, {after} examples x attacks, is done again"
+    )
+    assert driver.log == ([lost, anew] if after else [lost])
 
 
 def test_a_loss_that_nobody_noticed_shows_in_the_news() -> None:

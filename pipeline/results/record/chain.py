@@ -8,7 +8,9 @@ renamed and its folder synced. Once a hundred have gathered their lines go into 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -38,6 +40,23 @@ ROLL = 100
 _NAME = re.compile(r"record/(\d{6,})(?:\.json|-(\d{6,})\.jsonl)")
 
 
+@dataclass
+class Attempt:
+    """What one driver recorded, from when it took the run up.
+
+    Attributes:
+        since: when that was, in seconds of Unix time by its clock.
+        working: when its units began: where it chose the examples itself, after that.
+        until: when it last recorded something.
+        units: that it finished.
+    """
+
+    since: float
+    working: float
+    until: float
+    units: int = 0
+
+
 class Record:
     """What the entries of a run say, as they were read and as more are appended.
 
@@ -49,6 +68,7 @@ class Record:
         units: the units that are done.
         kept: batches that were begun under an earlier `resources.batch`.
         faults: entries that are missing or edited, by number.
+        attempts: of the drivers that recorded something, the first one first.
         guard: asked before every entry; raises when this process may write none.
     """
 
@@ -62,6 +82,8 @@ class Record:
         self.kept: tuple[tuple[int, int], ...] = ()
         self.faults: dict[int, str] = {}
         self.guard: Callable[[], None] = lambda: None
+        self.attempts: list[Attempt] = []
+        self._since = time.time()
         self._next, self._before = 0, ""
         self._loose: dict[int, bytes] = {}
 
@@ -99,7 +121,13 @@ class Record:
             OSError: when it cannot be written, or when ``guard`` says that it must not.
         """
         self.guard()
-        link = Link(number=self._next, before=self._before, entry=entry)
+        link = Link(
+            number=self._next,
+            before=self._before,
+            attempt=self._since,
+            at=time.time(),
+            entry=entry,
+        )
         line = line_of(link)
         self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
         self._loose[link.number] = line
@@ -156,15 +184,21 @@ class Record:
 
     def _follow(self, link: Link, mark: str) -> None:
         self._next, self._before = link.number + 1, mark
+        if not self.attempts or self.attempts[-1].since != link.attempt:
+            self.attempts.append(Attempt(link.attempt, link.attempt, link.at))
+        attempt = self.attempts[-1]
+        attempt.until = link.at
         match link.entry:
             case Begun() as begun:
                 self.begun = begun
                 self.plans = [begun.plan]
             case Chosen() as chosen:
                 self.chosen = chosen
+                attempt.working = link.at
             case Commit(files=files, units=units):
                 self.files |= {file.name: file for file in files}
                 self.units |= units
+                attempt.units += len(units)
             case Compacted(files=files, gone=gone):
                 for name in gone:
                     self.files.pop(name, None)

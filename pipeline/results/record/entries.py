@@ -130,6 +130,10 @@ class Link(Spec):
     number: Count
     before: str
     """Digest of the link before; empty for the first."""
+    attempt: float = 0.0
+    """When the driver that wrote it had taken the run up, in seconds of Unix time by its clock."""
+    at: float = 0.0
+    """When it was written, by the same clock."""
     entry: Entry
 
 

@@ -14,7 +14,7 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gauntlet.jobs.cli import status
+from gauntlet.jobs.cli import exit_status
 from gauntlet.jobs.spec import models as model_entries
 from gauntlet.jobs.spec import yaml_source
 from gauntlet.jobs.spec.checks import models as checks
@@ -134,10 +134,10 @@ def test_of_many_problems_the_first_and_their_number_are_printed(
         return 0
 
     with pytest.raises(typer.Exit) as ended:
-        status.end(command)
+        exit_status.end(command)
     assert ended.value.exit_code == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == status.SHOWN_PROBLEMS + 1
+    assert len(lines) == exit_status.SHOWN_PROBLEMS + 1
     assert lines[0] == "job.yaml:2: a: given twice; the first is in line 1"
     assert lines[-1] == "499 problems; the first 20 are shown"
 

@@ -296,7 +296,9 @@ def test_a_module_is_where_its_name_says(tmp_path: Path, desk: Path) -> None:
         "import:pydantic:Net", granted()
     )
     project = Path(__file__).parents[3]
-    assert "Gauntlet's own" in message("import:jobs.cli.status:Status", granted([f"{project}/"]))
+    assert "Gauntlet's own" in message(
+        "import:jobs.cli.exit_status:Status", granted([f"{project}/"])
+    )
 
 
 def test_modules_import_each_other_as_scripts_do(desk: Path) -> None:

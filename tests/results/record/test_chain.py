@@ -63,11 +63,14 @@ def test_many_entries_lie_in_few_files_and_none_is_lost_between_them(tmp_path: P
 
 
 def test_an_entry_that_was_put_in_another_s_place_breaks_the_chain(tmp_path: Path) -> None:
+    record = begun(tmp_path / "one")
+    for unit in ("a", "b"):
+        record.append(Commit(units={unit: done()}))
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
     for name in ("one", "other"):
-        record = begun(tmp_path / name)
-        for unit in ("a", "b", name):
+        record = read(tmp_path / name)
+        for unit in (name, "last"):
             record.append(Commit(units={unit: done()}))
-        record.append(Commit(units={"last": done()}))
     place = "record/000003.json"
     shutil.copy(tmp_path / "other" / place, tmp_path / "one" / place)
     found = read(tmp_path / "one")

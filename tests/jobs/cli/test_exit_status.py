@@ -14,7 +14,7 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
-from gauntlet.jobs.cli.status import Status, end
+from gauntlet.jobs.cli.exit_status import Status, end
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys import jobs as tiny

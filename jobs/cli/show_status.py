@@ -1,0 +1,69 @@
+"""What `gauntlet status` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from gauntlet.jobs.cli.durations import in_words
+from gauntlet.jobs.cli.exit_status import Status
+from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.results.records import check_run
+from gauntlet.pipeline.run.standing import Pace, Standing, standing
+
+
+def show_status(location: str) -> int:
+    """Print where the run in a folder stands; return how it ended, as far as it did."""
+    check_run(location)
+    found = standing(location)
+    out = terminal()
+    for label, text in _lines(found):
+        out.print(f"{label + ':':9} {text}", soft_wrap=True)
+    if found.alive:
+        return Status.DONE
+    if found.complete:
+        return Status.DONE
+    return Status.INCOMPLETE if found.left == 0 else Status.STOPPED
+
+
+def _lines(run: Standing) -> Iterator[tuple[str, str]]:
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.begun)) if run.begun else "?"
+    yield "run", f"{run.name}, begun {began}, version {run.version}"
+    yield "driver", _driver(run)
+    yield "units", _units(run)
+    if run.attempts > 1:
+        yield "attempt", f"{run.attempts}: {_pace(run.last)}{_left(run)}"
+        yield "all", f"{run.attempts} attempts: {_pace(run.all)}"
+    else:
+        yield "attempt", f"1: {_pace(run.last)}{_left(run)}"
+    if run.said:
+        yield "log", run.said
+
+
+def _driver(run: Standing) -> str:
+    if run.alive:
+        return f"{run.driver}, is at work"
+    if run.complete and run.driver is None:
+        return f"done: gauntlet report {run.location}"
+    resume = f"go on with: gauntlet resume {run.location}"
+    if run.driver is not None:
+        return f"dead ({run.driver}); {resume}"
+    return f"nobody is at work; {resume}"
+
+
+def _units(run: Standing) -> str:
+    if run.units is None:
+        return "the examples are not chosen yet"
+    failed = f", {run.failed:,} failed" if run.failed else ""
+    return f"{run.done:,} of {run.units:,} done, {run.left:,} left{failed}"
+
+
+def _pace(pace: Pace) -> str:
+    text = f"{pace.units:,} units in {in_words(pace.seconds)}"
+    rate = pace.a_second
+    return text if rate is None else f"{text}, {60 * rate:,.1f} a minute"
+
+
+def _left(run: Standing) -> str:
+    seconds = run.seconds_left
+    return "" if not run.left or seconds is None else f", {in_words(seconds)} left"

