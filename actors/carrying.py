@@ -177,9 +177,22 @@ class RemoteCarrier:
         ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
 
     def news(self, life: str, heard: int) -> News:
-        """Return the carrier's news."""
-        found: News = ray.get(self._actor.news.remote(life, heard), timeout=WAIT)
-        return found
+        """Return the carrier's news.
+
+        Raises:
+            TimeoutError: when none come in time, or the actor is out of reach for so long: Ray may
+                not have noticed yet that its node is gone.
+        """
+        until = time.monotonic() + WAIT
+        while True:
+            try:
+                found: News = ray.get(self._actor.news.remote(life, heard), timeout=WAIT)
+            except ray.exceptions.ActorUnavailableError as error:
+                if time.monotonic() > until:
+                    raise TimeoutError(str(error)) from error
+                time.sleep(1)
+            else:
+                return found
 
     def settle(self) -> None:
         """Have it write what is buffered."""

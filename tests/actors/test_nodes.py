@@ -52,7 +52,6 @@ def test_two_crews_on_two_nodes_give_the_rows_of_one_process(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="hubs are given up before Ray has noticed that their node is dead")
 def test_a_node_that_is_added_does_the_work_of_one_that_is_killed(
     cluster: Cluster, tmp_path: Path
 ) -> None:
