@@ -25,7 +25,8 @@ SUBJECTS = {
     "jobs/spec": "bad_input gallery hostile_jobs permission without_brackets",
     "models": "hostile_checkpoints",
     "results": "former_columns",
-    "run": "damaged_folder faces left_out precision set_aside tampering trap_18_schema",
+    "run": "damaged_folder faces left_out object_store precision set_aside tampering "
+    "trap_18_schema",
     ".": "citations cluster front_door kubernetes layers library_names mirror",
 }
 """Tests of what no single module does alone: what their first lines say."""

@@ -39,9 +39,9 @@ def submit(
 
     The working folder goes along, without runs and environments, and with the
     folders of --allow-imports. Data that are too large for that have to be where
-    every node reads them. The run's folder is named by --out or the job: a bucket,
-    or an absolute path. The run goes on when this machine is gone; with --follow,
-    Ctrl-C leaves it running.
+    every node reads them. The run's folder is named by --out or the job: a
+    bucket, or an absolute path. The run goes on when this machine is gone; with
+    --follow, Ctrl-C leaves it running.
 
     \b
     gauntlet submit job.yaml --address http://head:8265 --out s3://bucket/run

@@ -230,9 +230,13 @@ class Storage:
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the files in a folder of the run and their sizes in bytes, without those aside."""
         selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        try:
+            found = self._fs.get_file_info(selector)
+        except FileNotFoundError:  # made after it could not be listed and before it was missed
+            found = self._fs.get_file_info(selector)
         return {
             f"{folder}/{info.base_name}": -1 if info.size is None else info.size
-            for info in sorted(self._fs.get_file_info(selector), key=lambda info: info.path)
+            for info in sorted(found, key=lambda info: info.path)
             if not info.base_name.startswith(".") and info.type != fs.FileType.Directory
         }
 

@@ -104,7 +104,7 @@ def test_a_run_on_an_object_store_leaves_the_bytes_of_one_on_a_disk(finished, st
     objects = store.objects("runs/finished")
     assert {name.partition("/")[0] for name in objects} == {
         *("examples", "verdicts", "traces", "record"),
-        *("plan.json", "manifest.json", "selection.json"),
+        *("plan.json", "manifest.json", "selection.json", "run.log"),
     }
 
 

@@ -30,7 +30,7 @@ def job(tmp_path: Path) -> str:
         (("--placement", "packed", "--set", "resources.surrogate_gpus=64"),
          "resources.surrogate_gpus: "),
         (("--set", "output=/proc/x"), "output: /proc/x/tiny-"),
-        (("--set", "output=ftp://x"), "cannot be opened: Unrecognized filesystem type"),
+        (("--set", "output=ftp://x"), "cannot be opened: expected s3://BUCKET/PREFIX"),
         (("--out", "/proc/x", "--placement", "pinned", "--set", "resources.target_gpus=64"),
          "2 problems"),
         (("--placement", "in-process", "--address", "auto"), "--address: placement in-process"),
