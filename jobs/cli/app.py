@@ -16,6 +16,7 @@ from gauntlet.jobs.cli.heads import heads
 from gauntlet.jobs.cli.methods import methods
 from gauntlet.jobs.cli.models import models
 from gauntlet.jobs.cli.pictures import pictures
+from gauntlet.jobs.cli.plan import plan
 from gauntlet.jobs.cli.report import report
 from gauntlet.jobs.cli.resume import resume
 from gauntlet.jobs.cli.run import run
@@ -59,6 +60,7 @@ def gauntlet(
 
     \b
     gauntlet check quickstart    what a job would do, or what is wrong with it
+    gauntlet plan quickstart     what a run would cost: places, files, time
     gauntlet run quickstart      do it (half a minute; `demo`: a few)
     gauntlet report runs/NAME    how often each attack fooled each target
     gauntlet schema              every field of a job file
@@ -72,6 +74,7 @@ for command in (
     submit,
     attach,
     check,
+    plan,
     compact,
     methods,
     report,

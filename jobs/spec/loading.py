@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gauntlet.jobs.spec.checks.inspection import inspect
+from gauntlet.jobs.spec.checks.check import Check
+from gauntlet.jobs.spec.checks.inspection import CHECKS, inspect
 from gauntlet.jobs.spec.document import Document
 from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.overrides import Override, apply
@@ -51,11 +52,14 @@ def load(
 
 
 def open_job(
-    path: str | Path, overrides: Sequence[str | Override] = (), allowed: Sequence[str] = ()
+    path: str | Path,
+    overrides: Sequence[str | Override] = (),
+    allowed: Sequence[str] = (),
+    checks: Iterable[Check] = CHECKS,
 ) -> LoadedJob:
-    """Return a job's plan, what it may run and where its results go; see `load`."""
+    """Return a job's plan, what it may run and where its results go; see `load` and `expand`."""
     document = apply(read(Path(path)), _parsed(overrides))
-    return expand(document, Path(path).parent, allowed)
+    return expand(document, Path(path).parent, allowed, checks)
 
 
 def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
@@ -71,7 +75,12 @@ def _parsed(overrides: Sequence[str | Override]) -> list[Override]:
     return parsed
 
 
-def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> LoadedJob:
+def expand(
+    document: Document,
+    folder: Path,
+    allowed: Sequence[str] = (),
+    checks: Iterable[Check] = CHECKS,
+) -> LoadedJob:
     """Write a job out in full and check it.
 
     No model is run on the data; networks are made where an attack reaches inside them, and of other
@@ -81,12 +90,13 @@ def expand(document: Document, folder: Path, allowed: Sequence[str] = ()) -> Loa
         document: the job.
         folder: where the job file lies; its `root` is relative to it.
         allowed: as of `load`.
+        checks: what is asked of it.
 
     Raises:
         BadInput: with all problems.
     """
     job = JobDraft.of(document, folder, allowed)
-    if problems := inspect(job):
+    if problems := inspect(job, checks):
         raise BadInput(problems)
     plan = Plan(
         name=job.name,

@@ -10,7 +10,7 @@ from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.results.manifest import ThresholdRecord
-from gauntlet.pipeline.run import threshold_cache
+from gauntlet.pipeline.run import threshold_cache, user_cache
 from tests.toys.runs import verdicts
 
 FACES = Path(jobs.__file__).parent / "bundled" / "faces.yaml"
@@ -62,7 +62,7 @@ def test_impersonation_raises_the_cosine_over_the_threshold(impersonation):
 def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
     impersonation, data_root, tmp_path
 ):
-    entries = list(threshold_cache.folder().glob("*.json"))
+    entries = list(user_cache.folder("thresholds").glob("*.json"))
     assert len(entries) == 1
     stamp = entries[0].stat().st_mtime_ns
     changes = ("task.goal=dodging", "data.kind=same")
@@ -82,5 +82,5 @@ def test_an_unreadable_cache_entry_is_found_anew():
     assert threshold_cache.load("broken") == entry
     threshold_cache.save("less", ThresholdRecord(source="job", threshold=0.5))
     assert threshold_cache.load("less") is None
-    (threshold_cache.folder() / "broken.json").write_text("{")
+    (user_cache.folder("thresholds") / "broken.json").write_text("{")
     assert threshold_cache.load("broken") is None

@@ -28,6 +28,8 @@ def _of(*subjects: ModuleType) -> tuple[Check, ...]:
 
 CHECKS = _of(models, white_box, data, attacks, evaluate, networks, grids, select)
 """What is asked of every job."""
+WITHOUT_MODELS = _of(data, attacks, evaluate, select)
+"""What can be asked where the models' weights need not be: nothing here looks into a network."""
 BEFORE_A_RUN = _of(heads)
 """What a job without fault may lack until it is run; there are commands that provide it."""
 

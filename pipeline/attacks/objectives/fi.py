@@ -48,6 +48,11 @@ class FeatureImportance(FeatureObjective):
     """Classification: what is differentiated; the softmax probability has vanishing gradients on
     images that the surrogate is sure of."""
 
+    @property
+    def passes_before(self) -> float:
+        """One for each mask."""
+        return float(self.masks)
+
     def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Refuse a probability where there are no classes."""
         if goal is not None and goal.task is Task.VERIFICATION and self.of == "probability":

@@ -33,6 +33,11 @@ class Objective(Part):
         """The heads on a layer that must be trained before it can be asked, or None."""
         return None
 
+    @property
+    def passes_before(self) -> float:
+        """Forward and backward passes of each model for `prepare`, once for a batch."""
+        return 0.0
+
     @abstractmethod
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
         """Return what the objective needs to know of each example, once per batch and model.

@@ -45,6 +45,11 @@ class InteractionOnly(InteractionPenalty):
     """Take the gradient at delta = 0 for zero. Without, the first step goes along the sign of
     rounding noise, which depends on library, device and batch size."""
 
+    @property
+    def passes(self) -> float:
+        """With and without each set, and the point itself."""
+        return 2.0 * self.sets + 1.0
+
     def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the penalty cannot take part in an attack, or None."""
         starts = choice.has(Place.START)

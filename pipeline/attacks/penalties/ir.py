@@ -36,6 +36,11 @@ class SetInteractions(InteractionReduced):
     """Cells drawn for each set, with replacement."""
 
     @property
+    def passes(self) -> float:
+        """With and without each set, and the point itself."""
+        return 2.0 * self.sets + 1.0
+
+    @property
     def weight(self) -> float:
         """What multiplies I in the units of the set term."""
         return self.lambda_code

@@ -41,6 +41,11 @@ class MeanInteraction(InteractionReduced):
         return self
 
     @property
+    def passes(self) -> float:
+        """With and without each cell, and the point itself."""
+        return 2.0 * (self.samples or self.cells_in_all) + 1.0
+
+    @property
     def weight(self) -> float:
         """What multiplies the mean set term: its sum over cells is n times it."""
         return self.lambda_mean / (self.cells_in_all - 1)

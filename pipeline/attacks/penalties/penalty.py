@@ -29,6 +29,11 @@ class Penalty(Part):
         """The cells that it divides images into, or None."""
         return None
 
+    @property
+    def passes(self) -> float:
+        """Forward and backward passes of an answer, where the objective alone takes one."""
+        return 1.0
+
     @abstractmethod
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:
         """Return what the penalty needs to know of each example beside what the objective does."""

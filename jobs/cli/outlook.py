@@ -1,0 +1,120 @@
+"""What a run would cost, as tables: where things go, what is written, how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gauntlet.actors.devices import Devices
+from gauntlet.actors.outlook import BatchTimes, Outlook
+from gauntlet.jobs.cli.durations import in_words
+from gauntlet.jobs.reports.tables import Column, figures, names, print_table
+from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.pipeline.run.plan import Plan
+
+_PLACES = (*names("process"), *figures("count", "GPU", "threads"), Column("holds", 24))
+_MODELS = (*names("model", "as"), *figures("ms a batch", "passes a batch"))
+_FILES = (*names("table"), *figures("rows", "bytes", "parts", "files in the end"))
+_LIMITS = (*names("place"), *figures("count"), Column("mostly", 10), *figures("work", "busy %"))
+
+
+def print_outlook(
+    plan: Plan,
+    found: Outlook,
+    devices: Devices,
+    examples: int,
+    pixels: tuple[int, int],
+    times: BatchTimes,
+    notes: Sequence[str],
+    console: Terminal,
+) -> None:
+    """Print what a run would be.
+
+    Args:
+        plan: what would be run.
+        found: what it comes to.
+        devices: where.
+        examples: that are attacked.
+        pixels: height and width of the images.
+        times: what the time is from.
+        notes: what to doubt, in words.
+        console: where to.
+    """
+    batch = plan.resources.batch
+    where = f"{devices.cpus} CPUs, {devices.gpus} GPUs"
+    if devices.gpus and devices.gpu_memory:
+        where += f" of {devices.gpu_memory / 2**30:.0f} GiB"
+    console.print(
+        f"{plan.name} on {where}: {examples:,} examples of {pixels[0]} x {pixels[1]} px, "
+        f"batches of {batch}, {len(plan.attacks)} attacks, {found.units:,} units of work"
+    )
+    console.print()
+    print_table(console, "what goes where", _PLACES, _places(found))
+    if (layout := found.layout) is not None:
+        console.print(f"{layout.summary} ({layout.reason})")
+        console.print()
+    print_table(console, "models", _MODELS, _models(plan, times))
+    print_table(console, "files", _FILES, _files(found))
+    print_table(console, "what each is busy with", _LIMITS, _limits(found))
+    forecast = found.forecast
+    images = examples * len(plan.attacks)
+    rate = f", {images / forecast.seconds:,.3g} images a second" if forecast.seconds else ""
+    limit = forecast.bottleneck
+    why = f"{limit.name}, mostly with {limit.mostly}"
+    if forecast.in_flight:
+        assert layout is not None
+        why = f"units in flight: {layout.lanes} keep nothing busy all the time (in_flight)"
+    console.print(f"time: {in_words(forecast.seconds)}{rate}; bottleneck: {why}")
+    for note in notes:
+        console.print(note, style="dim")
+
+
+def _places(found: Outlook) -> list[list[str]]:
+    rows = []
+    for process in found.processes:
+        several = process.role == "targets" and len(process.holds) > 1
+        holds = f"{', '.join(process.holds)}{' (in turn)' if several else ''}"
+        shown = f"{process.gpus:g}" if process.gpus else "-"
+        rows.append([process.role, str(process.count), shown, str(process.threads), holds])
+    return rows
+
+
+def _models(plan: Plan, times: BatchTimes) -> list[list[str]]:
+    rows = []
+    for name, seconds in times.surrogates.items():
+        asked = sum(attack.passes.get(name, 0.0) for attack in times.attacks)
+        rows.append([name, "surrogate", f"{1000 * seconds:.3g}", f"{asked:,.0f}"])
+    for name, seconds in times.targets.items():
+        rows.append([name, "target", f"{1000 * seconds:.3g}", "-"])
+    loop = sum(attack.seconds for attack in times.attacks)
+    rows.append(["all attacks' loops", "loop", f"{1000 * loop:.3g}", "1"])
+    rows.append(["examples", "decoding", f"{1000 * times.decoding:.3g}", "1"])
+    return rows
+
+
+def _files(found: Outlook) -> list[list[str]]:
+    return [
+        [a.table, f"{a.rows:,}", _size(a.bytes), f"{a.parts:,}", f"{a.files:,}"]
+        for a in found.amounts
+    ]
+
+
+def _limits(found: Outlook) -> list[list[str]]:
+    busy = found.forecast.busy
+    return [
+        [
+            stage.name,
+            f"{stage.places:g}",
+            stage.mostly,
+            in_words(stage.seconds),
+            f"{100 * busy[stage.name]:.0f}",
+        ]
+        for stage in found.forecast.stages
+    ]
+
+
+def _size(count: float) -> str:
+    """Return bytes as ``1.5 GB``, ``23 MB`` or ``4 kB``."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"

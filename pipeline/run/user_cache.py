@@ -1,0 +1,37 @@
+"""Small entries in the user's cache, a file each: what takes time to find, and may be lost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gauntlet.pipeline.files import obstacle
+
+
+def folder(kind: str) -> Path:
+    """Return the folder of one kind of entries: in `GAUNTLET_CACHE`, or in the user's cache."""
+    if given := os.environ.get("GAUNTLET_CACHE"):
+        return Path(given) / kind
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "gauntlet" / kind
+
+
+def read(kind: str, key: str) -> bytes | None:
+    """Return an entry's content; None where there is none that can be read."""
+    path = folder(kind) / f"{key}.json"
+    try:
+        return None if obstacle(path) else path.read_bytes()
+    except (OSError, ValueError):
+        return None
+
+
+def write(kind: str, key: str, text: str) -> None:
+    """Keep an entry; a cache that cannot be written costs time, nothing else."""
+    path = folder(kind) / f"{key}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")
+        aside.write_text(text)
+        aside.replace(path)
+    except OSError:
+        return
