@@ -29,6 +29,9 @@ from gauntlet.pipeline.run.request import Request
 
 T = TypeVar("T")
 
+ROOM = 60.0
+"""Seconds in which one more hub has to find a core, and to start."""
+
 
 class RayEngine:
     """Surrogates and targets on actors, for a runner with several units in flight.
@@ -67,9 +70,13 @@ class RayEngine:
             self._surrogates = SurrogateHandles(plan, layout.placement, workers)
             self._cards = {**self._surrogates.cards(), **self._targets.cards()}
         except ray.exceptions.ActorDiedError as error:
+            self.close()
             # Ray hands on a failed constructor's traceback as text; its last line is the error.
             reason = str(error).strip().splitlines()[-1]
             raise BadInput(Problem("", f"a model could not be built: {reason}")) from error
+        except BaseException:
+            self.close()  # nobody else would give the rooms back
+            raise
 
     losses = LOSSES
 
@@ -123,7 +130,17 @@ class RayEngine:
     def another(self) -> RemoteCarrier | None:
         """Return one more hub, if there are cores for it."""
         with self._starting:
-            return self._hub() if self._hubs < self._layout.most_hubs else None
+            if self._hubs >= self._layout.most_hubs:
+                return None
+            found = self._hub()
+            *others, hub = self._workers
+            if ray.wait([hub.__ray_ready__.remote()], timeout=ROOM)[0]:
+                return found
+            # The cores are somebody else's: it would sit on its orders.
+            ray.kill(hub)
+            self._workers, self._hubs = tuple(others), self._hubs - 1
+            self._layout = replace(self._layout, most_hubs=self._hubs)
+            return None
 
     def _hub(self) -> RemoteCarrier:
         """Start a hub of the crew that has had the fewest."""
@@ -149,6 +166,7 @@ class RayEngine:
             storage, proof = written
             with contextlib.suppress(OSError):
                 storage.delete(proof)
+                storage.clear()
         for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.reports.terminal import terminal
@@ -28,8 +30,8 @@ def compact_run(location: str) -> int:
         raise BadInput(Problem(location, FORMER))
     if manifest(location).finished is None:
         what = (
-            f"is not finished: `gauntlet resume {location}` goes on with it, and compacts it in "
-            "the end"
+            f"is not finished: `gauntlet resume {quote(location)}` goes on with it, and compacts "
+            "it in the end"
         )
         raise BadInput(Problem(location, what))
     if obstacle := folder.obstacle():

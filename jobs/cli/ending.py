@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from shlex import quote
 
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.address import below
@@ -19,8 +20,8 @@ def how_to_go_on(folder: str) -> str:
         return "nothing was kept: there is no run to resume"
     with suppress(OSError):
         if units_of_complete(folder) is not None:
-            return f"the run is complete: gauntlet report {folder}"
-    return f"go on with: gauntlet resume {folder}"
+            return f"the run is complete: gauntlet report {quote(folder)}"
+    return f"go on with: gauntlet resume {quote(folder)}"
 
 
 def begun(folder: str) -> bool:
@@ -35,7 +36,7 @@ def failed_units(outcome: Outcome, folder: str) -> list[str]:
     """Return lines on the units that failed: what to do, which depends on what failed them."""
     failed = f"{outcome.units_failed} units of work failed"
     if outcome.units_failed > len(outcome.lasting):
-        return [f"{failed}; try them again with: gauntlet resume {folder}"]
+        return [f"{failed}; try them again with: gauntlet resume {quote(folder)}"]
     reasons = dict.fromkeys(in_short(reason) for reason in outcome.lasting)
     return [
         f"{failed}, and would fail again:",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from shlex import quote
 
 from gauntlet.jobs.cli.durations import in_words
 from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.standing import Pace, Standing, standing
 
@@ -15,7 +17,13 @@ from gauntlet.pipeline.run.standing import Pace, Standing, standing
 def show_status(location: str) -> int:
     """Print where the run in a folder stands; return how it ended, as far as it did."""
     check_run(location)
-    found = standing(location)
+    try:
+        found = standing(location)
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise BadInput(Problem(location, what)) from None
+    except (KeyError, TypeError):
+        raise BadInput(Problem(location, "its record holds no plan of a run")) from None
     out = terminal()
     for label, text in _lines(found):
         out.print(f"{label + ':':9} {text}", soft_wrap=True)
@@ -44,8 +52,8 @@ def _driver(run: Standing) -> str:
     if run.alive:
         return f"{run.driver}, is at work"
     if run.complete and run.driver is None:
-        return f"done: gauntlet report {run.location}"
-    resume = f"go on with: gauntlet resume {run.location}"
+        return f"done: gauntlet report {quote(run.location)}"
+    resume = f"go on with: gauntlet resume {quote(run.location)}"
     if run.driver is not None:
         return f"dead ({run.driver}); {resume}"
     return f"nobody is at work; {resume}"

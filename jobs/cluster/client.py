@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,10 @@ class Client:
             OSError: when the cluster is out of reach.
         """
         self._details(job)
-        asyncio.run(self._say_log(job, say))
+        said = asyncio.run(self._say_log(job, say))
         while not (details := self._details(job)).status.is_terminal():
             time.sleep(AGAIN)
+            said = asyncio.run(self._say_log(job, say, said))
         code: int | None = details.driver_exit_code
         if code is not None:
             return code if code >= 0 else 128 - code
@@ -104,12 +106,18 @@ class Client:
             say(f"{details.message or status}\n")
         return ended.get(status)
 
-    async def _say_log(self, job: str, say: Callable[[str], None]) -> None:
-        try:
+    async def _say_log(self, job: str, say: Callable[[str], None], said: int = 0) -> int:
+        """Say what comes after so many characters; return how many were said by now."""
+        from aiohttp import ClientError
+
+        seen = 0
+        # Where the connection breaks the status tells whether that was the end.
+        with suppress(RuntimeError, ClientError):
             async for text in self._jobs.tail_job_logs(job):
-                say(text)
-        except RuntimeError:
-            return  # the connection broke: the status tells whether that was the end
+                if fresh := text[max(0, said - seen) :]:
+                    say(fresh)
+                seen += len(text)
+        return max(seen, said)
 
     def _details(self, job: str) -> Any:
         try:

@@ -27,23 +27,32 @@ _LEFT_BEHIND = frozenset({"__pycache__", ".git", ".venv", "venv", ".mypy_cache",
 def packed(folder: Path, allowed: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
     """Yield a folder to send, and the values of ``--allow-imports`` there.
 
-    Runs, virtual environments and what version control keeps stay behind. A folder of code that
-    lies elsewhere comes along; a package is named as it is, and has to be installed there.
+    Runs, virtual environments, what version control keeps and links upwards stay behind; what other
+    links lead to comes along, and so does a folder of code that lies elsewhere. A package is named
+    as it is, and has to be installed there.
 
     Args:
         folder: the working folder.
         allowed: values of ``--allow-imports`` here.
 
     Raises:
-        BadInput: when the folder is too large to be sent.
+        BadInput: when the folder is too large to be sent, or cannot be read.
     """
-    _refuse_large(folder)
     with tempfile.TemporaryDirectory(prefix="gauntlet-") as place:
         parcel = Path(place) / "job"
-        shutil.copytree(folder, parcel, ignore=_left_behind, ignore_dangling_symlinks=True)
-        shutil.copy(entry.__file__, parcel / ENTRY)
-        there = [_carried(value, folder, parcel) for value in allowed]
+        try:
+            _copy(folder, parcel)
+            shutil.copy(entry.__file__, parcel / ENTRY)
+            there = [_carried(value, folder, parcel) for value in allowed]
+        except OSError as error:
+            what = f"what goes along cannot be copied: {error}"
+            raise BadInput(Problem("submit", what)) from None
         yield parcel, there
+
+
+def _copy(folder: Path, into: Path) -> None:
+    _refuse_large(folder)
+    shutil.copytree(folder, into, ignore=_left_behind, ignore_dangling_symlinks=True)
 
 
 def _carried(value: str, folder: Path, parcel: Path) -> str:
@@ -53,9 +62,10 @@ def _carried(value: str, folder: Path, parcel: Path) -> str:
     path = Path(value).expanduser().resolve()
     if path.is_relative_to(folder.resolve()):
         return f"./{path.relative_to(folder.resolve())}"
+    if not path.is_dir():
+        raise BadInput(Problem("--allow-imports", f"{value}: no such folder"))
     name = f"{IMPORTS}/{len(list((parcel / IMPORTS).glob('*')))}"
-    _refuse_large(path)
-    shutil.copytree(path, parcel / name, ignore=_left_behind, ignore_dangling_symlinks=True)
+    _copy(path, parcel / name)
     return f"./{name}"
 
 
@@ -65,7 +75,9 @@ def _left_behind(folder: str, names: list[str]) -> set[str]:
 
 def _stays(path: Path) -> bool:
     is_run = (path / "plan.json").exists() or (path / "record").is_dir()
-    return path.name in _LEFT_BEHIND or is_run or not (path.is_dir() or path.is_file())
+    upwards = path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+    known = path.is_dir() or path.is_file()
+    return path.name in _LEFT_BEHIND or is_run or upwards or not known
 
 
 def _refuse_large(folder: Path) -> None:
@@ -78,7 +90,7 @@ def _refuse_large(folder: Path) -> None:
     largest = sorted(sizes, key=lambda name: -sizes[name])[:SHOWN]
     named = ", ".join(f"{name} {sizes[name] / 2**20:,.0f} MB" for name in largest)
     what = (
-        f"{folder} takes {sum(sizes.values()) / 2**20:,.0f} MB, more than the "
+        f"{folder} takes at least {sum(sizes.values()) / 2**20:,.0f} MB, more than the "
         f"{LIMIT / 2**20:,.0f} MB that are sent to every node ({named}): put data where all nodes "
         "read them, name that with --set root=FOLDER, and submit from a folder without them"
     )
@@ -89,8 +101,10 @@ def _size(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     total = 0
-    for folder, names, files in os.walk(path):
+    for folder, names, files in os.walk(path, followlinks=True):
         names[:] = [name for name in names if not _stays(Path(folder, name))]
         there = (Path(folder, name) for name in files)
         total += sum(file.stat().st_size for file in there if file.is_file())
+        if total > LIMIT:  # two links that lead to each other would have no end
+            break
     return total

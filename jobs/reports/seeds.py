@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import numpy as np
@@ -151,8 +152,8 @@ def _unfinished(run: str) -> str | None:
         return None
     begun = RunFolder(run).exists("manifest.json")
     if begun and (failed := results.manifest(run).units.failed):
-        return f"{failed} units of work failed; try them again with `gauntlet resume {run}`"
-    return f"is not finished; go on with `gauntlet resume {run}`"
+        return f"{failed} units of work failed; try them again with `gauntlet resume {quote(run)}`"
+    return f"is not finished; go on with `gauntlet resume {quote(run)}`"
 
 
 def _plan(run: str) -> _Written:

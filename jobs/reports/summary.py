@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ def print_report(
     _print_failures(found.failures, console)
     if reading.units_of_complete is None:
         left = "some of its work is not done, and these figures are of what is"
-        what = FORMER if reading.folder.is_former() else f"gauntlet resume {run}"
+        what = FORMER if reading.folder.is_former() else f"gauntlet resume {quote(run)}"
         console.print(f"{left}: {what}", style="yellow", soft_wrap=True)
     console.print(f"results: {run}", soft_wrap=True)
     address = f"{run.rstrip('/')}/verdicts"

@@ -55,7 +55,11 @@ class Address:
         Raises:
             BadInput: when it is none, or has credentials in it.
         """
-        parts = urlsplit(location)
+        try:
+            parts = urlsplit(location)
+        except ValueError:
+            what = f"cannot be opened: {_EXPECTED}"
+            raise BadInput(Problem(location.partition("?")[0], what)) from None
         if parts.username is not None or parts.password is not None or "@" in parts.netloc:
             bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
             what = (
@@ -76,6 +80,9 @@ class Address:
         if parts.scheme == "s3":
             endpoint = endpoint or _first("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
             region = region or _first("AWS_REGION", "AWS_DEFAULT_REGION") or profile().get("region")
+        if endpoint is not None and "@" in endpoint:
+            what = "its endpoint has credentials in it: give them by the environment, or a profile"
+            raise BadInput(Problem(plain, what))
         return cls(parts.scheme, parts.netloc, prefix, endpoint, region)
 
     @property

@@ -47,7 +47,8 @@ class ConditionalStore:
         except ImportError:
             raise BadInput(Problem(address.text, MISSING)) from None
         self._api, self._prefix = obstore, address.prefix
-        self._store = _store(address)
+        with _as_os_errors():
+            self._store = _store(address)
 
     def create(self, name: str, content: bytes) -> bool:
         """Write an object that is not there yet; return whether it is this one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -99,7 +100,7 @@ class Lock:
         if _holds(holder, self._sign.age):
             what = (
                 f"{name} is at work on this run: wait until it ends, see what is finished with "
-                f"`gauntlet report {self._storage.location}`, or end it"
+                f"`gauntlet report {quote(self._storage.location)}`, or end it"
             )
             raise BadInput(Problem(self._storage.location, what))
         return name

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
+import pyarrow as pa
 from pyarrow import fs
 
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -59,9 +60,11 @@ def opened(address: Address) -> Any:
         glance = _system(address, _GLANCES)
         # It says why it refuses to list; but not that there is no bucket.
         glance.get_file_info(fs.FileSelector(address.path, allow_not_found=True))
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         raise BadInput(Problem(address.text, explained(address, str(error)))) from None
-    with suppress(OSError):  # the right to list may be one to list below the prefix
+    with suppress(
+        OSError, pa.ArrowException
+    ):  # the right to list may be one to list below the prefix
         if glance.get_file_info(address.bucket).type == fs.FileType.NotFound:
             raise BadInput(Problem(address.text, _told(_NO_BUCKET, address)))
     return _system(address, _ATTEMPTS)

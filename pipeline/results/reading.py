@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from shlex import quote
 
 import pandas as pd
 import pyarrow as pa
@@ -148,5 +149,5 @@ def occupied(location: str) -> str | None:
     if units_of_complete(location) is None:
         if folder.is_former():
             return "holds a run already (without a record, which is not resumed)"
-        return f"holds a run already; go on with `gauntlet resume {location}`"
-    return f"holds a finished run already; see it with `gauntlet report {location}`"
+        return f"holds a run already; go on with `gauntlet resume {quote(location)}`"
+    return f"holds a finished run already; see it with `gauntlet report {quote(location)}`"

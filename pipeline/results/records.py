@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 import pyarrow as pa
@@ -104,4 +105,4 @@ def record(folder: RunFolder, name: str, read: Callable[[bytes], Content], remed
     except OSError as error:
         what = f"cannot be read ({error.strerror or error})"
     where = below(folder.location, name)
-    raise BadInput(Problem(where, f"{what}: {remedy.format(folder.location)}"))
+    raise BadInput(Problem(where, f"{what}: {remedy.format(quote(folder.location))}"))

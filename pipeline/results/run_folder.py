@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -209,7 +210,7 @@ class RunFolder(Storage):
     def _remedy(self) -> str:
         if self.is_former():
             return "rows of a run without a record are not made anew; delete the file to do without"
-        return f"`gauntlet resume {self.location}` makes its rows anew"
+        return f"`gauntlet resume {quote(self.location)}` makes its rows anew"
 
 
 def _with_former(table: str, columns: Sequence[str]) -> pa.Schema:

@@ -6,6 +6,7 @@ by the time that they begin at, so that their order is the log's.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -18,6 +19,8 @@ from gauntlet.pipeline.results.storage import Storage
 NAME = "run.log"
 EVERY = 30.0
 """Seconds between two parts on an object store, at least."""
+END = 2**16
+"""Bytes at the end of a log, among which its last line is."""
 
 
 class RunLog:
@@ -42,7 +45,11 @@ class RunLog:
             with suppress(OSError):
                 self._storage.create(NAME, b"")  # the run's own, which `withdraw` takes back
                 path = Path(self._storage.address, NAME)
-                self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+                # A stranger's run folder may have a pipe there, or a link to somewhere else.
+                how = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+                self._file = open(
+                    os.open(path, how), "a", encoding="utf-8", errors="replace", buffering=1
+                )
         else:
             self._writer = threading.Thread(target=self._write_parts, daemon=True)
             self._writer.start()
@@ -100,3 +107,19 @@ def log_of(storage: Storage) -> str:
     names = [NAME] if storage.moves else [*storage.sizes(NAME)]
     found = (storage.read(name) for name in names if storage.exists(name))
     return b"".join(found).decode(errors="replace")
+
+
+def last_line(storage: Storage) -> str:
+    """Return the last line of a run's log, of which only the end is read; empty if it has none.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    names = [NAME] if storage.moves else [*storage.sizes(NAME)][-1:]
+    for name in names:
+        if storage.exists(name):
+            with storage.opened(name) as file:
+                file.seek(max(0, file.size() - END))
+                lines = file.read().decode(errors="replace").splitlines()
+            return lines[-1] if lines else ""
+    return ""

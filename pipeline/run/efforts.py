@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 
 from gauntlet.pipeline.run.order import Spent
 
@@ -24,24 +25,24 @@ class Efforts:
         self._told: dict[int, list[Spent]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def limiting(self, carrier: int, spent: Spent, carriers: int) -> float | None:
+    def limiting(self, carrier: int, spent: Spent, living: Collection[int]) -> float | None:
         """Take in what a carrier tells.
 
         Args:
             carrier: its number.
             spent: by one loop.
-            carriers: how many there are.
+            living: numbers of all carriers that are not lost.
 
         Returns:
             The share of their time that the carriers spend on their own work, once all have told
             enough and if it is what limits the run; None otherwise. Then they are asked anew.
         """
         with self._lock:
-            told = self._told
-            told[carrier].append(spent)
-            if len(told) < carriers or any(len(one) < ENOUGH for one in told.values()):
+            self._told[carrier].append(spent)
+            told = [self._told.get(number, []) for number in living]
+            if any(len(one) < ENOUGH for one in told):
                 return None
-            later = [one for each in told.values() for one in each[ENOUGH // 2 :]]
+            later = [one for each in told for one in each[ENOUGH // 2 :]]
             own, waited = sum(one.own for one in later), sum(one.waited for one in later)
-            told.clear()
+            self._told.clear()
             return own / (own + waited) if own > LIMIT * (own + waited) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.lock import driver
 from gauntlet.pipeline.results.record.chain import Attempt, Record
 from gauntlet.pipeline.results.run_folder import RunFolder
-from gauntlet.pipeline.results.run_log import log_of
+from gauntlet.pipeline.results.run_log import last_line
 from gauntlet.pipeline.run.batches import batches
 
 FORMER = "a run of version 0.1 has no record that would say how far it is"
@@ -101,7 +102,11 @@ def standing(location: str) -> Standing:
     if record.begun is None or record.plan is None:
         what = "its record does not say what it began with; `gauntlet resume` says what to do"
         raise BadInput(Problem(location, what))
-    log = log_of(folder).splitlines()
+    said = ""
+    with suppress(OSError):  # a log is only told
+        said = last_line(folder)
+    # Entries of an earlier version have no times.
+    timed = [attempt for attempt in record.attempts if attempt.since]
     return Standing(
         location=location,
         name=str(record.plan["name"]),
@@ -111,11 +116,11 @@ def standing(location: str) -> Standing:
         done=len(record.units),
         failed=len(_given_up(record)),
         attempts=len(record.attempts),
-        last=_pace(record.attempts[-1:]),
-        all=_pace(record.attempts),
+        last=_pace(timed[-1:]),
+        all=_pace(timed),
         driver=None if held is None else held[0],
         alive=held is not None and held[1],
-        said=log[-1] if log else "",
+        said=said,
     )
 
 

@@ -297,7 +297,7 @@ class Stream:
     def _judge(self, carrier: int, spent: Spent) -> None:
         """Start one more carrier when those there are the limit, and work is left for it."""
         living = [feed for feed in self._feeds if not feed.retired]
-        share = self._efforts.limiting(carrier, spent, len(living))
+        share = self._efforts.limiting(carrier, spent, {feed.number for feed in living})
         left = self._batches - self._begun
         lanes = sum(feed.carrier.lanes for feed in living)
         if share is None or self._stopping.is_set() or left <= lanes:

@@ -57,6 +57,8 @@ def test_what_an_address_leaves_out_the_environment_says(monkeypatch, tmp_path):
         ("s3://KEY:HUSH@bucket/p", "s3://bucket/p: has credentials in it"),
         ("s3://HUSH@bucket/p", "s3://bucket/p: has credentials in it"),
         ("s3://bucket/p?secret_key=HUSH", "s3://bucket/p: unknown option secret_key; known: end"),
+        ("s3://bucket/p?endpoint_override=http://k:HUSH@host:9000", "s3://bucket/p: its endpoint"),
+        ("s3://[x/p", "s3://[x/p: cannot be opened"),
         ("s3:///p", "s3:///p: cannot be opened: expected s3://BUCKET/PREFIX"),
         ("ftp://host/p", "ftp://host/p: cannot be opened: expected s3://BUCKET/PREFIX"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gauntlet.pipeline.results.run_log import RunLog, log_of
+from gauntlet.pipeline.results.run_log import RunLog, last_line, log_of
 from gauntlet.pipeline.results.storage import Storage
 
 
@@ -65,3 +65,26 @@ def test_a_log_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.log").mkdir()
     with RunLog(Storage(str(tmp_path))) as log:
         log.add("lost")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_log_that_is_no_file_is_left_alone(tmp_path: Path, kind: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.touch()
+    run = tmp_path / "run"
+    run.mkdir()
+    if kind == "pipe":
+        os.mkfifo(run / "run.log")
+    else:
+        (run / "run.log").symlink_to(elsewhere)
+    with RunLog(Storage(str(run))) as log:  # a pipe without a reader would wait for ever
+        log.add("lost")
+    assert elsewhere.read_text() == ""
+
+
+def test_the_last_line_is_read_from_the_end(run: Storage) -> None:
+    assert last_line(run) == ""
+    with RunLog(run) as log:
+        log.add("x" * 100_000)
+        log.add("the last")
+    assert last_line(run).endswith(" the last")

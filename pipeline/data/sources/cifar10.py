@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torchvision.datasets import CIFAR10
@@ -32,6 +32,7 @@ SIZE = (32, 32)
 class Cifar10(Labelled):
     """The CIFAR-10 test set, as its authors distribute it."""
 
+    paths: ClassVar[tuple[str, ...]] = ("root", "ids")
     source: Literal["cifar10"]
     """Kind of source."""
     root: str

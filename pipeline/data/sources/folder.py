@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,6 +24,7 @@ class Folder(Numbered):
     """Labelled image files. Links are followed; hidden files and what systems leave behind
     (`__MACOSX`, `Thumbs.db`) are passed over."""
 
+    paths: ClassVar[tuple[str, ...]] = ("root", "labels", "ids")
     source: Literal["folder"]
     """Kind of source."""
     root: str

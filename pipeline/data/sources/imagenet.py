@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from gauntlet.pipeline.files import expanded
 class ImageNet(Numbered):
     """An ImageNet validation set laid out by class."""
 
+    paths: ClassVar[tuple[str, ...]] = ("root", "ids")
     source: Literal["imagenet"]
     """Kind of source."""
     root: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.csv_table import whole_number
@@ -36,6 +36,7 @@ _DIFFERENT = re.compile(r"(.+?)\s+(\d+)\s+(.+?)\s+(\d+)")
 class Lfw(Paired):
     """Labeled Faces in the Wild, or a data set laid out like it."""
 
+    paths: ClassVar[tuple[str, ...]] = ("root", "pairs", "ids")
     source: Literal["lfw"]
     """Kind of source."""
     root: str

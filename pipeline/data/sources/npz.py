@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ WANTED = "wanted"
 class Npz(Numbered):
     """Labelled images in one NumPy archive; its array `wanted`, if any, holds wanted classes."""
 
+    paths: ClassVar[tuple[str, ...]] = ("path", "ids")
     source: Literal["npz"]
     """Kind of source."""
     path: str

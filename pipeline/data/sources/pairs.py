@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,7 @@ _SAME = {
 class Pairs(Paired):
     """Image pairs named by a CSV."""
 
+    paths: ClassVar[tuple[str, ...]] = ("images", "pairs", "ids")
     source: Literal["pairs"]
     """Kind of source."""
     images: str

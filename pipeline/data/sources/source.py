@@ -41,9 +41,11 @@ class DataSource(Spec):
 
     Attributes:
         task: what its examples are for.
+        paths: fields that name files and folders, which whoever reads the examples needs.
     """
 
     task: ClassVar[Task]
+    paths: ClassVar[tuple[str, ...]] = ("ids",)
     if TYPE_CHECKING:
         # A field of every source, a `Literal` of one word; it stands first among its own fields.
         source: str

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import Any
 
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
@@ -73,7 +74,7 @@ class Damage:
         if self.edited:
             return (
                 "`gauntlet resume` goes on with the plan of the record only: delete plan.json, and "
-                f"`gauntlet resume {self.location}` writes that one anew"
+                f"`gauntlet resume {quote(self.location)}` writes that one anew"
             )
         return ""
 
@@ -112,7 +113,7 @@ class Damage:
             acts.append("goes on without what it said")
         *acts, last = acts
         first = f"{', '.join(acts)} and " if acts else ""
-        return f"`gauntlet resume {self.location}` {first}{last}"
+        return f"`gauntlet resume {quote(self.location)}` {first}{last}"
 
 
 def examine(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
@@ -35,6 +37,16 @@ def test_a_run_that_stands_still_says_how_to_go_on(tmp_path: Path) -> None:
     assert f"nobody is at work; go on with: gauntlet resume {tmp_path}" in found.output
     assert re.search(r"2 of 6 done, 3 left, 1 failed", found.output)
     assert re.search(r"attempt: +1: 2 units in \d+ s, [\d,.]+ a minute, \d+ s left", found.output)
+
+
+@pytest.mark.parametrize("name", ["run.log", "record/000001.json"])
+def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    begun_run(tmp_path, "ab", failed="c")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    found = status(tmp_path)
+    assert found.exit_code == (3 if name == "run.log" else 2)
+    assert found.exception is None or isinstance(found.exception, SystemExit)
 
 
 def test_a_dead_driver_is_told_from_one_at_work(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from gauntlet.jobs.cluster import client
 from gauntlet.jobs.cluster.client import Client
 from gauntlet.pipeline.problems import BadInput
 from tests.actors.test_sessions import free_port
@@ -67,3 +70,32 @@ def stranger() -> Iterator[int]:
 def test_somebody_else_answers(stranger: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://192.0.2.1:1")  # not taken instead
     assert "takes no Ray jobs" in refusal(f"http://127.0.0.1:{stranger}")
+
+
+class Broken:
+    """Jobs whose log breaks off twice, in the middle of a text."""
+
+    def __init__(self) -> None:
+        self.left = [4, 9, 100]
+
+    async def tail_job_logs(self, job: str) -> AsyncIterator[str]:
+        aiohttp = pytest.importorskip("aiohttp", reason="needs gauntlet[cluster]")
+        most = self.left.pop(0)
+        for text in ("one\n", "two\n", "three\n"):
+            if (most := most - len(text)) < 0:
+                raise aiohttp.ServerDisconnectedError
+            yield text
+
+    def get_job_info(self, job: str) -> Any:
+        status = SimpleNamespace(is_terminal=lambda: not self.left, value="SUCCEEDED")
+        return SimpleNamespace(status=status, driver_exit_code=0)
+
+
+def test_a_log_that_breaks_off_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp", reason="needs gauntlet[cluster]")
+    monkeypatch.setattr(client, "AGAIN", 0.0)
+    said: list[str] = []
+    following = Client.__new__(Client)
+    following._jobs = Broken()
+    assert following.follow("job", said.append) == 0
+    assert "".join(said) == "one\ntwo\nthree\n"

@@ -50,6 +50,25 @@ def test_a_folder_that_is_too_large_is_refused_with_its_largest_entries(
     write(tmp_path / "data" / "large.bin", "x" * 3 * 2**20)
     write(tmp_path / "runs" / "one" / "plan.json", "x" * 3 * 2**20)
     with pytest.raises(
-        BadInput, match=r"takes 3 MB, more than the 1 MB .*\(data 3 MB, runs 0 MB\)"
+        BadInput, match=r"takes at least 3 MB, more than the 1 MB .*\(data 3 MB, runs 0 MB\)"
     ):
         parcel.packed(tmp_path, []).__enter__()
+
+
+def test_what_links_lead_to_is_counted_and_links_upwards_stay_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "far" / "large.bin", "x" * 3 * 2**20)
+    write(tmp_path / "work" / "sub" / "a.py")
+    (tmp_path / "work" / "sub" / "up").symlink_to("..")
+    (tmp_path / "work" / "sub" / "data").symlink_to(tmp_path / "far")
+    with parcel.packed(tmp_path / "work", []) as (folder, _):
+        assert names(folder) == {"sub/a.py", "sub/data/large.bin", parcel.ENTRY}
+    monkeypatch.setattr(parcel, "LIMIT", 2**20)
+    with pytest.raises(BadInput, match=r"sub 3 MB"):
+        parcel.packed(tmp_path / "work", []).__enter__()
+
+
+def test_allowed_code_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--allow-imports: /nope/x: no such folder"):
+        parcel.packed(tmp_path, ["/nope/x"]).__enter__()
