@@ -42,7 +42,7 @@ def compact_run(location: str) -> int:
     for change in changes:
         out.print(_line(change), highlight=False, soft_wrap=True)
     if not changes:
-        out.print("nothing was compacted", highlight=False)
+        out.print("there was nothing to compact", highlight=False)
     return Status.DONE
 
 

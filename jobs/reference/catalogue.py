@@ -93,7 +93,9 @@ def print_method(name: str, known: Sequence[MethodRow], console: Terminal) -> No
         others = sorted({n for k in NAMES for n in k.names if n.lower() not in tokens})
         # After a near name, the hundred others would only hide it.
         words, near, _ = suggest(name, [*tokens, *others], "method").partition("? known: ")
-        raise BadInput(Problem("", f"{words}? `gauntlet methods` lists all" if near else words))
+        renewed = "a part of your own: `python -m gauntlet.jobs.reference.renew` lists it, too"
+        found_near = f"{words}? `gauntlet methods` lists all"
+        raise BadInput(Problem("", f"{found_near if near else words}; {renewed}"))
     for row in found:
         _print_part(row, console)
     if named is not None:

@@ -254,7 +254,10 @@ def _option_complaints(parts: dict[str, Any], token: str, block: Any) -> list[Co
 
 
 def _at_rule(complaint: Complaint, fields: Mapping[str, Any]) -> Complaint:
-    """Move what the combination rule alone gets wrong to the field that names it."""
+    """Move what one field alone gets wrong, or the combination rule, to that field."""
+    first = complaint.what.partition(" ")[0]
+    if not complaint.where and first in fields:
+        return Complaint((first,), complaint.what)
     if not complaint.where and "combine" in fields:
         alone = validate(Attack, {"combine": fields["combine"]})
         if isinstance(alone, list) and complaint.what in {item.what for item in alone}:

@@ -114,7 +114,8 @@ def register(part: PartType) -> PartType:
     """Enter a part into the catalogue under its token (class decorator)."""
     key = (part.place.field != "base", part.token)
     if key in _catalogue and _catalogue[key].__qualname__ != part.__qualname__:
-        raise ValueError(f"two parts claim the token {part.token!r}")
+        places = f"{_catalogue[key].__module__} and {part.__module__}"
+        raise ValueError(f"two parts claim the token {part.token!r}: {places}")
     _catalogue[key] = part
     return part
 

@@ -18,7 +18,7 @@ class InProcessOracle:
 
     def __init__(self, models: Sequence[Model], *, rows_per_pass: int = 256) -> None:
         if not models:
-            raise ValueError("an oracle needs at least one surrogate")
+            raise ValueError("no model was given: an attack needs at least one surrogate")
         names = [model.name for model in models]
         if len(set(names)) != len(names):
             raise ValueError(f"surrogates need different names, got {', '.join(names)}")

@@ -65,7 +65,7 @@ def test_what_was_left_out_for_want_of_room_is_made_up_for(run: Path) -> None:
         before.sort_values(keys).reset_index(drop=True),
     )
     assert not RunFolder(str(run)).damage(whole=True)
-    assert gauntlet("compact", str(run)).stdout == "nothing was compacted\n"
+    assert gauntlet("compact", str(run)).stdout == "there was nothing to compact\n"
 
 
 def test_a_run_compacts_at_its_end(full: Path, tmp_path: Path) -> None:
@@ -75,7 +75,8 @@ def test_a_run_compacts_at_its_end(full: Path, tmp_path: Path) -> None:
     tables = [sorted((tmp_path / name / "run").glob("*/*.parquet")) for name in ("one", "two")]
     assert [path.parent.name for path in tables[0]] == ["examples", "traces", "verdicts"]
     assert [path.read_bytes() for path in tables[0]] == [path.read_bytes() for path in tables[1]]
-    assert gauntlet("compact", str(tmp_path / "one" / "run")).stdout == "nothing was compacted\n"
+    again = gauntlet("compact", str(tmp_path / "one" / "run"))
+    assert again.stdout == "there was nothing to compact\n"
 
 
 def test_an_interrupted_compaction_is_gone_on_with(

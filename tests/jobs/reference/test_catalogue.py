@@ -226,7 +226,8 @@ def test_a_solver_s_name_is_its_part_s() -> None:
 def test_an_unknown_method_lists_all_only_without_a_near_one() -> None:
     with pytest.raises(BadInput) as near:
         printed("rega")
-    assert str(near.value).endswith("? `gauntlet methods` lists all")
+    assert "? `gauntlet methods` lists all; " in str(near.value)
+    assert str(near.value).endswith("`python -m gauntlet.jobs.reference.renew` lists it, too")
     assert "known:" not in str(near.value)
     with pytest.raises(BadInput, match=r"known: .*svre"):
         printed("zzzzzzzz")

@@ -113,8 +113,8 @@ TASK = "task: {kind: classification, goal: untargeted}"
          "unknown key 'q'"),
         ("base: i", "base: di, options: {di: {p: 1.5}}", "job.yaml:10: attacks[0].options.di.p: "
          "expected at most 1, got 1.5"),
-        ("steps: 2", "epsilon_unit: abs", "job.yaml:10: attacks[0]: epsilon_unit belongs to the l2 "
-         "norm"),
+        ("steps: 2", "epsilon_unit: abs", "job.yaml:10: attacks[0].epsilon_unit: epsilon_unit "
+         "belongs to the l2 norm"),
         ("  - {base: i, epsilon: 8/255, steps: 2}", "  - mi", "job.yaml:10: attacks[0]: expected a "
          "mapping"),
         ("resources:", "seed: -1\nresources:", "job.yaml:11: seed: expected at least 0, got -1"),
