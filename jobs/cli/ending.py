@@ -6,8 +6,8 @@ from contextlib import suppress
 from shlex import quote
 
 from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.results.address import below
 from gauntlet.pipeline.results.reading import units_of_complete
+from gauntlet.pipeline.results.store_address import below
 from gauntlet.pipeline.run.stream import Outcome
 
 SHOWN_REASONS = 3

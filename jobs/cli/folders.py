@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.results.address import below
 from gauntlet.pipeline.results.reading import occupied
 from gauntlet.pipeline.results.run_folder import RunFolder
+from gauntlet.pipeline.results.store_address import below
 
 _BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
 

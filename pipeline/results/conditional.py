@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.address import Address, profile
 from gauntlet.pipeline.results.object_store import PATIENCE, region_of
+from gauntlet.pipeline.results.store_address import Address, profile
 
 MISSING = (
     "a run on an object store needs obstore, which keeps a second driver away from it: "

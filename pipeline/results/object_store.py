@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.address import SCHEMES, Address
+from gauntlet.pipeline.results.store_address import SCHEMES, Address
 
 PATIENCE = 5.0
 """Seconds that a store has to take a connection; an answer may take several times as long."""

@@ -12,10 +12,10 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.address import below, is_remote
 from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.record.entries import PIECE
 from gauntlet.pipeline.results.run_folder import RunFolder
+from gauntlet.pipeline.results.store_address import below, is_remote
 
 Content = TypeVar("Content")
 

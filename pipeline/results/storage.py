@@ -17,10 +17,10 @@ from pyarrow import fs
 
 from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results.address import Address, below, is_remote
 from gauntlet.pipeline.results.conditional import ConditionalStore
 from gauntlet.pipeline.results.durable import make, sync, unwritable
 from gauntlet.pipeline.results.object_store import explained, opened
+from gauntlet.pipeline.results.store_address import Address, below, is_remote
 
 STAGING = "_parts"
 """Where files wait for the commit that makes them count; Arrow passes over such folders."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.results.address import Address, below
 from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.results.store_address import Address, below
 
 VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 
