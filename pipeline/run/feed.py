@@ -65,11 +65,17 @@ class Feed:
             try:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
-                for unit in order.units.values():
-                    if self._ledger.failed(self.number, unit, LOSSES, order):
-                        self._given_up(order, unit, error)
+                self._hand_out_again(order, error)
         else:
             self.listen()
+            # All that became of the order has been heard by now, if its carrier lived so long.
+            self._hand_out_again(order, None)
+
+    def _hand_out_again(self, order: Order, error: Exception | None) -> None:
+        """Give up, or hand out, what nobody has heard of and the carrier no longer works on."""
+        for unit in order.units.values():
+            if self._ledger.failed(self.number, unit, LOSSES, order):
+                self._given_up(order, unit, error or RuntimeError("lost with its carrier"))
 
     def settle(self) -> None:
         """Have the carrier write what it has buffered.

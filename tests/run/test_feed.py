@@ -124,6 +124,30 @@ def test_a_carrier_that_comes_back_does_again_what_it_had_buffered(after: int) -
     assert driver.log == ([lost, anew] if after else [lost])
 
 
+def test_a_carrier_that_is_lost_between_an_order_and_its_news_does_it_again() -> None:
+    driver = Driver(2)
+    order = driver.ledger.next(0)
+    assert order is not None
+    driver.feed.listen()  # so that its life is known
+    carried = driver.host.carry
+    lives = iter([True])
+
+    def carry(order: Order) -> None:
+        carried(order)
+        if next(lives, False):
+            driver.host.die()
+
+    driver.host.carry = carry  # type: ignore[method-assign]
+    driver.feed.carry(order)
+    again = driver.ledger.next(0)
+    assert again is not None
+    assert again.units == order.units
+    driver.feed.carry(again)
+    driver.work()
+    assert sorted(driver.recorded) == ["u0", "u1"]
+    assert driver.given_up == []
+
+
 def test_a_loss_that_nobody_noticed_shows_in_the_news() -> None:
     driver = Driver(2)
     for _ in range(2):
