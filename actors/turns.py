@@ -42,6 +42,11 @@ class Turns:
         # Reentrant: the answer to a call sent under the lock may be there at once.
         self._lock = threading.RLock()
 
+    @property
+    def limited(self) -> bool:
+        """Whether calls may have to wait until others are done."""
+        return self._limit is not None
+
     def ask(self, actor: Hashable, send: Callable[[], Any]) -> Future[Any]:
         """Return the future answer of a call.
 

@@ -26,6 +26,7 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
+from gauntlet.pipeline.exchange.sockets import Address, Listener
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.desk import Desk
 from gauntlet.pipeline.oracle.places import Sent
@@ -90,6 +91,18 @@ class SurrogateActor(ModelWorker):
         self._desk = Desk(responder, device())
         self._idle = Idle(Counts(plan.name), "surrogate_waiting_seconds")
         self._batches = ReceivedBatches(device(), image_dtype(plan.resources))
+        self._listener = Listener(self._directly)
+
+    def address(self) -> Address | None:
+        """Return where hubs of this machine may ask; None where they cannot."""
+        return self._listener.address
+
+    def _directly(self, question: bytes) -> bytes:
+        """Answer a question that came over the socket."""
+        setting, verb, places = pickle.loads(question)
+        with self._idle.busy():
+            whole = self._batches.whole(setting, None)
+            return pickle.dumps(self._desk.answer(verb, whole, places))
 
     def answer(
         self, setting: bytes, batch: StoredBatch | None, asked: bytes, *arrays: np.ndarray | None
