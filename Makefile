@@ -20,9 +20,10 @@ $(STAMP): pyproject.toml
 demo: install
 	$(BIN)/gauntlet run demo
 
-# A file of tests a worker at a time, each on one thread: two small cores are then kept busy.
+# A file of tests a worker at a time, each on one thread: two small cores are then kept busy. In
+# the order of their names: files of few tests are those that start Ray, and would come last.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # These start Ray clusters and many processes each: one after the other.
 test-slow: install

@@ -104,6 +104,7 @@ def test_ens_mi_agrees_with_the_published_rates(nets, data_root, eps, everybody,
         assert within(rate, right_before[depth] / 100, int(right.sum()), 410), depth
 
 
+@pytest.mark.slow
 def test_ifgsm_impersonates_all_40_reference_pairs(data_root):
     face = build(
         ModelSpec(

@@ -111,7 +111,9 @@ def units(run: Path) -> dict[str, UnitDone]:
     return dict(record.units)
 
 
-@pytest.mark.parametrize("placement", ["in-process", "packed"])
+@pytest.mark.parametrize(
+    "placement", ["in-process", pytest.param("packed", marks=pytest.mark.slow)]
+)
 def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement, tmp_path):
     attacks = [{"grid": {"base": ["i", "mi", "di", "ti-mi"], "combine": ["ens", "svre"]}}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
@@ -176,7 +178,11 @@ def kill_when_running(name: str, run: Path, killed: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("placement", "actor"),
-    [("pinned", "SurrogateActor"), ("pinned", "Hub"), ("packed", "PackedWorker")],
+    [
+        pytest.param("pinned", "SurrogateActor", marks=pytest.mark.slow),
+        pytest.param("pinned", "Hub", marks=pytest.mark.slow),
+        ("packed", "PackedWorker"),
+    ],
 )
 def test_a_killed_surrogate_costs_seconds_and_no_rows(placement, actor, reference, tmp_path):
     killed: list[int] = []

@@ -109,7 +109,7 @@ def test_each_row_is_about_its_own_iterate(whole, tmp_path):
             assert np.allclose(rows["linf"], rows["linf"].round(), atol=1e-9)
 
 
-@pytest.mark.parametrize("placement", ["packed", "pinned"])
+@pytest.mark.parametrize("placement", [pytest.param("packed", marks=pytest.mark.slow), "pinned"])
 def test_placements_give_the_same_rows_at_every_step(placement, whole, tmp_path):
     outcome = carry_out(tmp_path, placement, evaluate={"steps": "all", "interactions": {"grid": 2}})
     assert outcome.units_failed == 0
@@ -126,7 +126,9 @@ def test_placements_give_the_same_rows_at_every_step(placement, whole, tmp_path)
     assert np.allclose(here["interaction"], there["interaction"], atol=1e-5)
 
 
-@pytest.mark.parametrize("placement", ["in-process", "packed"])
+@pytest.mark.parametrize(
+    "placement", ["in-process", pytest.param("packed", marks=pytest.mark.slow)]
+)
 def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     attacks = [{"grid": {"base": ["i", "mi", "di"], "combine": ["ens", "svre"]}, "steps": 6}]
     path, run = tmp_path / "job.yaml", tmp_path / "run"
@@ -151,6 +153,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     assert sorted(frame["step"].unique()) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ["PackedWorker", "TargetWorker"])
 def test_a_killed_worker_costs_no_step_rows(actor, whole, tmp_path):
     killed: list[int] = []
