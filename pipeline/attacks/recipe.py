@@ -95,8 +95,8 @@ class Attack(Spec):
         kinds = named(base, combine, info.data.get("objective"))
         if unused := sorted(set(options) - kinds.keys()):
             raise ValueError(
-                f"options for {', '.join(map(repr, unused))}, which the attack "
-                f"{base!r} with {combine!r} does not use"
+                f"options for {', '.join(map(repr, unused))}, which the attack {base!r} with "
+                f"{combine!r} does not use; those with options here: {', '.join(sorted(kinds))}"
             )
         rule, _, variant = combine.partition("/")
         if variant and isinstance(options.get(rule), dict):

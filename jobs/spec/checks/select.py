@@ -9,6 +9,9 @@ from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.wording import Complaint
 from gauntlet.pipeline.problems import suggest
 
+GROUPS = ("surrogates", "targets", "all")
+"""Words of `select.correct` that stand for several models."""
+
 
 @check("surrogates", "targets")
 def names_of_models(job: JobDraft) -> Iterator[Complaint]:
@@ -21,6 +24,8 @@ def names_of_models(job: JobDraft) -> Iterator[Complaint]:
     if not correct:
         what = f"expected names of models: {', '.join(names)}"
         yield Complaint(("select", "correct"), what)
+    # A name by itself may have been meant for a group of models.
+    words = [*GROUPS, *names] if len(correct) == 1 else names
     for position, name in enumerate(correct):
         if name not in known:
-            yield Complaint(("select", "correct", position), suggest(name, names, "model"))
+            yield Complaint(("select", "correct", position), suggest(name, words, "model"))

@@ -54,6 +54,8 @@ TASK = "task: {kind: classification, goal: untargeted}"
         ("data:", "root: nowhere\ndata:", "job.yaml:3: root: no folder "),
         ("data:", "select: {correct: [s0, t1]}\ndata:", "job.yaml:3: select.correct[1]: unknown "
          "model 't1'; did you mean 't0'"),
+        ("data:", "select: {correct: surogates}\ndata:", "job.yaml:3: select.correct[0]: unknown "
+         "model 'surogates'; did you mean 'surrogates'? known: surrogates, targets, all, s0"),
         ("data:", "select: {correct: 5}\ndata:", "job.yaml:3: select.correct: expected text or "
          "'surrogates', 'targets' or 'all', got 5"),
         ("data:", "select: {correct: []}\ndata:", "job.yaml:3: select.correct: expected names"),
@@ -107,7 +109,7 @@ TASK = "task: {kind: classification, goal: untargeted}"
         ("steps: 2", "surrogates: [s0, s0]", "job.yaml:10: attacks[0].surrogates[1]: 's0' is named "
          "twice"),
         ("steps: 2", "options: {di: {p: 0.5}}", "job.yaml:10: attacks[0].options.di: options for "
-         "'di', which the attack 'i' with 'ens' does not use"),
+         "'di', which the attack 'i' with 'ens' does not use; those with options here: ens, i"),
         ("steps: 2", "options: 3", "job.yaml:10: attacks[0].options: expected a mapping, got 3"),
         ("base: i", "base: di, options: {di: {q: 0.5}}", "job.yaml:10: attacks[0].options.di.q: "
          "unknown key 'q'"),
