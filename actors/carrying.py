@@ -19,7 +19,7 @@ from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
-from gauntlet.actors.targets import TargetHandles, gathered
+from gauntlet.actors.targets import TargetHandles, TargetLines, gathered
 from gauntlet.actors.turns import Turns
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
@@ -204,7 +204,7 @@ class PackedModels:
 
     def __init__(self, surrogates: LocalSurrogates, device: threading.Lock, setup: Setup) -> None:
         self._surrogates, self._device = surrogates, device
-        self._targets, self.cards = setup.targets, setup.cards
+        self._targets, self.cards = TargetLines(setup.targets, Arena()), setup.cards
 
     def attack(
         self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
@@ -215,12 +215,12 @@ class PackedModels:
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer: targets while the surrogates do."""
-        targets = [name for name in models if name in self._targets.home]
-        calls = self._targets.ask(targets, ray.put(Packed.of(request))) if targets else []
+        targets = [name for name in models if name in self._targets.names]
+        answers = self._targets.ask(targets, request)
         own = self._surrogates.models
         with self._device:
             found = {name: request.of(own[name]) for name in models if name not in targets}
-        found |= gathered(calls)
+        found |= answers()
         return {name: found[name] for name in models}
 
 
@@ -238,7 +238,8 @@ class HubModels:
         self, plan: Plan, setup: Setup, tell: Callable[[Item], None], counts: Counts
     ) -> None:
         self._counts = counts
-        self._plan, self._targets, self.cards = plan, setup.targets, setup.cards
+        self._plan, self.cards = plan, setup.cards
+        self._targets = TargetLines(setup.targets, Arena())
         names = [spec.name for spec in plan.surrogates]
         self._homes = dict(zip(names, setup.crew, strict=True))
         batches, turns = PublishedBatches(keep=setup.lanes + 2), Turns(setup.calls)
@@ -274,12 +275,12 @@ class HubModels:
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer, all at the same time."""
-        sent = ray.put(Packed.of(request))
-        targets = [name for name in models if name in self._targets.home]
-        calls = self._targets.ask(targets, sent)
+        targets = [name for name in models if name in self._targets.names]
         others = [name for name in models if name not in targets]
-        calls += [self._homes[name].ask.remote([name], sent) for name in others]
-        found = gathered(calls)
+        answers = self._targets.ask(targets, request)
+        sent = ray.put(Packed.of(request)) if others else None
+        found = gathered([self._homes[name].ask.remote([name], sent) for name in others])
+        found |= answers()
         return {name: found[name] for name in models}
 
     def _show(self, showing: Showing) -> Callable[[], dict[str, np.ndarray]]:

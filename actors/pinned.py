@@ -24,7 +24,7 @@ from gauntlet.actors.batches import (
 from gauntlet.actors.turns import Turns
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.exchange.arena import Arena
-from gauntlet.pipeline.exchange.sockets import Asked, Caller, Disconnected
+from gauntlet.pipeline.exchange.sockets import Asked, Caller, Disconnected, reached
 from gauntlet.pipeline.oracle.desk import Verb
 from gauntlet.pipeline.oracle.places import Places, array
 from gauntlet.pipeline.oracle.remote import Call, RemoteOracle
@@ -100,11 +100,7 @@ class _ActorLine:
     def _reached(self) -> Caller | None:
         """Return the way to the actor's socket, if there is one."""
         if self._caller is None and not self._apart:
-            address = ray.get(self._actor.address.remote())
-            try:
-                self._caller = None if address is None else Caller(address)
-            except OSError:
-                self._caller = None
+            self._caller = reached(ray.get(self._actor.address.remote()))
             self._apart = self._caller is None
         return self._caller
 

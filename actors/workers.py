@@ -26,6 +26,7 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.archive import forget
+from gauntlet.pipeline.exchange.mapped import Mapped
 from gauntlet.pipeline.exchange.sockets import Address, Listener
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.oracle.desk import Desk
@@ -187,3 +188,19 @@ class TargetWorker(ModelWorker):
         built = [build_target(spec, plan, permission) for spec in wanted]
         self._models = {model.name: model for model, _ in built}
         self._cards = {f"target/{card.name}": card for _, card in built}
+        self._asking, self._mapped = threading.Lock(), Mapped()
+        self._listener = Listener(self._directly)
+
+    def address(self) -> Address | None:
+        """Return where carriers of this machine may ask; None where they cannot."""
+        return self._listener.address
+
+    def ask(self, names: Sequence[str], request: Packed[Request[T]]) -> dict[str, T]:
+        """Return the answers of some of the models, when they have no others to give."""
+        with self._asking:
+            return super().ask(names, request)
+
+    def _directly(self, question: bytes) -> bytes:
+        """Answer a question that came over the socket."""
+        names, letter = pickle.loads(question)
+        return pickle.dumps(self.ask(names, letter.read(self._mapped)))

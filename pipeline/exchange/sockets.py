@@ -145,6 +145,14 @@ class Caller:
             return Connection(found.detach())
 
 
+def reached(address: Address | None) -> Caller | None:
+    """Return a caller of an address; None where there is none, or nobody answers there."""
+    try:
+        return None if address is None else Caller(address)
+    except OSError:
+        return None
+
+
 def _user(connected: socket.socket) -> int:
     """Return the id of the user at the other end."""
     form = "3i"

@@ -83,7 +83,7 @@ def test_a_process_that_ends_leaves_nobody_waiting() -> None:
         with pytest.raises(Disconnected, match="has ended"):
             waiting.result()
         with pytest.raises(OSError):
-            caller.ask(b"more")
+            caller.ask(b"more").result()
 
 
 def test_nobody_listens_once_it_is_closed() -> None:
