@@ -22,9 +22,8 @@ RESULTS = "GAUNTLET_FAULTS_RESULTS"
 
 @pytest.fixture(scope="module", autouse=True)
 def _adopting():
-    with processes.adopting():
+    with processes.adopting(), warm.ready():
         yield
-        warm.stop()
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +33,9 @@ def whole(tmp_path_factory):
 
 
 def cases() -> Iterator[object]:
-    for name in faults():
-        for seed in range(SEEDS):
+    """Yield every fault at the first seed, then at the next: a sweep that is ended has all."""
+    for seed in range(SEEDS):
+        for name in faults():
             usual = USUAL.get(name) == seed
             slow = seed == 0 and name not in USUAL
             marks = () if usual else (pytest.mark.slow if slow else pytest.mark.soak,)

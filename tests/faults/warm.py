@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,25 @@ def start(words: Sequence[str], environment: dict[str, str], log: Path) -> int:
         environment: all of it.
         log: what it prints goes to files of this name, with `.out` and `.err`; it works beside.
     """
-    global _server
-    if _server is None or _server.poll() is not None:
-        _server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.warm"], cwd=REPOSITORY, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        )  # fmt: skip
+    assert _server is not None
     assert _server.stdin is not None
     assert _server.stdout is not None
     _server.stdin.write(json.dumps([list(words), environment, str(log)]) + "\n")
     return int(_server.stdout.readline())
 
 
-def stop() -> None:
-    """End the process that forks."""
+@contextmanager
+def ready() -> Iterator[None]:
+    """Have the process that forks, in this context."""
     global _server
-    if _server is not None:
-        _server.communicate()  # it reads the end of its input
-        _server = None
+    line, whole = [sys.executable, "-m", "tests.faults.warm"], {"PYTHONPATH": str(REPOSITORY)}
+    _server = subprocess.Popen(
+        line, cwd=REPOSITORY, text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=os.environ | whole,
+    )  # fmt: skip
+    with _server:  # which ends when its input does
+        yield
+    _server = None
 
 
 def _serve() -> Any:
