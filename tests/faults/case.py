@@ -115,14 +115,16 @@ class Case:
             (self.folder / name).mkdir(parents=True)
         self.gates.open()
         resources = {"placement": self.placement, **self.fault.resources}
-        self.job = job.write(self.folder / "job", self.fault.pixels, **resources)
+        self.job = job.write(
+            self.folder / "job", self.fault.pixels, self.fault.attacks, **resources
+        )
         # Ray's sockets take a short path.
         self._ray = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gf-")))
         self._before = {process.pid for process in processes.descendants()}
         return self
 
     def __exit__(self, *error: object) -> None:
-        processes.kill_all(self._ours())
+        processes.kill_all(self.processes())
         self._stack.close()
 
     # -- what a story says ---------------------------------------------------------------------
@@ -203,6 +205,14 @@ class Case:
     def _has(self, number: int) -> bool:
         return any((self.run / "record").glob(f"{number:06d}.json"))
 
+    def has_begun(self) -> bool:
+        """Return whether attacks are at work: the examples are chosen."""
+        return any(path.name != "000000.json" for path in (self.run / "record").glob("*.json*"))
+
+    def processes(self) -> list[processes.Process]:
+        """Return the processes of this case that live."""
+        return [found for found in processes.descendants() if found.pid not in self._before]
+
     def pick(self, *kinds: str) -> processes.Process:
         """Return a process of some kinds (``driver``; actors and programs by name)."""
         if kinds == ("driver",):
@@ -212,7 +222,7 @@ class Case:
 
         def some() -> bool:
             found[:] = sorted(
-                (process for process in self._ours() if process.name in kinds),
+                (process for process in self.processes() if process.name in kinds),
                 key=lambda process: process.pid,
             )
             return bool(found)
@@ -369,9 +379,6 @@ class Case:
             yield f"processes are left: {', '.join(left)}"
         if files:
             yield f"files are left: {', '.join(files)}"
-
-    def _ours(self) -> list[processes.Process]:
-        return [found for found in processes.descendants() if found.pid not in self._before]
 
 
 def undisturbed(folder: Path, pixels: int = 8) -> Undisturbed:

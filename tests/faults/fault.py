@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ class Fault:
         ends: exit statuses that the disturbed command may have.
         missing: returns why it cannot happen on this machine, if that is so.
         resources: of the job that differ from the usual ones.
+        attacks: of the job, if not the usual ones.
         pixels: in a row of the job's images.
         named: whether examples may be lost that `failures` names.
     """
@@ -33,6 +34,7 @@ class Fault:
     ends: frozenset[int]
     missing: Callable[[], str] = lambda: ""
     resources: dict[str, Any] = field(default_factory=dict)
+    attacks: Sequence[dict[str, Any]] = ()
     pixels: int = 8
     named: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +23,22 @@ def _model(name: str, seed: int, role: str) -> dict[str, Any]:
     return {"name": name, "source": source, "options": {"seed": seed, "role": role}}
 
 
-def write(folder: Path, pixels: int = 8, **resources: Any) -> Path:
+ATTACKS = (
+    {"base": "i", "steps": 3},
+    {"base": "mi-di", "steps": 4},
+    {"base": "mi", "combine": "rgea", "steps": 4},
+)
+
+
+def write(
+    folder: Path, pixels: int = 8, attacks: Sequence[dict[str, Any]] = (), **resources: Any
+) -> Path:
     """Write the job and its images; return its file.
 
     Args:
         folder: takes both.
         pixels: in a row of an image.
+        attacks: of the job; by default `ATTACKS`.
         resources: of the job.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,11 +52,7 @@ def write(folder: Path, pixels: int = 8, **resources: Any) -> Path:
         "data": {"source": "npz", "path": "images.npz"},
         "surrogates": [_model(f"s{number}", number, "surrogate") for number in range(2)],
         "targets": [_model(f"t{number}", 2 + number, "target") for number in range(2)],
-        "attacks": [
-            {"base": "i", "steps": 3},
-            {"base": "mi-di", "steps": 4},
-            {"base": "mi", "combine": "rgea", "steps": 4},
-        ],
+        "attacks": [*(attacks or ATTACKS)],
         "resources": {"batch": BATCH, "threads": 1, "part_seconds": 0, "fold": False} | resources,
     }
     path = folder / "job.yaml"
