@@ -124,7 +124,7 @@ class Case:
         return self
 
     def __exit__(self, *error: object) -> None:
-        processes.kill_all(self.processes())
+        processes.kill_all(self.living())
         self._stack.close()
 
     # -- what a story says ---------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Case:
         """Return whether attacks are at work: the examples are chosen."""
         return any(path.name != "000000.json" for path in (self.run / "record").glob("*.json*"))
 
-    def processes(self) -> list[processes.Process]:
+    def living(self) -> list[processes.Process]:
         """Return the processes of this case that live."""
         return [found for found in processes.descendants() if found.pid not in self._before]
 
@@ -222,7 +222,7 @@ class Case:
 
         def some() -> bool:
             found[:] = sorted(
-                (process for process in self.processes() if process.name in kinds),
+                (process for process in self.living() if process.name in kinds),
                 key=lambda process: process.pid,
             )
             return bool(found)
@@ -249,7 +249,7 @@ class Case:
         """Put a small file system where the run will be; return its root."""
         place = self.folder / "disk"
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
-        self._stack.callback(subprocess.run, ["umount", "--lazy", place], check=False)
+        self._stack.callback(lambda: subprocess.run(["umount", "--lazy", place], check=False))
         return place
 
     def wrap(self, *words: str) -> None:
@@ -315,7 +315,7 @@ class Case:
         """Resume, and do what the lines say, until the run is whole."""
         for _ in range(RESUMES):
             begun = (self.run / "record").is_dir() or (self.run / "plan.json").exists()
-            words = ("resume", str(self.run))
+            words: tuple[str, ...] = ("resume", str(self.run))
             if not begun:
                 words = ("run", str(self.job), "--out", str(self.run))
                 self.anew = True

@@ -49,12 +49,12 @@ def status_of(pid: int) -> dict[str, float]:
 
 def sample(case: Case, began: float) -> Iterator[dict[str, object]]:
     """Yield a row for the driver and one for the largest of each figure among the carriers."""
-    ours = case.processes()
+    ours = case.living()
     carriers = [found for found in ours if found.name in CARRIERS]
     assert case.command is not None
     for who, among in (("driver", [Process(case.command.pid, "driver")]), ("carriers", carriers)):
         if figures := [figure for found in among if (figure := status_of(found.pid))]:
-            largest = pd.DataFrame(figures).max().to_dict()
+            largest = {name: max(figure[name] for figure in figures) for name in figures[0]}
             seconds = round(time.time() - began, 1)
             yield {"seconds": seconds, "who": who, "processes": float(len(ours)), **largest}
 
@@ -63,7 +63,7 @@ def disturb(case: Case) -> str:
     """Do something to a worker, and say what: it stops for a second, raises, or is killed."""
     what = case.draws.choices(["stopped", "raises", "killed"], [6, 3, 1])[0]
     kinds = (*CARRIERS, "SurrogateActor", "TargetWorker")
-    workers = [found for found in case.processes() if found.name in kinds]
+    workers = [found for found in case.living() if found.name in kinds]
     if not workers:
         return "nobody"
     worker = case.draws.choice(workers)
