@@ -47,7 +47,7 @@ def status_of(pid: int) -> dict[str, float]:
     return {}
 
 
-def sample(case: Case, began: float) -> Iterator[dict[str, object]]:
+def sample(case: Case, began: float, faults: int) -> Iterator[dict[str, object]]:
     """Yield a row for the driver and one for the largest of each figure among the carriers."""
     ours = case.living()
     carriers = [found for found in ours if found.name in CARRIERS]
@@ -56,7 +56,8 @@ def sample(case: Case, began: float) -> Iterator[dict[str, object]]:
         if figures := [figure for found in among if (figure := status_of(found.pid))]:
             largest = {name: max(figure[name] for figure in figures) for name in figures[0]}
             seconds = round(time.time() - began, 1)
-            yield {"seconds": seconds, "who": who, "processes": float(len(ours)), **largest}
+            at = {"seconds": seconds, "who": who, "faults": faults}
+            yield {**at, "processes": float(len(ours)), **largest}
 
 
 def disturb(case: Case) -> str:
@@ -90,7 +91,7 @@ def soak(case: Case) -> tuple[pd.DataFrame, dict[str, int]]:
     while not command.ended:
         time.sleep(0.2)
         if time.time() >= sampled:
-            rows += sample(case, began)
+            rows += sample(case, began, sum(done.values()))
             sampled += EVERY
         if time.time() >= disturbed and case.has_begun():
             what = disturb(case)
