@@ -11,9 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from gauntlet.pipeline.results import RunFolder
 from tests.faults import job, processes
@@ -22,6 +20,7 @@ from tests.faults.comparison import Comparison, compare
 from tests.faults.fault import Fault
 from tests.faults.gates import VARIABLE, Gates, Sickness
 from tests.faults.job import Undisturbed
+from tests.faults.results import Result
 from tests.faults.warm import REPOSITORY
 
 GOODBYE = 20.0
@@ -33,41 +32,6 @@ _ADVICE = re.compile(r"(delete|put) (\S+?)(?:,| back)")
 
 class Missed(Exception):
     """The run was over before the moment came."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a case.
-
-    Attributes:
-        fault: its name.
-        seed: keys its draws.
-        placement: where the work was done.
-        moment: when it happened, and what was drawn beside.
-        endings: of the disturbed command, and of those by which the run went on.
-        comparison: with an undisturbed run, at the end.
-        recovered: seconds from the fault to the record's next entry; where the run ended by it,
-            from the start of `resume`; None where no entry followed.
-        left_processes: names of processes that outlived a command.
-        left_files: files that nobody needs, within the run's folder and outside.
-        wrong: what is not as it should be; empty if all is well.
-    """
-
-    fault: str
-    seed: int
-    placement: str
-    moment: str
-    endings: tuple[Ending, ...]
-    comparison: Comparison
-    recovered: float | None
-    left_processes: tuple[str, ...]
-    left_files: tuple[str, ...]
-    wrong: tuple[str, ...]
-
-    @property
-    def line(self) -> dict[str, Any]:
-        """For a line of JSON."""
-        return asdict(self)
 
 
 class Case:

@@ -9,10 +9,12 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.case import Result
+from tests.faults.command import Ending
+from tests.faults.comparison import Comparison
 from tests.faults.fault import Fault, faults
 from tests.faults.warm import REPOSITORY
 
@@ -22,6 +24,41 @@ HEAD = (
     "what happens", "placements", "runs", "ended with", "lost", "named", "doubled", "changed",
     "images", "recovered after s", "as asked",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a case.
+
+    Attributes:
+        fault: its name.
+        seed: keys its draws.
+        placement: where the work was done.
+        moment: when it happened, and what was drawn beside.
+        endings: of the disturbed command, and of those by which the run went on.
+        comparison: with an undisturbed run, at the end.
+        recovered: seconds from the fault to the record's next entry; where the run ended by it,
+            from the start of `resume`; None where no entry followed.
+        left_processes: names of processes that outlived a command.
+        left_files: files that nobody needs, within the run's folder and outside.
+        wrong: what is not as it should be; empty if all is well.
+    """
+
+    fault: str
+    seed: int
+    placement: str
+    moment: str
+    endings: tuple[Ending, ...]
+    comparison: Comparison
+    recovered: float | None
+    left_processes: tuple[str, ...]
+    left_files: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """For a line of JSON."""
+        return asdict(self)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
