@@ -42,7 +42,7 @@ def clock_set_back(case: Case) -> None:
     case.struck = 0.0  # by whose clock?
 
 
-@fault("packed", "pinned", ends={0}, pixels=192, resources={"batch": 24}, missing=not_root)
+@fault("packed", "pinned", ends={0}, pixels=192, missing=not_root)
 def small_shared_memory(case: Case) -> None:
     """`/dev/shm` has 20 MB."""
     inner = 'mount -t tmpfs -o size=20m tmpfs /dev/shm && exec "$@"'
@@ -50,7 +50,7 @@ def small_shared_memory(case: Case) -> None:
     case.begin()
 
 
-@fault("packed", "pinned", ends={0}, pixels=192, resources={"batch": 24})
+@fault("packed", "pinned", ends={0}, pixels=192)
 def small_object_store(case: Case) -> None:
     """Ray's object store has 100 MB."""
     share = 100e6 / utils.get_system_memory()
