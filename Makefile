@@ -6,7 +6,10 @@ STAMP := $(VENV)/.installed
 # Processes that run the tests.
 WORKERS ?= 2
 
-.PHONY: install demo test test-slow lint format bench clean
+# Results of `make faults`: cases that it has are not done again.
+RESULTS ?= build/faults.jsonl
+
+.PHONY: install demo test test-slow faults soak lint format bench clean
 
 install: $(STAMP)
 
@@ -28,6 +31,16 @@ test: install
 # These start Ray clusters and many processes each: one after the other.
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+# Everything that can happen to a run, 30 times each: hours. The table of docs/reliability.md.
+faults: install
+	-OMP_NUM_THREADS=1 GAUNTLET_FAULTS_RESULTS=$(RESULTS) \
+		$(BIN)/python -m pytest -m "" tests/faults/test_faults.py
+	$(BIN)/python -m tests.faults.results $(RESULTS)
+
+# 20 minutes with a fault every few seconds, packed and pinned.
+soak: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak tests/faults/test_soak.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,0 +1,91 @@
+"""A machine with another clock, or with little memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from ray._private import utils
+
+from tests.faults.case import Case
+from tests.faults.fault import fault
+from tests.faults.kinds.storage import not_root
+
+GIB = 2**30
+
+
+def library() -> Path | None:
+    """Return the library that fakes clocks."""
+    found = importlib.util.find_spec("libfaketime")
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    return path if path.exists() else None
+
+
+def no_library() -> str:
+    return "" if library() else "libfaketime is not installed"
+
+
+@fault("in-process", ends={0}, missing=no_library)
+def clock_set_back(case: Case) -> None:
+    """The driver's clock is set back by an hour."""
+    clock = case.folder / "clock"
+    clock.write_text("+0")
+    case.wrap(
+        "env", f"LD_PRELOAD={library()}", f"FAKETIME_TIMESTAMP_FILE={clock}",
+        "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    )  # fmt: skip
+    with case.moment():
+        clock.write_text("-3600")
+    case.struck = 0.0  # by whose clock?
+
+
+@fault("packed", "pinned", ends={0}, pixels=192, missing=not_root)
+def small_shared_memory(case: Case) -> None:
+    """`/dev/shm` has 20 MB."""
+    inner = 'mount -t tmpfs -o size=20m tmpfs /dev/shm && exec "$@"'
+    case.wrap("unshare", "--mount", "--propagation", "private", "sh", "-c", inner, "sh")
+    case.begin()
+
+
+@fault("packed", "pinned", ends={0}, pixels=192)
+def small_object_store(case: Case) -> None:
+    """Ray's object store has 100 MB."""
+    share = 100e6 / utils.get_system_memory()
+    case.environment["RAY_DEFAULT_OBJECT_STORE_MEMORY_PROPORTION"] = f"{share:.6f}"
+    case.begin()
+
+
+def watch(case: Case, more: float) -> None:
+    """Let Ray's memory monitor kill when so many GiB more are used than now."""
+    whole = utils.get_system_memory()
+    share = (utils.get_used_memory() + more * GIB) / whole
+    case.environment |= {
+        "RAY_memory_usage_threshold": f"{min(share, 0.97):.3f}",
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+
+
+def too_little_memory() -> str:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return "" if free > 8 * GIB else "takes 8 GiB of free memory"
+
+
+@fault("packed", "pinned", ends={0}, missing=too_little_memory)
+def memory_monitor(case: Case) -> None:
+    """Ray's memory monitor kills a process once."""
+    watch(case, 3.0)
+    case.infect("greedy", "one", megabytes=2000)
+    case.begin()
+
+
+@fault(
+    "packed", "pinned", ends={0, 1, 3}, resources={"rows_per_pass": 4}, missing=too_little_memory
+)
+def memory_for_few_rows(case: Case) -> None:
+    """Ray's memory monitor kills whoever has more than two rows in a pass."""
+    watch(case, 3.0)
+    case.infect("greedy", "all", megabytes=1000)
+    case.begin()

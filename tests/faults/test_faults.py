@@ -1,0 +1,57 @@
+"""Whatever happens to a run: after it, or after `resume`, every row is there once and unchanged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.faults import processes, results, warm
+from tests.faults.case import Case, undisturbed
+from tests.faults.fault import faults
+
+SEEDS = 30
+USUAL = {"driver_killed": 0, "interrupted": 2, "bit_flipped": 0, "second_driver": 0}
+"""Faults of the default suite, with the seeds: all in one process, where a case takes seconds."""
+RESULTS = "GAUNTLET_FAULTS_RESULTS"
+"""Names the file that takes results; cases that it has already are not done again."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _adopting():
+    with processes.adopting(), warm.ready():
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the undisturbed run on images of a size."""
+    return cache(lambda pixels: undisturbed(tmp_path_factory.mktemp("whole") / "case", pixels))
+
+
+def cases() -> Iterator[object]:
+    """Yield every fault at the first seed, then at the next: a sweep that is ended has all."""
+    for seed in range(SEEDS):
+        for name in faults():
+            usual = USUAL.get(name) == seed
+            slow = seed == 0 and name not in USUAL
+            marks = () if usual else (pytest.mark.slow if slow else pytest.mark.soak,)
+            yield pytest.param(name, seed, marks=marks, id=f"{name}-{seed}")
+
+
+@pytest.mark.parametrize(("name", "seed"), cases())
+def test_every_row_is_there_once_and_unchanged(name, seed, whole, tmp_path):
+    fault = faults()[name]
+    if reason := fault.missing():
+        pytest.skip(reason)
+    file = Path(os.environ[RESULTS]) if RESULTS in os.environ else None
+    if file and any((r["fault"], r["seed"]) == (name, seed) for r in results.read(file)):
+        pytest.skip("done before")
+    with Case(fault, seed, tmp_path / "case", whole(fault.pixels)) as case:
+        result = case.result()
+    if file:
+        results.add(file, result)
+    assert not result.wrong, result
