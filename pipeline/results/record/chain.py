@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -84,6 +85,7 @@ class Record:
         self.guard: Callable[[], None] = lambda: None
         self.attempts: list[Attempt] = []
         self._since = time.time()
+        self._planned: dict[str, int] = {}
         self._next, self._before = 0, ""
         self._loose: dict[int, bytes] = {}
 
@@ -113,6 +115,17 @@ class Record:
     def thresholds(self) -> dict[str, ThresholdRecord] | None:
         """Of the models, once they are known."""
         return None if self.chosen is None else self.chosen.thresholds
+
+    def rows_per_pass(self, unit: str) -> int:
+        """Return what the surrogates' passes were cut to when a unit was done: `resources` of the
+        plan that held then says it, or its commit, where there was no memory for that."""
+        plan: Any = self.plans[self._planned.get(unit, 0)]
+        return self.units[unit].rows_per_pass or int(plan["resources"]["rows_per_pass"])
+
+    @property
+    def narrowed(self) -> dict[str, int]:
+        """The units that were done with fewer rows a pass than their plan says, and how many."""
+        return {unit: done.rows_per_pass for unit, done in self.units.items() if done.rows_per_pass}
 
     def append(self, entry: Entry) -> None:
         """Add an entry: when this returns it holds, whatever happens to the machine.
@@ -198,6 +211,8 @@ class Record:
             case Commit(files=files, units=units):
                 self.files |= {file.name: file for file in files}
                 self.units |= units
+                if len(self.plans) > 1:
+                    self._planned |= dict.fromkeys(units, len(self.plans) - 1)
                 attempt.units += len(units)
             case Compacted(files=files, gone=gone):
                 for name in gone:
