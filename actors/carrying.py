@@ -147,10 +147,12 @@ class RemoteCarrier:
         actor: has `carry`, `news` and `settle`.
         setup: reference to a `Setup`.
         lanes: orders at a time.
+        crew: the actors of the surrogates that a hub alone asks.
     """
 
-    def __init__(self, actor: Any, setup: Any, lanes: int) -> None:
+    def __init__(self, actor: Any, setup: Any, lanes: int, crew: Sequence[Any] = ()) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
+        self._crew = tuple(crew)
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
         """Have models look at an order's clean images.
@@ -197,6 +199,12 @@ class RemoteCarrier:
     def settle(self) -> None:
         """Have it write what is buffered."""
         ray.get(self._actor.settle.remote(), timeout=WAIT)
+
+    def renew(self) -> bool:
+        """Have its processes started anew."""
+        for actor in (self._actor, *self._crew):
+            ray.kill(actor, no_restart=False)
+        return True
 
 
 class PackedModels:

@@ -151,7 +151,7 @@ class RayEngine:
         index = len(self._plan.surrogates) + among
         hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
         self._workers = (*self._workers, hub)
-        return RemoteCarrier(hub, ray.put(setup), setup.lanes)
+        return RemoteCarrier(hub, ray.put(setup), setup.lanes, setup.crew)
 
     def _started(self, modules: OwnModules, first: Any | None) -> list[Any]:
         """Start the surrogates' processes, each crew where it has room."""

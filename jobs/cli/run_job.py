@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gauntlet.actors.launch import launch
 from gauntlet.actors.ray_engine import RayEngine
+from gauntlet.actors.session import abandon
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.exit_status import Status, said, say
@@ -14,6 +15,7 @@ from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
+from gauntlet.jobs.cli.signals import at_the_limit
 from gauntlet.jobs.reports.doubts import decide_on, refuse_both
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
@@ -23,7 +25,12 @@ from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.reading import Reading
+from gauntlet.pipeline.run.blame import CommonCause
 from gauntlet.pipeline.run.plan import Plan, plan_of
+
+OUT_OF_MEMORY = (
+    "this process ran out of memory: smaller resources.batch, in_flight or part_megabytes take less"
+)
 
 
 def run_job(
@@ -81,8 +88,13 @@ def _carry_out(
     again: bool,
 ) -> int:
     errors = terminal(stderr=True)
+
+    def cut_off(error: KeyboardInterrupt) -> None:
+        abandon()
+        said(error, how_to_go_on(folder))
+
     try:
-        with shown_on(errors) as progress:
+        with at_the_limit(cut_off), shown_on(errors) as progress:
             progress.note(f"run folder: {folder}")
             outcome = launch(
                 plan,
@@ -98,7 +110,9 @@ def _carry_out(
         raise
     except KeyboardInterrupt as error:
         return said(error, how_to_go_on(folder))
-    except (OSError, *RayEngine.losses) as error:
+    except MemoryError as error:
+        return _stopped(folder, f"stopped: {OUT_OF_MEMORY} ({in_short(str(error))}); ")
+    except (OSError, CommonCause, *RayEngine.losses) as error:
         return _stopped(folder, f"stopped: {in_short(str(error))}; ")
     except Exception:
         # Whatever else a model's or a library's code raises: what is finished is on disk, and the

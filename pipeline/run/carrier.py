@@ -119,6 +119,10 @@ class Carrier:
         """
         self._parts.write()
 
+    def renew(self) -> bool:
+        """Return that this process cannot be replaced."""
+        return False
+
     def _work(self, order: Order) -> BatchWork:
         """Return the decoded batch, of which the last are kept: orders may share one."""
         with self._lock:

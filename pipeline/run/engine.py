@@ -104,6 +104,9 @@ class Carries(Protocol):
             Exception: as `carry`.
         """
 
+    def renew(self) -> bool:
+        """Start the carrier's processes anew; return whether that can be done."""
+
 
 class Engine(Models, Protocol):
     """Holds surrogates and targets, somewhere, and those who carry units out with them."""

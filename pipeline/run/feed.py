@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gauntlet.pipeline.run.engine import Carries
-from gauntlet.pipeline.run.ledger import LOSSES, Ledger
+from gauntlet.pipeline.run.ledger import Ledger
 from gauntlet.pipeline.run.order import Item, News, Order
 
 PATIENCE = 15
@@ -28,7 +28,8 @@ class Feed:
         log: is told of what the run's log should keep.
 
     Attributes:
-        retired: whether the carrier is lost for good.
+        retired: whether the carrier is lost for good, or given up.
+        sick: whether it fails whatever it is given.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Feed:
         self._heard, self._gone, self._given_up = heard, gone, given_up
         self._note, self._log = note, log
         self._life, self._count = "", 0
-        self._lock = threading.Lock()
-        self.retired = False
+        self._lock, self._treating = threading.Lock(), threading.Lock()
+        self.retired = self.sick = False
+        self._renewed = False
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -74,7 +76,7 @@ class Feed:
     def _hand_out_again(self, order: Order, error: Exception | None) -> None:
         """Give up, or hand out, what nobody has heard of and the carrier no longer works on."""
         for unit in order.units.values():
-            if self._ledger.failed(self.number, unit, LOSSES, order):
+            if self._ledger.failed(self.number, unit, order):
                 self._given_up(order, unit, error or RuntimeError("lost with its carrier"))
 
     def settle(self) -> None:
@@ -123,10 +125,26 @@ class Feed:
                 self._note("a carrier does not answer; it may be starting anew: waiting for it")
         return self.carrier.news(self._life, self._count)
 
-    def _retire(self) -> None:
+    def treat(self) -> None:
+        """Have a sick carrier's process replaced; give it up where that did not help before."""
+        with self._treating:
+            if not self.sick or self.retired:
+                return
+            self.sick = False
+            with suppress(*self._losses):
+                self.settle()  # what it finished before is sound
+            if not self._renewed and self.carrier.renew():
+                self._renewed = True
+                self._note(f"{self} failed several units in a row: its process is replaced")
+                return
+            with self._lock:
+                what = "fails as before" if self._renewed else "failed several units in a row"
+                self._retire(f"{what}: it gets nothing more to do")
+
+    def _retire(self, why: str = "does not come back; others do what it had") -> None:
         """Give up on a carrier: others do what it had."""
         self.retired = True
-        self._log(f"{self}: does not come back; others do what it had")
+        self._log(f"{self}: {why}")
         self._gone(self._ledger.leave(self.number))
 
     def __str__(self) -> str:

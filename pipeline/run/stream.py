@@ -18,6 +18,7 @@ from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.blame import Blame, CommonCause
 from gauntlet.pipeline.run.efforts import Efforts
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
@@ -42,7 +43,7 @@ STAGE = "attack and evaluate"
 LISTEN = 1.0
 """Seconds between two looks at what a carrier has done."""
 
-GOODBYE = 5.0
+GOODBYE = 2.0
 """Seconds that an interrupted run waits for what is made to be stored."""
 
 
@@ -114,6 +115,8 @@ class Stream:
         self._gone: Exception | None = None
         self._said: set[str] = set()
         self._efforts, self._begun = Efforts(), 0
+        self._blame = Blame(len(plan.attacks))
+        self._reason = ""
         self._feeds: list[Feed] = []
         self._lanes: list[threading.Thread] = []
         self._listeners: list[threading.Thread] = []
@@ -126,6 +129,7 @@ class Stream:
 
         Raises:
             OSError: when rows cannot be stored; what is recorded stays.
+            CommonCause: when every carrier fails whatever it is given.
             Exception: one of the losses, when no carrier is left.
         """
         self._progress.stage(STAGE, len(self._chosen) * len(self._plan.attacks))
@@ -183,6 +187,8 @@ class Stream:
             raise [*faults, *self._errors][0]
         if not over and self._gone is not None:
             raise self._gone
+        if not over:
+            raise CommonCause(f"every worker failed several units in a row: {self._reason}")
 
     def _begin(self, feed: Feed) -> None:
         """Start the threads that give a carrier its orders and hear its news."""
@@ -209,6 +215,7 @@ class Stream:
 
     def _lane(self, feed: Feed) -> None:
         while not (self._stopping.is_set() or feed.retired):
+            feed.treat()
             order = self._ledger.next(feed.number)
             if order is not None:
                 feed.carry(order)
@@ -278,12 +285,16 @@ class Stream:
                 if text not in self._said:  # by another carrier
                     self._said.add(text)
                     self._progress.note(text)
-            case Finished(unit):
+            case Finished(unit, done):
                 if (order := self._ledger.made(carrier, unit)) is not None:
+                    self._blame.finished(carrier, done.attack)
                     self._progress.advance(STAGE, len(order.ids))
             case Failed(unit, attack, reason, passing):
                 if self._stopping.is_set():
                     return
+                self._reason = reason
+                if batch := self._ledger.batch_of(carrier, unit):
+                    self._feeds[carrier].sick |= self._blame.failed(carrier, attack, batch)
                 if self._ledger.failed(carrier, unit):
                     self._give_up(unit, attack, reason, passing)
                 else:
@@ -337,6 +348,10 @@ class Stream:
         file, content = part("failures", rows, (unit,))
         stage(self._folder, file.name, content)
         self._commits.add([file])
+        with self._lock:
+            common = self._blame.given_up(attack)
+        if common:
+            raise CommonCause(f"every attack fails, wherever it is tried: {reason}")
 
 
 def set_aside(what: str, names: Sequence[str]) -> str:

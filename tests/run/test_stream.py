@@ -19,6 +19,7 @@ from gauntlet.pipeline.models.quickstart.networks import load as load_network
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import TABLES, RunFolder
+from gauntlet.pipeline.run.blame import CommonCause
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.order import Log, Spent
@@ -228,6 +229,45 @@ def test_one_more_carrier_starts_when_those_there_are_the_limit(run, tmp_path):
     frame, alone = verdicts(tmp_path / "run"), verdicts(run)
     assert (frame[KEYS] == alone[KEYS]).all(axis=None)
     assert not frame.duplicated(KEYS).any()
+
+
+class Ill(Busy):
+    """Two carriers; the surrogates that the first `ill` of them reach always fail."""
+
+    def __init__(self, job, ill):
+        super().__init__(job)
+        self.ill = ill
+
+    def carriers(self, examples, thresholds, storage):
+        engine = self
+
+        class Failing:
+            cards, ask = engine.cards, staticmethod(engine.ask)
+
+            def attack(self, attack, batch, judged=None):
+                raise RuntimeError("CUDA error: unspecified launch failure")
+
+        reached = [Failing() if number < self.ill else self for number in range(2)]
+        return [Carrier(self._plan, each, examples, thresholds, storage) for each in reached]
+
+
+def test_a_sick_worker_costs_no_unit_and_gets_nothing_more(tmp_path):
+    job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
+    logs = Notes()
+    logs.log = logs.note
+    outcome = Runner(job, RunFolder(str(tmp_path / "run")), Ill(job, 1), logs).run()
+    assert (outcome.units_done, outcome.units_failed) == (24, 0)
+    told = "carrier 1: failed several units in a row: it gets nothing more to do"
+    assert logs.told.count(told) == 1
+    assert not verdicts(tmp_path / "run").duplicated(KEYS).any()
+
+
+def test_where_every_worker_is_sick_the_run_stops_with_the_cause(tmp_path):
+    job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
+    runner = Runner(job, RunFolder(str(tmp_path / "run")), Ill(job, 2), Silent())
+    with pytest.raises(CommonCause, match=r"every .* CUDA error: unspecified launch failure"):
+        runner.run()
+    assert len(results.read(str(tmp_path / "run"), "failures")) < 24
 
 
 def test_a_torn_write_is_no_row_and_no_entry(tmp_path):
