@@ -127,6 +127,8 @@ class CarryingActor(ABC):
                 if not reached:
                     host = socket.gethostname()
                     self._say(f"{host} does not reach the run's folder: its rows go by the driver")
+                else:
+                    folder.hold()
                 self._carrier = Carrier(
                     plan,
                     self._reached(setup),

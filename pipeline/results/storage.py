@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -52,6 +53,7 @@ class Storage:
                 what = f"no name for a run's folder ({reason}); choose another one"
                 raise BadInput(Problem(location, what)) from None
         self._local = self.remote is None
+        self._held = False
         self._written: set[str] = set()
 
     @cached_property
@@ -76,6 +78,23 @@ class Storage:
         while not there.exists():
             there = there.parent
         return shutil.disk_usage(there).free
+
+    def hold(self) -> None:
+        """Take it that the folder is there from now on: what is written never makes it anew.
+
+        One that was moved or deleted would otherwise leave a second one, of which nobody could
+        make anything.
+        """
+        self._held = True
+
+    def require(self) -> None:
+        """Check that the folder that is held is there.
+
+        Raises:
+            FileNotFoundError: when it was moved or deleted.
+        """
+        if self._held and self._local and not os.path.isdir(self._root):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._root)
 
     def exists(self, name: str = "plan.json") -> bool:
         """Return whether a file of the run is there."""
@@ -112,7 +131,7 @@ class Storage:
             with self._fs.open_output_stream(path) as stream:
                 stream.write(content)
             return
-        make(Path(path).parent)
+        self._make(Path(path).parent)
         aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
         try:
             with aside.open("wb") as stream:
@@ -122,7 +141,8 @@ class Storage:
                     os.fsync(stream.fileno())
             aside.replace(path)
         except OSError:
-            aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
             raise
         if durable:
             sync(Path(path).parent)
@@ -138,14 +158,15 @@ class Storage:
             self._written |= {name} if created else set()
             return created
         path = Path(self._path(name))
-        make(path.parent)
+        self._make(path.parent)
         try:
             with path.open("xb", buffering=0) as stream:
                 stream.write(content)
         except FileExistsError:
             return False
         except OSError:
-            path.unlink(missing_ok=True)  # of a full disk
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)  # of a full disk
             raise
         self._written.add(name)
         return True
@@ -186,7 +207,7 @@ class Storage:
         for name in names:
             staged, place = Path(self._path(f"{STAGING}/{name}")), Path(self._path(name))
             if staged.exists():
-                make(place.parent)
+                self._make(place.parent)
                 staged.replace(place)
 
     def draft(self, name: str) -> IO[bytes]:
@@ -196,7 +217,7 @@ class Storage:
         """
         path = self._path(name)
         if self._local:
-            make(Path(path).parent)
+            self._make(Path(path).parent)
             return Path(path).open("wb")
         stream: IO[bytes] = self._fs.open_output_stream(path)
         return stream
@@ -302,6 +323,10 @@ class Storage:
                 with contextlib.suppress(OSError):  # somebody else's files are in it
                     folder.rmdir()
         self._written.clear()
+
+    def _make(self, folder: Path) -> None:
+        self.require()
+        make(folder)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

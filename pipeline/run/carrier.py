@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -12,10 +13,20 @@ import torch
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.parts import Parts
+from gauntlet.pipeline.results.patience import Patience
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.engine import Attackable
 from gauntlet.pipeline.run.evaluator import Evaluator
-from gauntlet.pipeline.run.order import CleanAnswers, Failed, Finished, Log, News, Order, Unreadable
+from gauntlet.pipeline.run.order import (
+    CleanAnswers,
+    Failed,
+    Finished,
+    Log,
+    News,
+    Order,
+    Stalled,
+    Unreadable,
+)
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitRows
 
@@ -61,7 +72,12 @@ class Carrier:
         self._log = Log() if log is None else log
         resources = plan.resources
         most = int(resources.part_megabytes * 2**20)
-        self._parts = Parts(storage, most, resources.part_seconds, self._log.add)
+        patience = Patience(
+            resources.storage_patience_s,
+            "" if storage is None else storage.location,
+            lambda cause: self._log.add(Stalled(cause)),
+        )
+        self._parts = Parts(storage, most, resources.part_seconds, self._log.add, patience.insist)
         self._batches: OrderedDict[tuple[str, ...], BatchWork] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -69,7 +85,7 @@ class Carrier:
         """Carry an order out; what comes of it is in the news.
 
         Raises:
-            OSError: when a part that was due cannot be written.
+            StorageFailed: when a part that was due cannot be written, for as long as is tried.
         """
         for number, unit in order.units.items():
             attack = self._plan.attacks[number]
@@ -105,10 +121,10 @@ class Carrier:
     def news(self, life: str, heard: int) -> News:
         """Return what happened after so many items of a life were heard; write what is due.
 
-        Raises:
-            OSError: when it cannot be written.
+        What cannot be written waits: `carry` or `settle` say why.
         """
-        self._parts.write_if_due()
+        with suppress(OSError):
+            self._parts.write_if_due()
         return self._log.since(life, heard)
 
     def settle(self) -> None:

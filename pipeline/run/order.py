@@ -93,7 +93,18 @@ class Spent:
     waited: float
 
 
-Item = Unreadable | Finished | Failed | Receipt | Said | Spent
+@dataclass(frozen=True)
+class Stalled:
+    """Storage fails here, or does no more.
+
+    Attributes:
+        cause: where and why; empty when it works again.
+    """
+
+    cause: str
+
+
+Item = Unreadable | Finished | Failed | Receipt | Said | Spent | Stalled
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pyarrow import Buffer
+
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.parts import Receipt, part, stage
+from gauntlet.pipeline.results.patience import Patience
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
@@ -30,6 +33,7 @@ from gauntlet.pipeline.run.order import (
     Order,
     Said,
     Spent,
+    Stalled,
     Unreadable,
     split,
 )
@@ -42,6 +46,9 @@ STAGE = "attack and evaluate"
 
 LISTEN = 1.0
 """Seconds between two looks at what a carrier has done."""
+
+DRIVER = -1
+"""Number of the driver among those who write."""
 
 GOODBYE = 2.0
 """Seconds that an interrupted run waits for what is made to be stored."""
@@ -117,6 +124,12 @@ class Stream:
         self._efforts, self._begun = Efforts(), 0
         self._blame = Blame(len(plan.attacks))
         self._reason = ""
+        self._stalls: dict[int, str] = {}
+        patience = plan.resources.storage_patience_s
+        self._patience = Patience(
+            patience, folder.location, lambda cause: self._stalled(DRIVER, cause)
+        )
+        record.insist = self._patience.insist
         self._feeds: list[Feed] = []
         self._lanes: list[threading.Thread] = []
         self._listeners: list[threading.Thread] = []
@@ -128,7 +141,9 @@ class Stream:
             started: when the attempt began, by `time.perf_counter`.
 
         Raises:
-            OSError: when rows cannot be stored; what is recorded stays.
+            StorageFailed: when rows cannot be stored, for as long as is tried; what is recorded
+                stays.
+            OSError: when another driver took the run over.
             CommonCause: when every carrier fails whatever it is given.
             Exception: one of the losses, when no carrier is left.
         """
@@ -222,7 +237,7 @@ class Stream:
             elif self._ledger.is_settled():
                 return
             elif self._ledger.is_idle():
-                feed.settle()
+                self._patience.insist(feed.settle)
             else:
                 self._ledger.wait(LISTEN)
 
@@ -304,6 +319,8 @@ class Stream:
                 self._take(carrier, item)
             case Spent():
                 self._judge(carrier, item)
+            case Stalled(cause):
+                self._stalled(carrier, cause)
 
     def _judge(self, carrier: int, spent: Spent) -> None:
         """Start one more carrier when those there are the limit, and work is left for it."""
@@ -322,14 +339,34 @@ class Stream:
             self._feeds.append(feed)
             self._begin(feed)
 
+    def _stalled(self, who: int, cause: str) -> None:
+        """Say that storage fails, and that it does no more, whoever finds it first."""
+        with self._lock:
+            before = bool(self._stalls)
+            if cause:
+                self._stalls[who] = cause
+            else:
+                self._stalls.pop(who, None)
+            changed = before != bool(self._stalls)
+        if changed and cause:
+            self._progress.note(
+                f"{cause}: the run pauses, and writing is tried again for "
+                f"{self._plan.resources.storage_patience_s:g} s (resources.storage_patience_s)"
+            )
+        elif changed:
+            self._progress.note("what waited could be written: the run goes on")
+
     def _take(self, carrier: int, receipt: Receipt) -> None:
         for name, content in receipt.contents.items():
-            stage(self._folder, name, content)
+            self._stage(name, content)
         if not self._ledger.received(carrier, receipt):
             return  # no commit lists these files, and whoever ends the run removes them
         self._commits.add(receipt.files, receipt.units)
         with self._lock:
             self._lost += sum(done.lost for done in receipt.units.values())
+
+    def _stage(self, name: str, content: Buffer | bytes) -> None:
+        self._patience.insist(lambda: stage(self._folder, name, content))
 
     def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:
         (attack,) = (number for number, name in order.units.items() if name == unit)
@@ -346,7 +383,7 @@ class Stream:
         failures.add(None, "unit", reason, attack)
         rows = parquet.rows_of("failures", unit, failures.columns())
         file, content = part("failures", rows, (unit,))
-        stage(self._folder, file.name, content)
+        self._stage(file.name, content)
         self._commits.add([file])
         with self._lock:
             common = self._blame.given_up(attack)

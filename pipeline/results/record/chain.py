@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,7 @@ class Record:
         faults: entries that are missing or edited, by number.
         attempts: of the drivers that recorded something, the first one first.
         guard: asked before every entry; raises when this process may write none.
+        insist: carries out what writes an entry; may try again.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -83,6 +85,7 @@ class Record:
         self.kept: tuple[tuple[int, int], ...] = ()
         self.faults: dict[int, str] = {}
         self.guard: Callable[[], None] = lambda: None
+        self.insist: Callable[[Callable[[], None]], None] = lambda act: act()
         self.attempts: list[Attempt] = []
         self._since = time.time()
         self._planned: dict[str, int] = {}
@@ -133,7 +136,6 @@ class Record:
         Raises:
             OSError: when it cannot be written, or when ``guard`` says that it must not.
         """
-        self.guard()
         link = Link(
             number=self._next,
             before=self._before,
@@ -142,11 +144,17 @@ class Record:
             entry=entry,
         )
         line = line_of(link)
-        self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
+
+        def write() -> None:
+            self.guard()
+            self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
+
+        self.insist(write)
         self._loose[link.number] = line
         self._follow(link, read_line(line)[1])
         if len(self._loose) >= ROLL:
-            self._roll()
+            with suppress(OSError):  # the entry is written; the next one sees to these again
+                self._roll()
 
     def _roll(self) -> None:
         numbers = sorted(self._loose)
