@@ -33,7 +33,7 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
-from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
+from gauntlet.pipeline.run.local import LocalSurrogates, narrowed, run_judged
 from gauntlet.pipeline.run.order import CleanAnswers, Item, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import device, image_dtype
@@ -217,11 +217,16 @@ class PackedModels:
         self._targets, self.cards = TargetLines(setup.targets, Arena()), setup.cards
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Attack a batch, when no other is attacked here."""
         with self._device:
-            return self._surrogates.attack(attack, batch, judged, self._targets.show)
+            show = self._targets.show
+            return self._surrogates.attack(attack, batch, judged, show, rows_per_pass)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer: targets while the surrogates do."""
@@ -270,14 +275,19 @@ class HubModels:
             self._free.put(oracle)
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Run the loop on the hub's device, asking the actors at every step."""
         moved = batch.to(device(), image_dtype(self._plan.resources))
         with self._next_free() as oracle, self._turn:
             started, before = time.perf_counter(), oracle.waited
             counted = CountedOracle(oracle, self._counts, "hub_waiting_seconds")
-            found = run_judged(self._plan, attack, moved, counted, judged, self._show)
+            asked = narrowed(counted, rows_per_pass)
+            found = run_judged(self._plan, attack, moved, asked, judged, self._show)
             waited = oracle.waited - before
         if judged is None:  # else it has waited for the targets, too
             self._tell(Spent(time.perf_counter() - started - waited, waited))

@@ -38,6 +38,8 @@ _UNLESS_SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
     "RAY_worker_niceness": "0",
+    # Ray itself repeats for ever what a process was killed at for its memory, and says nothing.
+    "RAY_task_oom_retries": "3",
 }
 """What a local session sets where the person has not."""
 

@@ -30,7 +30,9 @@ from gauntlet.pipeline.run.order import (
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitRows
 
-PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
+SHORT = (MemoryError, torch.OutOfMemoryError)
+"""Errors by which memory is short."""
+PASSING = (OSError, *SHORT)
 """Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
 
 
@@ -67,6 +69,7 @@ class Carrier:
         self._plan, self._examples = plan, examples
         self._evaluator = Evaluator(plan, models, thresholds)
         self._rows = UnitRows(plan, models, self._evaluator)
+        self._losses = losses
         self._passing: tuple[type[Exception], ...] = (*PASSING, *losses)
         self.lanes = lanes
         self._log = Log() if log is None else log
@@ -91,12 +94,14 @@ class Carrier:
             attack = self._plan.attacks[number]
             try:
                 work = self._work(order)
-                tables, done = self._rows.of(Unit(unit, attack, work, reports=number == 0))
+                rows = self._rows_per_pass(order)
+                tables, done = self._rows.of(Unit(unit, attack, work, number == 0, rows))
             except Exception as error:
                 cause = getattr(error, "cause", error)  # as it was in another process
                 reason = f"{type(cause).__name__}: {cause}"
                 passing = isinstance(error, self._passing)
-                self._log.add(Failed(unit, attack.label, reason, passing))
+                short = isinstance(error, (*SHORT, *self._losses))
+                self._log.add(Failed(unit, attack.label, reason, passing, short))
                 continue
             self._log.add(Finished(unit, done))
             self._parts.add(unit, done, tables)
@@ -134,6 +139,13 @@ class Carrier:
             OSError: when they cannot be written.
         """
         self._parts.write()
+
+    def _rows_per_pass(self, order: Order) -> int | None:
+        """Return the rows a pass of an order for which those of the plan were too many."""
+        if not order.halvings:
+            return None
+        whole = min(self._plan.resources.rows_per_pass, len(order.ids))
+        return max(1, whole >> order.halvings)
 
     def renew(self) -> bool:
         """Return that this process cannot be replaced."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.ledger import Ledger
 from gauntlet.pipeline.run.order import Item, News, Order
+
+PAUSE, LONGEST = 1.0, 30.0
+"""Seconds before a process that was lost twice in a row has its next order; doubled every time."""
 
 PATIENCE = 15
 """How often a carrier is asked for news that does not answer in time."""
@@ -51,7 +55,7 @@ class Feed:
         self._life, self._count = "", 0
         self._lock, self._treating = threading.Lock(), threading.Lock()
         self.retired = self.sick = False
-        self._renewed = False
+        self._renewed, self._lost = False, 0
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -68,7 +72,9 @@ class Feed:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
                 self._hand_out_again(order, error)
+            self._recover(error)
         else:
+            self._lost = 0
             self.listen()
             # All that became of the order has been heard by now, if its carrier lived so long.
             self._hand_out_again(order, None)
@@ -78,6 +84,17 @@ class Feed:
         for unit in order.units.values():
             if self._ledger.failed(self.number, unit, order):
                 self._given_up(order, unit, error or RuntimeError("lost with its carrier"))
+
+    def _recover(self, error: Exception) -> None:
+        """Wait before a process that is lost again and again is asked for more."""
+        self._lost += 1
+        if self._lost > 1:
+            pause = min(LONGEST, PAUSE * 2 ** (self._lost - 2))
+            self._note(
+                f"{self} was lost {self._lost} times in a row ({_told(error)}): it starts anew, "
+                f"and gets something to do in {pause:g} s"
+            )
+            time.sleep(pause)
 
     def settle(self) -> None:
         """Have the carrier write what it has buffered.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gauntlet.pipeline.results.parts import Receipt
 from gauntlet.pipeline.run.order import Order, split
@@ -14,7 +15,10 @@ ATTEMPTS = 2
 are."""
 
 LOSSES = 5
-"""How often it may be lost with its process: it may have had no part in that."""
+"""How often it may be lost with its process, or for want of memory: it may have had no part in
+that."""
+WHOLE = 2
+"""After how many of these it is tried with half the rows a pass, each time."""
 
 
 class Ledger:
@@ -109,7 +113,9 @@ class Ledger:
                     self._hand_out(order, unit)
             return sound
 
-    def failed(self, carrier: int, unit: str, given: Order | None = None) -> bool:
+    def failed(
+        self, carrier: int, unit: str, given: Order | None = None, short: bool = False
+    ) -> bool:
         """Hand a failed unit out again, to another carrier; return whether that was its last try.
 
         Args:
@@ -117,8 +123,10 @@ class Ledger:
             unit: its id.
             given: the order that was lost with its process, which counts less: a unit that has been
                 handed out again since is another's.
+            short: whether it was for want of memory, which counts less, too.
         """
-        counts, most = (self._failed, ATTEMPTS) if given is None else (self._lost, LOSSES)
+        less = short or given is not None
+        counts, most = (self._lost, LOSSES) if less else (self._failed, ATTEMPTS)
         with self._changed:
             order = self._held[carrier].get(unit)
             if (
@@ -173,4 +181,5 @@ class Ledger:
 
     def _hand_out(self, order: Order, unit: str) -> None:
         (one,) = (one for one in split(order) if unit in one.units.values())
+        one = replace(one, halvings=max(0, self._lost[unit] - WHOLE))
         self._again.append((one, frozenset(self._tried.get(unit, ()))))

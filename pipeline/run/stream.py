@@ -44,6 +44,12 @@ from gauntlet.pipeline.run.unit import UnitIds
 STAGE = "attack and evaluate"
 """What the work is called where its progress is shown."""
 
+LESS = (
+    "; where memory was short, a smaller resources.batch or rows_per_pass, fewer processes, or "
+    "placement in-process take less"
+)
+"""What can be changed for a unit that was lost with its process again and again."""
+
 LISTEN = 1.0
 """Seconds between two looks at what a carrier has done."""
 
@@ -304,13 +310,15 @@ class Stream:
                 if (order := self._ledger.made(carrier, unit)) is not None:
                     self._blame.finished(carrier, done.attack)
                     self._progress.advance(STAGE, len(order.ids))
-            case Failed(unit, attack, reason, passing):
+            case Failed(unit, attack, reason, passing, short):
                 if self._stopping.is_set():
                     return
                 self._reason = reason
-                if batch := self._ledger.batch_of(carrier, unit):
+                batch = self._ledger.batch_of(carrier, unit)
+                if batch and not short:
                     self._feeds[carrier].sick |= self._blame.failed(carrier, attack, batch)
-                if self._ledger.failed(carrier, unit):
+                if self._ledger.failed(carrier, unit, short=short):
+                    reason += LESS if short else ""
                     self._give_up(unit, attack, reason, passing)
                 else:
                     what = f"unit {unit} ({attack}) failed on carrier {carrier + 1}: {reason}"
@@ -370,7 +378,7 @@ class Stream:
 
     def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:
         (attack,) = (number for number, name in order.units.items() if name == unit)
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}{LESS}"
         self._give_up(unit, self._plan.attacks[attack].label, reason, passing=True)
 
     def _give_up(self, unit: str, attack: str, reason: str, passing: bool) -> None:
