@@ -115,6 +115,18 @@ def test_a_process_that_was_lost_costs_fewer_tries_than_an_error() -> None:
     assert len(tries) == LOSSES > ATTEMPTS
 
 
+def test_what_is_lost_again_is_tried_with_half_the_rows_a_pass_each_time() -> None:
+    ledger = Ledger(orders(1))
+    carrier = ledger.join()
+    halvings = []
+    for given in (True, False, True, False, True):
+        order = ledger.next(carrier)
+        assert order is not None
+        halvings.append(order.halvings)
+        ledger.failed(carrier, "a0", order if given else None, short=not given)
+    assert halvings == [0, 0, 0, 1, 2]
+
+
 def test_a_loss_takes_no_try_from_a_unit_that_fails() -> None:
     ledger = Ledger(orders(1))
     one, other = ledger.join(), ledger.join()

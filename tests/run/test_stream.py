@@ -234,6 +234,11 @@ def test_one_more_carrier_starts_when_those_there_are_the_limit(run, tmp_path):
     assert not frame.duplicated(KEYS).any()
 
 
+class Logs(Notes):
+    def log(self, text):
+        self.told.append(text)
+
+
 class Ill(Busy):
     """Two carriers; the surrogates that the first `ill` of them reach always fail."""
 
@@ -256,8 +261,7 @@ class Ill(Busy):
 
 def test_a_sick_worker_costs_no_unit_and_gets_nothing_more(tmp_path):
     job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
-    logs = Notes()
-    logs.log = logs.note
+    logs = Logs()
     outcome = Runner(job, RunFolder(str(tmp_path / "run")), Ill(job, 1), logs).run()
     assert (outcome.units_done, outcome.units_failed) == (24, 0)
     told = "carrier 1: failed several units in a row: it gets nothing more to do"
@@ -277,12 +281,11 @@ class Full:
     """Storage that refuses what is written to it while it is full."""
 
     def __init__(self, patch):
-        self.refused, self.full = [], True
+        self.full = True
         written = Storage.write
 
         def write(storage, name, content, **more):
             if self.full and name.startswith("_parts/"):
-                self.refused.append(name)
                 raise OSError(errno.ENOSPC, "No space left on device", name)
             written(storage, name, content, **more)
 
@@ -291,14 +294,14 @@ class Full:
 
 
 def test_a_full_disk_pauses_the_run_and_costs_no_unit(tmp_path, monkeypatch):
-    disk, notes = Full(monkeypatch), Notes()
-    note = notes.note
+    disk = Full(monkeypatch)
 
-    def heard(text):
-        note(text)
-        disk.full &= "the run pauses" not in text  # somebody makes room
+    class MakesRoom(Notes):
+        def note(self, text):
+            super().note(text)
+            disk.full &= "the run pauses" not in text
 
-    notes.note = heard
+    notes = MakesRoom()
     job = plan(tmp_path, resources={"batch": 8, "part_seconds": 0})
     outcome = Runner(job, RunFolder(str(tmp_path / "run")), LocalEngine(job), notes).run()
     assert (outcome.units_done, outcome.units_failed) == (6, 0)
