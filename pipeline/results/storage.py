@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import time
 import uuid
@@ -23,6 +24,7 @@ from gauntlet.pipeline.results.durable import make, sync, unwritable
 from gauntlet.pipeline.results.object_store import explained, opened
 from gauntlet.pipeline.results.store_address import Address, below, is_remote
 
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}")
 STAGING = "_parts"
 """Where files wait for the commit that makes them count; Arrow passes over such folders."""
 
@@ -294,9 +296,11 @@ class Storage:
         self.delete(f"{STAGING}/{name}")
 
     def sweep(self) -> None:
-        """Delete what killed processes left half written where parts are staged."""
+        """Delete what killed processes left half written."""
         if self._local:
-            for path in Path(self._path(STAGING)).glob("**/.*"):
+            staged = Path(self._path(STAGING)).glob("**/.*")
+            aside = (path for path in Path(self._root).glob("**/.*") if _ASIDE.fullmatch(path.name))
+            for path in (*staged, *aside):
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
