@@ -148,7 +148,7 @@ class Feed:
             if not self.sick or self.retired:
                 return
             self.sick = False
-            with suppress(*self._losses):
+            with suppress(OSError, *self._losses):
                 self.settle()  # what it finished before is sound
             if not self._renewed and self.carrier.renew():
                 self._renewed = True
