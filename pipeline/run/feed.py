@@ -96,14 +96,21 @@ class Feed:
             )
             time.sleep(pause)
 
-    def settle(self) -> None:
+    def settle(self, insist: Callable[[Callable[[], None]], None] = lambda act: act()) -> None:
         """Have the carrier write what it has buffered.
+
+        Args:
+            insist: carries out what writes; may try again.
 
         Raises:
             Exception: as `carry`.
         """
-        with suppress(*self._losses):  # the news tell
-            self.carrier.settle()
+
+        def settle() -> None:
+            with suppress(*self._losses):  # the news tell
+                self.carrier.settle()
+
+        insist(settle)
         self.listen()
 
     def listen(self) -> None:

@@ -243,7 +243,7 @@ class Stream:
             elif self._ledger.is_settled():
                 return
             elif self._ledger.is_idle():
-                self._patience.insist(feed.settle)
+                feed.settle(self._patience.insist)
             else:
                 self._ledger.wait(LISTEN)
 
