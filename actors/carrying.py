@@ -33,7 +33,7 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
-from gauntlet.pipeline.run.local import LocalSurrogates, run_judged
+from gauntlet.pipeline.run.local import LocalSurrogates, narrowed, run_judged
 from gauntlet.pipeline.run.order import CleanAnswers, Item, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import device, image_dtype
@@ -127,6 +127,8 @@ class CarryingActor(ABC):
                 if not reached:
                     host = socket.gethostname()
                     self._say(f"{host} does not reach the run's folder: its rows go by the driver")
+                else:
+                    folder.hold()
                 self._carrier = Carrier(
                     plan,
                     self._reached(setup),
@@ -147,10 +149,12 @@ class RemoteCarrier:
         actor: has `carry`, `news` and `settle`.
         setup: reference to a `Setup`.
         lanes: orders at a time.
+        crew: the actors of the surrogates that a hub alone asks.
     """
 
-    def __init__(self, actor: Any, setup: Any, lanes: int) -> None:
+    def __init__(self, actor: Any, setup: Any, lanes: int, crew: Sequence[Any] = ()) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
+        self._crew = tuple(crew)
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
         """Have models look at an order's clean images.
@@ -198,6 +202,12 @@ class RemoteCarrier:
         """Have it write what is buffered."""
         ray.get(self._actor.settle.remote(), timeout=WAIT)
 
+    def renew(self) -> bool:
+        """Have its processes started anew."""
+        for actor in (self._actor, *self._crew):
+            ray.kill(actor, no_restart=False)
+        return True
+
 
 class PackedModels:
     """A packed worker's models: the surrogates are in its process."""
@@ -207,11 +217,16 @@ class PackedModels:
         self._targets, self.cards = TargetLines(setup.targets, Arena()), setup.cards
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Attack a batch, when no other is attacked here."""
         with self._device:
-            return self._surrogates.attack(attack, batch, judged, self._targets.show)
+            show = self._targets.show
+            return self._surrogates.attack(attack, batch, judged, show, rows_per_pass)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer: targets while the surrogates do."""
@@ -260,14 +275,19 @@ class HubModels:
             self._free.put(oracle)
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Run the loop on the hub's device, asking the actors at every step."""
         moved = batch.to(device(), image_dtype(self._plan.resources))
         with self._next_free() as oracle, self._turn:
             started, before = time.perf_counter(), oracle.waited
             counted = CountedOracle(oracle, self._counts, "hub_waiting_seconds")
-            found = run_judged(self._plan, attack, moved, counted, judged, self._show)
+            asked = narrowed(counted, rows_per_pass)
+            found = run_judged(self._plan, attack, moved, asked, judged, self._show)
             waited = oracle.waited - before
         if judged is None:  # else it has waited for the targets, too
             self._tell(Spent(time.perf_counter() - started - waited, waited))

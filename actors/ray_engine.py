@@ -151,7 +151,7 @@ class RayEngine:
         index = len(self._plan.surrogates) + among
         hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
         self._workers = (*self._workers, hub)
-        return RemoteCarrier(hub, ray.put(setup), setup.lanes)
+        return RemoteCarrier(hub, ray.put(setup), setup.lanes, setup.crew)
 
     def _started(self, modules: OwnModules, first: Any | None) -> list[Any]:
         """Start the surrogates' processes, each crew where it has room."""
@@ -162,17 +162,18 @@ class RayEngine:
 
     def close(self) -> None:
         """End the actors: the session may be another's, and go on."""
-        if (written := vars(self).get("_written")) is not None:
-            storage, proof = written
-            with contextlib.suppress(OSError):
-                storage.delete(proof)
-                storage.clear()
         for worker in vars(self).get("_workers", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.kill(worker)
         for room in vars(self).get("_rooms", ()):
             with contextlib.suppress(ray.exceptions.RayError):
                 room.leave()
+        if (written := vars(self).get("_written")) is not None:
+            storage, proof = written
+            with contextlib.suppress(OSError):
+                storage.delete(proof)
+                storage.sweep()  # of what a killed process was about to write
+                storage.clear()
         # Ray numbers the actors of every session alike: a handle that is collected when another
         # session has begun would end that one's actor.
         for name in ("_workers", "_surrogates", "_targets", "_setup"):

@@ -38,11 +38,15 @@ _UNLESS_SET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # By default Ray's workers run at niceness 15, and the driver's idle threads delay them.
     "RAY_worker_niceness": "0",
+    # Ray itself repeats for ever what a process was killed at for its memory, and says nothing.
+    "RAY_task_oom_retries": "3",
 }
 """What a local session sets where the person has not."""
 
 _leaving: ExitStack | None = None
 """What ends the session that `connect` began; None where there is none, or it is the caller's."""
+_folder: SessionFolder | None = None
+"""Of the local session that lives, from its first process to its last."""
 
 
 def connect(
@@ -99,6 +103,15 @@ def disconnect() -> None:
     atexit.unregister(disconnect)
 
 
+def abandon() -> None:
+    """Kill the local session that `connect` began, if one lives, and delete its folder.
+
+    For a process that ends next: Ray in it waits for what is gone.
+    """
+    if _folder is not None:
+        _folder.remove()
+
+
 def grows(status: bytes | None) -> bool:
     """Return whether a cluster may add nodes, by its autoscaler's status; True when unknown.
 
@@ -131,12 +144,13 @@ def _take_token() -> None:
 
 def _start(note: Callable[[str], None]) -> None:
     """Start a session that shares nothing with any other."""
-    global _leaving
+    global _leaving, _folder
     if other := os.environ.get(VARIABLE):
         note(f"{VARIABLE} is {other}: not joined, that takes --address auto")
     machine = this_machine()
     with ExitStack() as leaving:
-        folder = SessionFolder.make(note)
+        _folder = folder = SessionFolder.make(note)
+        leaving.callback(_forget_folder)
         leaving.callback(folder.remove)
         leaving.callback(_forget_token)
         changes = {
@@ -165,11 +179,19 @@ def _start(note: Callable[[str], None]) -> None:
                     _node_ip_address="127.0.0.1",
                     _temp_dir=str(folder.path),
                 )
-        except (RuntimeError, OSError) as error:
+        except Exception as error:
+            # Ray raises bare ones, too: when its node is not up in time on a busy machine.
+            if type(error) is not Exception and not isinstance(error, RuntimeError | OSError):
+                raise
             reason = str(error).strip().splitlines()[0]
             what = f"no local Ray session could be started: {reason}; in-process needs none"
             raise BadInput(Problem("resources.placement", what)) from error
         _leaving = leaving.pop_all()
+
+
+def _forget_folder() -> None:
+    global _folder
+    _folder = None
 
 
 def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any] | None) -> None:

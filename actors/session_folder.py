@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
+import stat
 import sys
 import tempfile
 import time
@@ -83,14 +85,39 @@ class SessionFolder:
             os.close(lock)
 
     def remove(self) -> None:
-        """Delete the folder, also from under processes that are about to end."""
+        """Kill the processes that Ray left, and delete the folder from under them."""
         until = time.monotonic() + GOODBYE
-        shutil.rmtree(self.path, ignore_errors=True)
-        while self.path.exists() and time.monotonic() < until:
-            time.sleep(0.1)
+        while True:
+            left = [*self.processes()]
+            for process in left:
+                with contextlib.suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
             shutil.rmtree(self.path, ignore_errors=True)
+            if not (left or self.path.exists()) or time.monotonic() > until:
+                break
+            time.sleep(0.05)
         if self.lock is not None:
             os.close(self.lock)
+
+    def processes(self) -> Iterator[int]:
+        """Yield the session's processes but for this one: each writes its log here.
+
+        Ray's own mostly end with their parents, but a killed one leaves its children behind.
+        """
+        for process in Path("/proc").glob("[0-9]*"):  # none on systems without it
+            if int(process.name) != os.getpid() and _writes_into(self.path, process / "fd"):
+                yield int(process.name)
+
+
+def _writes_into(folder: Path, files: Path) -> bool:
+    """Return whether a process has a file in a folder open for writing, deleted ones included."""
+    with contextlib.suppress(OSError):  # another user's, or one that has just ended
+        for file in files.iterdir():
+            with contextlib.suppress(OSError):  # it was closed just now
+                inside = os.readlink(file).startswith(f"{folder}/")
+                if inside and file.lstat().st_mode & stat.S_IWUSR:
+                    return True
+    return False
 
 
 def _places() -> Iterator[tuple[str, Path]]:

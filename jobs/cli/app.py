@@ -11,7 +11,7 @@ from gauntlet.jobs.cli.attach import attach
 from gauntlet.jobs.cli.check import check
 from gauntlet.jobs.cli.compact import compact
 from gauntlet.jobs.cli.data import data
-from gauntlet.jobs.cli.exit_status import IN_HELP
+from gauntlet.jobs.cli.exit_status import IN_HELP, Status
 from gauntlet.jobs.cli.heads import heads
 from gauntlet.jobs.cli.methods import methods
 from gauntlet.jobs.cli.models import models
@@ -21,6 +21,7 @@ from gauntlet.jobs.cli.report import report
 from gauntlet.jobs.cli.resume import resume
 from gauntlet.jobs.cli.run import run
 from gauntlet.jobs.cli.schema import schema
+from gauntlet.jobs.cli.signals import leave
 from gauntlet.jobs.cli.status import status
 from gauntlet.jobs.cli.submit import submit
 from gauntlet.jobs.cli.surrogates import surrogates
@@ -100,7 +101,12 @@ _say_how_commands_end(app)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if isinstance(ended.code, int) and ended.code not in (Status.DONE, Status.REFUSED):
+            leave(ended.code)
+        raise
 
 
 if __name__ == "__main__":

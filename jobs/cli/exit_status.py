@@ -1,18 +1,16 @@
-"""How every command ends: its exit status, and a signal that asks it to."""
+"""How every command ends: its exit status, and what is said."""
 
 from __future__ import annotations
 
 import signal
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import IntEnum
-from types import FrameType
 from typing import NoReturn, ParamSpec
 
 import typer
 
+from gauntlet.jobs.cli.signals import HungUp, Terminated, signals_raised
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput
 
@@ -29,6 +27,7 @@ class Status(IntEnum):
     INCOMPLETE = 1
     REFUSED = 2
     STOPPED = 3
+    HUNG_UP = 128 + signal.SIGHUP
     INTERRUPTED = 128 + signal.SIGINT
     TERMINATED = 128 + signal.SIGTERM
 
@@ -43,33 +42,13 @@ _MEANINGS = {
     Status.INCOMPLETE: "done, but units failed or what was made is not good enough",
     Status.REFUSED: "refused before any work: the job, an option, a run's folder",
     Status.STOPPED: "stopped, resumable: storage, a lost cluster, a fault",
+    Status.HUNG_UP: "hung up (SIGHUP), resumable",
     Status.INTERRUPTED: "interrupted (Ctrl-C), resumable",
     Status.TERMINATED: "terminated (SIGTERM), resumable",
 }
 
 IN_HELP = "Exit status: " + "; ".join(f"{status:d} {status.meaning}" for status in Status) + "."
 """What the help of every command ends with."""
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM): whatever cleans up after Ctrl-C does so now."""
-
-
-@contextmanager
-def termination_raised() -> Iterator[None]:
-    """Raise `Terminated` where SIGTERM would end the process with everything left behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> NoReturn:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def end(
@@ -80,7 +59,7 @@ def end(
     Of more problems than a person reads at once the first are printed, and how many there are.
     """
     try:
-        with termination_raised():
+        with signals_raised():
             status = command(*args, **kwargs)
     except BadInput as error:
         for problem in error.problems[:SHOWN_PROBLEMS]:
@@ -108,6 +87,7 @@ def say(text: str) -> None:
 
 def said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:
     """Say what ended a command, and return its status."""
-    status = Status.TERMINATED if isinstance(error, Terminated) else Status.INTERRUPTED
-    say(f"{status.name.lower()}{how_to_go_on and '; '}{how_to_go_on}")
+    ends = {HungUp: Status.HUNG_UP, Terminated: Status.TERMINATED}
+    status = ends.get(type(error), Status.INTERRUPTED)
+    say(f"{status.name.lower().replace('_', ' ')}{how_to_go_on and '; '}{how_to_go_on}")
     return status

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from shlex import quote
 
 from gauntlet.actors.launch import launch
 from gauntlet.actors.ray_engine import RayEngine
+from gauntlet.actors.session import abandon
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.exit_status import Status, said, say
@@ -14,6 +16,7 @@ from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
+from gauntlet.jobs.cli.signals import at_the_limit
 from gauntlet.jobs.reports.doubts import decide_on, refuse_both
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
@@ -22,8 +25,20 @@ from gauntlet.jobs.spec.loading import open_job
 from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results.patience import StorageFailed
 from gauntlet.pipeline.results.reading import Reading
+from gauntlet.pipeline.run.blame import CommonCause
 from gauntlet.pipeline.run.plan import Plan, plan_of
+
+OUT_OF_MEMORY = (
+    "this process ran out of memory: smaller resources.batch, in_flight or part_megabytes take less"
+)
+
+GONE = (
+    "the run is not there any more, and cannot be resumed unless it is put back: then go on with: "
+    "gauntlet resume {}; else run the job anew"
+)
+"""What is said of a run whose folder was removed under it."""
 
 
 def run_job(
@@ -81,8 +96,13 @@ def _carry_out(
     again: bool,
 ) -> int:
     errors = terminal(stderr=True)
+
+    def cut_off(error: KeyboardInterrupt) -> None:
+        abandon()
+        said(error, how_to_go_on(folder))
+
     try:
-        with shown_on(errors) as progress:
+        with at_the_limit(cut_off), shown_on(errors) as progress:
             progress.note(f"run folder: {folder}")
             outcome = launch(
                 plan,
@@ -98,8 +118,12 @@ def _carry_out(
         raise
     except KeyboardInterrupt as error:
         return said(error, how_to_go_on(folder))
-    except (OSError, *RayEngine.losses) as error:
-        return _stopped(folder, f"stopped: {in_short(str(error))}; ")
+    except StorageFailed as error:
+        return _stopped(folder, f"stopped: {_cause(error)}; ", GONE)
+    except MemoryError as error:
+        return _stopped(folder, f"stopped: {OUT_OF_MEMORY} ({in_short(str(error))}); ")
+    except (OSError, CommonCause, *RayEngine.losses) as error:
+        return _stopped(folder, f"stopped: {_cause(error)}; ")
     except Exception:
         # Whatever else a model's or a library's code raises: what is finished is on disk, and the
         # person is told how to go on from there.
@@ -113,6 +137,13 @@ def _carry_out(
     return Status.INCOMPLETE
 
 
-def _stopped(folder: str, what: str) -> Status:
-    say(f"{what}{how_to_go_on(folder)}")
-    return Status.STOPPED if begun(folder) else Status.REFUSED
+def _cause(error: Exception) -> str:
+    """Return an error in a line, as it was in the process that it is from."""
+    return in_short(str(getattr(error, "cause", error)))
+
+
+def _stopped(folder: str, what: str, gone: str = "") -> Status:
+    """Say what stopped a run, and how it goes on; or what is to be said of one that is gone."""
+    there = begun(folder)
+    say(f"{what}{gone.format(quote(folder)) if gone and not there else how_to_go_on(folder)}")
+    return Status.STOPPED if there or gone else Status.REFUSED

@@ -12,7 +12,8 @@ from types import FrameType
 import torch
 
 from gauntlet.jobs.cli.bars import shown_on
-from gauntlet.jobs.cli.exit_status import Status, Terminated
+from gauntlet.jobs.cli.exit_status import Status
+from gauntlet.jobs.cli.signals import Terminated
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.models.zoo.recipes import RECIPES, Recipe, find_recipe
 from gauntlet.pipeline.models.zoo.weights import WEIGHTS

@@ -6,6 +6,7 @@ import pandas as pd
 
 from gauntlet.jobs.reports.table_cells import has
 from gauntlet.pipeline.results.manifest import Manifest
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.schema import BELOW_A_LEVEL, NO_GRADIENT
 
 HEADLINE = (
@@ -45,6 +46,19 @@ def threshold_notes(manifest: Manifest) -> list[str]:
     """Return the thresholds of a run that are not from all pairs of the list, in words."""
     found = manifest.thresholds or {}
     return [entry.in_words(name) for name, entry in found.items() if not entry.from_all_pairs]
+
+
+def narrowed_words(record: Record | None) -> list[str]:
+    """Return what is to be said of units that there was not the memory for, as the plan has it."""
+    narrowed = {} if record is None else record.narrowed
+    if not narrowed:
+        return []
+    units = "1 unit" if len(narrowed) == 1 else f"{len(narrowed):,} units"
+    sizes = ", ".join(map(str, sorted({*narrowed.values()}, reverse=True)))
+    return [
+        f"{units} of work done with fewer rows a pass than planned, as memory was short "
+        f"(resources.rows_per_pass {sizes}): the last bits of their figures may differ"
+    ]
 
 
 def unmoved_words(table: pd.DataFrame) -> list[str]:

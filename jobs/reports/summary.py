@@ -11,7 +11,12 @@ import pandas as pd
 from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
-from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
+from gauntlet.jobs.reports.notes import (
+    narrowed_words,
+    notes,
+    threshold_notes,
+    unmoved_words,
+)
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.table_cells import cells, judge_words, percent
 from gauntlet.jobs.reports.tables import (
@@ -60,7 +65,7 @@ def print_report(
             _print_rates(found.targets(), "target", "attack x target", console)
         for line in [*notes(groups), *threshold_notes(reading.manifest)]:
             console.print(line, style="dim")
-        for line in unmoved_words(found.unmoved()):
+        for line in [*unmoved_words(found.unmoved()), *narrowed_words(reading.record)]:
             console.print(line, style="yellow")
         if steps:
             _print_steps(found, targets, console)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import IO
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +15,7 @@ from gauntlet.pipeline.results.storage import STAGING, Storage
 
 
 class Draft:
-    """Grows under a name that no entry lists, in the staging folder.
+    """Grows under a name that no entry lists, in the staging folder; goes with its context.
 
     Attributes:
         rows: that it has so far.
@@ -38,6 +40,20 @@ class Draft:
     def bytes(self) -> int:
         """Of the row groups so far."""
         return self._sink.bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Where storage fails cleaning up fails, too: what is told is what came first.
+        with suppress(*((OSError,) if error is not None else ())):
+            self.close()
+            self._storage.delete(self.name)
 
     def write(self, group: pa.Table) -> None:
         """Append a row group: its bytes depend on its rows alone, not on how they lie in memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -55,8 +56,9 @@ def unwritable(folder: Path, name: str) -> str | None:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         finally:
-            for path in reversed(made):
-                path.rmdir()
+            with suppress(OSError):
+                for path in reversed(made):
+                    path.rmdir()
     except OSError as error:
         verb = "created" if missing else "written to"
         return f"{name} cannot be {verb}: {error.strerror or error}"

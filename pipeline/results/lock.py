@@ -58,6 +58,7 @@ class Lock:
                     break
         if dead is not None:
             self._note(f"took the run over from {dead}, which is no more at work")
+        self._storage.hold()
         self._beating.start()
         return self
 
@@ -78,15 +79,16 @@ class Lock:
 
         Raises:
             LockLost: when it is not.
+            FileNotFoundError: when the run's folder is gone, and the lock with it.
         """
+        self._storage.require()
         holder = self._sign.read()
         if not self._is_mine(holder):
-            by = "" if holder is None else f" ({holder.name})"
+            what = f"{NAME} was removed, by hand or by another driver"
+            if holder is not None:
+                what = f"another driver has taken this run over ({holder.name})"
             where = self._storage.location
-            raise LockLost(
-                f"{where}: another driver has taken this run over{by}; nothing more is recorded "
-                "here"
-            )
+            raise LockLost(f"{where}: {what}; nothing more is recorded here")
 
     def _is_mine(self, holder: Holder | None) -> bool:
         return holder is not None and holder.token == self._mine.token

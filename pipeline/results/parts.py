@@ -42,12 +42,19 @@ class Parts:
         most: bytes of rows, before they are encoded, by which a part is due.
         longest: seconds that a row waits before a part is due.
         told: hears of what was written.
+        insist: carries out what `add` writes; may try again, and whoever adds rows waits for it.
     """
 
     def __init__(
-        self, storage: Storage | None, most: int, longest: float, told: Callable[[Receipt], None]
+        self,
+        storage: Storage | None,
+        most: int,
+        longest: float,
+        told: Callable[[Receipt], None],
+        insist: Callable[[Callable[[], None]], None] = lambda act: act(),
     ) -> None:
         self._storage, self._most, self._longest, self._told = storage, most, longest, told
+        self._insist = insist
         # By unit, and nothing beside it, so that an interrupt leaves a unit in whole or not at all.
         self._waiting: dict[str, _Made] = {}
         self._since = 0.0
@@ -75,7 +82,7 @@ class Parts:
             if not self._waiting:
                 self._since = time.monotonic()
             self._waiting[unit] = _Made(done, made)
-        self.write_if_due()
+        self._insist(self.write_if_due)
 
     def write_if_due(self) -> None:
         """Write a part where it is full, or where its first row has waited long enough.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -47,9 +48,10 @@ def written(
     Raises:
         OSError: when a file cannot be written, or the groups not be read.
     """
-    number, draft = 0, Draft(storage, table, DRAFT)
+    number = 0
     attack: str | None = None
-    try:
+    with ExitStack() as drafts:
+        draft = drafts.enter_context(Draft(storage, table, DRAFT))
         for group in groups:
             while group.num_rows:
                 full = draft.rows and draft.bytes >= sizes.least
@@ -60,12 +62,10 @@ def written(
                     group = group.slice(rows)
                 if group.num_rows or draft.bytes >= sizes.most:
                     yield _adopted(draft, number, attack_of)
-                    number, draft = number + 1, Draft(storage, table, DRAFT)
+                    number += 1
+                    draft = drafts.enter_context(Draft(storage, table, DRAFT))
         if draft.rows:
             yield _adopted(draft, number, attack_of)
-    finally:
-        draft.close()
-        storage.delete(draft.name)
 
 
 def _of(attack: str | None, group: pa.Table) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import time
 import uuid
@@ -22,6 +24,7 @@ from gauntlet.pipeline.results.durable import make, sync, unwritable
 from gauntlet.pipeline.results.object_store import explained, opened
 from gauntlet.pipeline.results.store_address import Address, below, is_remote
 
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{32}")
 STAGING = "_parts"
 """Where files wait for the commit that makes them count; Arrow passes over such folders."""
 
@@ -52,6 +55,7 @@ class Storage:
                 what = f"no name for a run's folder ({reason}); choose another one"
                 raise BadInput(Problem(location, what)) from None
         self._local = self.remote is None
+        self._held = False
         self._written: set[str] = set()
 
     @cached_property
@@ -76,6 +80,23 @@ class Storage:
         while not there.exists():
             there = there.parent
         return shutil.disk_usage(there).free
+
+    def hold(self) -> None:
+        """Take it that the folder is there from now on: what is written never makes it anew.
+
+        One that was moved or deleted would otherwise leave a second one, of which nobody could
+        make anything.
+        """
+        self._held = True
+
+    def require(self) -> None:
+        """Check that the folder that is held is there.
+
+        Raises:
+            FileNotFoundError: when it was moved or deleted.
+        """
+        if self._held and self._local and not os.path.isdir(self._root):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._root)
 
     def exists(self, name: str = "plan.json") -> bool:
         """Return whether a file of the run is there."""
@@ -112,7 +133,7 @@ class Storage:
             with self._fs.open_output_stream(path) as stream:
                 stream.write(content)
             return
-        make(Path(path).parent)
+        self._make(Path(path).parent)
         aside = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}")
         try:
             with aside.open("wb") as stream:
@@ -122,7 +143,8 @@ class Storage:
                     os.fsync(stream.fileno())
             aside.replace(path)
         except OSError:
-            aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)  # a full disk must not fill up with remains
             raise
         if durable:
             sync(Path(path).parent)
@@ -138,14 +160,15 @@ class Storage:
             self._written |= {name} if created else set()
             return created
         path = Path(self._path(name))
-        make(path.parent)
+        self._make(path.parent)
         try:
             with path.open("xb", buffering=0) as stream:
                 stream.write(content)
         except FileExistsError:
             return False
         except OSError:
-            path.unlink(missing_ok=True)  # of a full disk
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)  # of a full disk
             raise
         self._written.add(name)
         return True
@@ -186,7 +209,7 @@ class Storage:
         for name in names:
             staged, place = Path(self._path(f"{STAGING}/{name}")), Path(self._path(name))
             if staged.exists():
-                make(place.parent)
+                self._make(place.parent)
                 staged.replace(place)
 
     def draft(self, name: str) -> IO[bytes]:
@@ -196,7 +219,7 @@ class Storage:
         """
         path = self._path(name)
         if self._local:
-            make(Path(path).parent)
+            self._make(Path(path).parent)
             return Path(path).open("wb")
         stream: IO[bytes] = self._fs.open_output_stream(path)
         return stream
@@ -273,9 +296,11 @@ class Storage:
         self.delete(f"{STAGING}/{name}")
 
     def sweep(self) -> None:
-        """Delete what killed processes left half written where parts are staged."""
+        """Delete what killed processes left half written."""
         if self._local:
-            for path in Path(self._path(STAGING)).glob("**/.*"):
+            staged = Path(self._path(STAGING)).glob("**/.*")
+            aside = (path for path in Path(self._root).glob("**/.*") if _ASIDE.fullmatch(path.name))
+            for path in (*staged, *aside):
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
@@ -302,6 +327,10 @@ class Storage:
                 with contextlib.suppress(OSError):  # somebody else's files are in it
                     folder.rmdir()
         self._written.clear()
+
+    def _make(self, folder: Path) -> None:
+        self.require()
+        make(folder)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -12,14 +13,26 @@ import torch
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.parts import Parts
+from gauntlet.pipeline.results.patience import Patience
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.engine import Attackable
 from gauntlet.pipeline.run.evaluator import Evaluator
-from gauntlet.pipeline.run.order import CleanAnswers, Failed, Finished, Log, News, Order, Unreadable
+from gauntlet.pipeline.run.order import (
+    CleanAnswers,
+    Failed,
+    Finished,
+    Log,
+    News,
+    Order,
+    Stalled,
+    Unreadable,
+)
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.unit import BatchWork, Unit, UnitRows
 
-PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
+SHORT = (MemoryError, torch.OutOfMemoryError)
+"""Errors by which memory is short."""
+PASSING = (OSError, *SHORT)
 """Errors of the machine, not of the unit: another time, or elsewhere, it may not fail."""
 
 
@@ -56,12 +69,18 @@ class Carrier:
         self._plan, self._examples = plan, examples
         self._evaluator = Evaluator(plan, models, thresholds)
         self._rows = UnitRows(plan, models, self._evaluator)
+        self._losses = losses
         self._passing: tuple[type[Exception], ...] = (*PASSING, *losses)
         self.lanes = lanes
         self._log = Log() if log is None else log
         resources = plan.resources
         most = int(resources.part_megabytes * 2**20)
-        self._parts = Parts(storage, most, resources.part_seconds, self._log.add)
+        patience = Patience(
+            resources.storage_patience_s,
+            "" if storage is None else storage.location,
+            lambda cause: self._log.add(Stalled(cause)),
+        )
+        self._parts = Parts(storage, most, resources.part_seconds, self._log.add, patience.insist)
         self._batches: OrderedDict[tuple[str, ...], BatchWork] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -69,18 +88,20 @@ class Carrier:
         """Carry an order out; what comes of it is in the news.
 
         Raises:
-            OSError: when a part that was due cannot be written.
+            StorageFailed: when a part that was due cannot be written, for as long as is tried.
         """
         for number, unit in order.units.items():
             attack = self._plan.attacks[number]
             try:
                 work = self._work(order)
-                tables, done = self._rows.of(Unit(unit, attack, work, reports=number == 0))
+                rows = self._rows_per_pass(order)
+                tables, done = self._rows.of(Unit(unit, attack, work, number == 0, rows))
             except Exception as error:
                 cause = getattr(error, "cause", error)  # as it was in another process
                 reason = f"{type(cause).__name__}: {cause}"
                 passing = isinstance(error, self._passing)
-                self._log.add(Failed(unit, attack.label, reason, passing))
+                short = isinstance(error, (*SHORT, *self._losses))
+                self._log.add(Failed(unit, attack.label, reason, passing, short))
                 continue
             self._log.add(Finished(unit, done))
             self._parts.add(unit, done, tables)
@@ -105,10 +126,10 @@ class Carrier:
     def news(self, life: str, heard: int) -> News:
         """Return what happened after so many items of a life were heard; write what is due.
 
-        Raises:
-            OSError: when it cannot be written.
+        What cannot be written waits: `carry` or `settle` say why.
         """
-        self._parts.write_if_due()
+        with suppress(OSError):
+            self._parts.write_if_due()
         return self._log.since(life, heard)
 
     def settle(self) -> None:
@@ -118,6 +139,17 @@ class Carrier:
             OSError: when they cannot be written.
         """
         self._parts.write()
+
+    def _rows_per_pass(self, order: Order) -> int | None:
+        """Return the rows a pass of an order for which those of the plan were too many."""
+        if not order.halvings:
+            return None
+        whole = min(self._plan.resources.rows_per_pass, len(order.ids))
+        return max(1, whole >> order.halvings)
+
+    def renew(self) -> bool:
+        """Return that this process cannot be replaced."""
+        return False
 
     def _work(self, order: Order) -> BatchWork:
         """Return the decoded batch, of which the last are kept: orders may share one."""

@@ -53,7 +53,11 @@ class Attackable(Models, Protocol):
     """Models with the surrogates' gradients in reach: what carries units out."""
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Attack a batch; tensors of the result are on the CPU.
 
@@ -62,6 +66,8 @@ class Attackable(Models, Protocol):
             batch: the examples.
             judged: iterates that the targets judge while the attack goes on. At most
                 `gauntlet.pipeline.run.steps.IN_FLIGHT` of them exist at a time.
+            rows_per_pass: most image views that a surrogate takes at a time, where there was no
+                memory for those of the plan.
         """
 
 
@@ -103,6 +109,9 @@ class Carries(Protocol):
             OSError: when the storage fails.
             Exception: as `carry`.
         """
+
+    def renew(self) -> bool:
+        """Start the carrier's processes anew; return whether that can be done."""
 
 
 class Engine(Models, Protocol):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from gauntlet.pipeline.run.engine import Carries
-from gauntlet.pipeline.run.ledger import LOSSES, Ledger
+from gauntlet.pipeline.run.ledger import Ledger
 from gauntlet.pipeline.run.order import Item, News, Order
+
+PAUSE, LONGEST = 1.0, 30.0
+"""Seconds before a process that was lost twice in a row has its next order; doubled every time."""
 
 PATIENCE = 15
 """How often a carrier is asked for news that does not answer in time."""
@@ -28,7 +32,8 @@ class Feed:
         log: is told of what the run's log should keep.
 
     Attributes:
-        retired: whether the carrier is lost for good.
+        retired: whether the carrier is lost for good, or given up.
+        sick: whether it fails whatever it is given.
     """
 
     def __init__(
@@ -48,8 +53,9 @@ class Feed:
         self._heard, self._gone, self._given_up = heard, gone, given_up
         self._note, self._log = note, log
         self._life, self._count = "", 0
-        self._lock = threading.Lock()
-        self.retired = False
+        self._lock, self._treating = threading.Lock(), threading.Lock()
+        self.retired = self.sick = False
+        self._renewed, self._lost = False, 0
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -66,7 +72,9 @@ class Feed:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
                 self._hand_out_again(order, error)
+            self._recover(error)
         else:
+            self._lost = 0
             self.listen()
             # All that became of the order has been heard by now, if its carrier lived so long.
             self._hand_out_again(order, None)
@@ -74,17 +82,35 @@ class Feed:
     def _hand_out_again(self, order: Order, error: Exception | None) -> None:
         """Give up, or hand out, what nobody has heard of and the carrier no longer works on."""
         for unit in order.units.values():
-            if self._ledger.failed(self.number, unit, LOSSES, order):
+            if self._ledger.failed(self.number, unit, order):
                 self._given_up(order, unit, error or RuntimeError("lost with its carrier"))
 
-    def settle(self) -> None:
+    def _recover(self, error: Exception) -> None:
+        """Wait before a process that is lost again and again is asked for more."""
+        self._lost += 1
+        if self._lost > 1:
+            pause = min(LONGEST, PAUSE * 2 ** (self._lost - 2))
+            self._note(
+                f"{self} was lost {self._lost} times in a row ({_told(error)}): it starts anew, "
+                f"and gets something to do in {pause:g} s"
+            )
+            time.sleep(pause)
+
+    def settle(self, insist: Callable[[Callable[[], None]], None] = lambda act: act()) -> None:
         """Have the carrier write what it has buffered.
+
+        Args:
+            insist: carries out what writes; may try again.
 
         Raises:
             Exception: as `carry`.
         """
-        with suppress(*self._losses):  # the news tell
-            self.carrier.settle()
+
+        def settle() -> None:
+            with suppress(*self._losses):  # the news tell
+                self.carrier.settle()
+
+        insist(settle)
         self.listen()
 
     def listen(self) -> None:
@@ -123,10 +149,26 @@ class Feed:
                 self._note("a carrier does not answer; it may be starting anew: waiting for it")
         return self.carrier.news(self._life, self._count)
 
-    def _retire(self) -> None:
+    def treat(self) -> None:
+        """Have a sick carrier's process replaced; give it up where that did not help before."""
+        with self._treating:
+            if not self.sick or self.retired:
+                return
+            self.sick = False
+            with suppress(OSError, *self._losses):
+                self.settle()  # what it finished before is sound
+            if not self._renewed and self.carrier.renew():
+                self._renewed = True
+                self._note(f"{self} failed several units in a row: its process is replaced")
+                return
+            with self._lock:
+                what = "fails as before" if self._renewed else "failed several units in a row"
+                self._retire(f"{what}: it gets nothing more to do")
+
+    def _retire(self, why: str = "does not come back; others do what it had") -> None:
         """Give up on a carrier: others do what it had."""
         self.retired = True
-        self._log(f"{self}: does not come back; others do what it had")
+        self._log(f"{self}: {why}")
         self._gone(self._ledger.leave(self.number))
 
     def __str__(self) -> str:

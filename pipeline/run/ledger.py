@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gauntlet.pipeline.results.parts import Receipt
 from gauntlet.pipeline.run.order import Order, split
 
 ATTEMPTS = 2
-"""How often a unit of work is tried before it goes to `failures`."""
+"""How often a unit of work may fail before it goes to `failures`: on as many carriers, if there
+are."""
 
 LOSSES = 5
-"""How often, when it was the process that was lost: the unit may have had no part in that."""
+"""How often it may be lost with its process, or for want of memory: it may have had no part in
+that."""
+WHOLE = 2
+"""After how many of these it is tried with half the rows a pass, each time."""
 
 
 class Ledger:
@@ -28,10 +33,12 @@ class Ledger:
 
     def __init__(self, orders: Iterator[Order]) -> None:
         self._orders = orders
-        self._again: deque[tuple[Order, int | None]] = deque()
+        self._again: deque[tuple[Order, frozenset[int]]] = deque()
         self._held: dict[int, dict[str, Order]] = {}
         self._made: dict[int, set[str]] = {}
-        self._attempts: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self._tried: defaultdict[str, set[int]] = defaultdict(set)
         self._living: set[int] = set()
         self._changed = threading.Condition()
         self._exhausted = False
@@ -55,7 +62,7 @@ class Ledger:
             buffered = self._buffered(carrier)
             for unit, order in [*self._held[carrier].items()]:
                 self._settle(carrier, unit)
-                self._hand_out(order, unit, None)
+                self._hand_out(order, unit)
             return buffered
 
     def next(self, carrier: int) -> Order | None:
@@ -71,8 +78,8 @@ class Ledger:
             return order
 
     def _second_try(self, carrier: int) -> Order | None:
-        for place, (order, avoided) in enumerate(self._again):
-            if avoided != carrier or self._living == {carrier}:
+        for place, (order, tried) in enumerate(self._again):
+            if carrier not in tried or self._living <= tried:
                 del self._again[place]
                 return order
         return None
@@ -103,20 +110,23 @@ class Ledger:
                 order = self._held[carrier][unit]
                 self._settle(carrier, unit)
                 if not sound:
-                    self._hand_out(order, unit, None)
+                    self._hand_out(order, unit)
             return sound
 
     def failed(
-        self, carrier: int, unit: str, attempts: int = ATTEMPTS, given: Order | None = None
+        self, carrier: int, unit: str, given: Order | None = None, short: bool = False
     ) -> bool:
         """Hand a failed unit out again, to another carrier; return whether that was its last try.
 
         Args:
             carrier: who tried.
             unit: its id.
-            attempts: how many there are.
-            given: the order that failed: a unit that has been handed out again since is another's.
+            given: the order that was lost with its process, which counts less: a unit that has been
+                handed out again since is another's.
+            short: whether it was for want of memory, which counts less, too.
         """
+        less = short or given is not None
+        counts, most = (self._lost, LOSSES) if less else (self._failed, ATTEMPTS)
         with self._changed:
             order = self._held[carrier].get(unit)
             if (
@@ -125,12 +135,19 @@ class Ledger:
                 or not (given is None or given is order)
             ):
                 return False
-            self._attempts[unit] += 1
+            counts[unit] += 1
+            self._tried[unit].add(carrier)
             self._settle(carrier, unit)
-            if self._attempts[unit] >= attempts:
+            if counts[unit] >= most:
                 return True
-            self._hand_out(order, unit, carrier)
+            self._hand_out(order, unit)
             return False
+
+    def batch_of(self, carrier: int, unit: str) -> tuple[str, ...]:
+        """Return the ids of the examples of a unit that a carrier has; empty if it has it not."""
+        with self._changed:
+            order = self._held[carrier].get(unit)
+            return () if order is None else order.ids
 
     def lost(self, carrier: int) -> int:
         """Hand out again what a carrier had buffered; return the number of examples x attacks."""
@@ -139,7 +156,7 @@ class Ledger:
             gone = {unit: order for unit, order in self._held[carrier].items() if unit in made}
             for unit, order in gone.items():
                 self._settle(carrier, unit)
-                self._hand_out(order, unit, None)
+                self._hand_out(order, unit)
             return buffered
 
     def _buffered(self, carrier: int) -> int:
@@ -162,6 +179,7 @@ class Ledger:
         self._made[carrier].discard(unit)
         self._changed.notify_all()
 
-    def _hand_out(self, order: Order, unit: str, avoided: int | None) -> None:
+    def _hand_out(self, order: Order, unit: str) -> None:
         (one,) = (one for one in split(order) if unit in one.units.values())
-        self._again.append((one, avoided))
+        one = replace(one, halvings=max(0, self._lost[unit] - WHOLE))
+        self._again.append((one, frozenset(self._tried.get(unit, ()))))

@@ -14,6 +14,7 @@ from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
+from gauntlet.pipeline.oracle.narrow import NarrowOracle
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.carrier import Carrier
@@ -65,6 +66,7 @@ class LocalSurrogates:
         batch: Batch,
         judged: JudgedSteps | None = None,
         show: Show | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Attack a batch; the result is on the CPU.
 
@@ -73,10 +75,17 @@ class LocalSurrogates:
             batch: the examples.
             judged: iterates that the targets judge on the way.
             show: shows them to the targets; needed with ``judged``.
+            rows_per_pass: as in `gauntlet.pipeline.run.engine.Attackable.attack`.
         """
         plan = self._plan
         moved = batch.to(device(), image_dtype(plan.resources))
-        return run_judged(plan, attack, moved, self._oracle, judged, show)
+        oracle = narrowed(self._oracle, rows_per_pass)
+        return run_judged(plan, attack, moved, oracle, judged, show)
+
+
+def narrowed(oracle: Oracle, rows_per_pass: int | None) -> Oracle:
+    """Return an oracle that is asked in pieces, where a number of rows a pass is given."""
+    return oracle if rows_per_pass is None else NarrowOracle(oracle, rows_per_pass)
 
 
 def run_judged(
@@ -153,10 +162,14 @@ class LocalEngine:
         return self._cards
 
     def attack(
-        self, attack: Attack, batch: Batch, judged: JudgedSteps | None = None
+        self,
+        attack: Attack,
+        batch: Batch,
+        judged: JudgedSteps | None = None,
+        rows_per_pass: int | None = None,
     ) -> AttackResult:
         """Attack a batch; iterates are judged as they come."""
-        return self._surrogates.attack(attack, batch, judged, self._show)
+        return self._surrogates.attack(attack, batch, judged, self._show, rows_per_pass)
 
     def ask(self, models: Sequence[str], request: Request[T]) -> dict[str, T]:
         """Have models answer a request, one after the other."""

@@ -20,12 +20,14 @@ class Order:
         ids: of the examples.
         units: ids of the units to do, by the attack's position in the plan.
         left_out: examples that an earlier attack on the batch was without, with the reason.
+        halvings: how often `rows_per_pass` is halved, as there was no memory for it.
     """
 
     positions: tuple[int, ...]
     ids: tuple[str, ...]
     units: Mapping[int, str]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    halvings: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ class Failed:
         attack: label of the attack.
         reason: the error in words.
         passing: whether the machine is to blame: another time, or elsewhere, it may not fail.
+        short: whether memory was short, or a process was lost, as one is that takes too much.
     """
 
     unit: str
     attack: str
     reason: str
     passing: bool
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,18 @@ class Spent:
     waited: float
 
 
-Item = Unreadable | Finished | Failed | Receipt | Said | Spent
+@dataclass(frozen=True)
+class Stalled:
+    """Storage fails here, or does no more.
+
+    Attributes:
+        cause: where and why; empty when it works again.
+    """
+
+    cause: str
+
+
+Item = Unreadable | Finished | Failed | Receipt | Said | Spent | Stalled
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,9 @@ class Resources(Spec):
     """Rows that are finished wait in a buffer until they take so many megabytes ..."""
     part_seconds: float = Field(30.0, ge=0)
     """... or until the first has waited so many seconds: no kill costs more work than that."""
+    storage_patience_s: float = Field(300.0, ge=0)
+    """Seconds for which writing is tried again when the run's storage fails (full, read-only, gone,
+    refusing); then the run stops, and can be resumed."""
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32"
     """Precision of the surrogates. Images, gradients and steps have it, too, but in half precision:
     they are float32 there, and float16 gradients are scaled, example by example."""

@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pyarrow import Buffer
+
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.parts import Receipt, part, stage
+from gauntlet.pipeline.results.patience import Patience
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.blame import Blame, CommonCause
 from gauntlet.pipeline.run.efforts import Efforts
 from gauntlet.pipeline.run.engine import Carries
 from gauntlet.pipeline.run.feed import Feed
@@ -29,6 +33,7 @@ from gauntlet.pipeline.run.order import (
     Order,
     Said,
     Spent,
+    Stalled,
     Unreadable,
     split,
 )
@@ -39,10 +44,19 @@ from gauntlet.pipeline.run.unit import UnitIds
 STAGE = "attack and evaluate"
 """What the work is called where its progress is shown."""
 
+LESS = (
+    "; where memory was short, a smaller resources.batch or rows_per_pass, fewer processes, or "
+    "placement in-process take less"
+)
+"""What can be changed for a unit that was lost with its process again and again."""
+
 LISTEN = 1.0
 """Seconds between two looks at what a carrier has done."""
 
-GOODBYE = 5.0
+DRIVER = -1
+"""Number of the driver among those who write."""
+
+GOODBYE = 2.0
 """Seconds that an interrupted run waits for what is made to be stored."""
 
 
@@ -114,6 +128,14 @@ class Stream:
         self._gone: Exception | None = None
         self._said: set[str] = set()
         self._efforts, self._begun = Efforts(), 0
+        self._blame = Blame(len(plan.attacks))
+        self._reason = ""
+        self._stalls: dict[int, str] = {}
+        patience = plan.resources.storage_patience_s
+        self._patience = Patience(
+            patience, folder.location, lambda cause: self._stalled(DRIVER, cause)
+        )
+        record.insist = self._patience.insist
         self._feeds: list[Feed] = []
         self._lanes: list[threading.Thread] = []
         self._listeners: list[threading.Thread] = []
@@ -125,7 +147,10 @@ class Stream:
             started: when the attempt began, by `time.perf_counter`.
 
         Raises:
-            OSError: when rows cannot be stored; what is recorded stays.
+            StorageFailed: when rows cannot be stored, for as long as is tried; what is recorded
+                stays.
+            OSError: when another driver took the run over.
+            CommonCause: when every carrier fails whatever it is given.
             Exception: one of the losses, when no carrier is left.
         """
         self._progress.stage(STAGE, len(self._chosen) * len(self._plan.attacks))
@@ -183,6 +208,8 @@ class Stream:
             raise [*faults, *self._errors][0]
         if not over and self._gone is not None:
             raise self._gone
+        if not over:
+            raise CommonCause(f"every worker failed several units in a row: {self._reason}")
 
     def _begin(self, feed: Feed) -> None:
         """Start the threads that give a carrier its orders and hear its news."""
@@ -209,13 +236,14 @@ class Stream:
 
     def _lane(self, feed: Feed) -> None:
         while not (self._stopping.is_set() or feed.retired):
+            feed.treat()
             order = self._ledger.next(feed.number)
             if order is not None:
                 feed.carry(order)
             elif self._ledger.is_settled():
                 return
             elif self._ledger.is_idle():
-                feed.settle()
+                feed.settle(self._patience.insist)
             else:
                 self._ledger.wait(LISTEN)
 
@@ -278,13 +306,19 @@ class Stream:
                 if text not in self._said:  # by another carrier
                     self._said.add(text)
                     self._progress.note(text)
-            case Finished(unit):
+            case Finished(unit, done):
                 if (order := self._ledger.made(carrier, unit)) is not None:
+                    self._blame.finished(carrier, done.attack)
                     self._progress.advance(STAGE, len(order.ids))
-            case Failed(unit, attack, reason, passing):
+            case Failed(unit, attack, reason, passing, short):
                 if self._stopping.is_set():
                     return
-                if self._ledger.failed(carrier, unit):
+                self._reason = reason
+                batch = self._ledger.batch_of(carrier, unit)
+                if batch and not short:
+                    self._feeds[carrier].sick |= self._blame.failed(carrier, attack, batch)
+                if self._ledger.failed(carrier, unit, short=short):
+                    reason += LESS if short else ""
                     self._give_up(unit, attack, reason, passing)
                 else:
                     what = f"unit {unit} ({attack}) failed on carrier {carrier + 1}: {reason}"
@@ -293,6 +327,8 @@ class Stream:
                 self._take(carrier, item)
             case Spent():
                 self._judge(carrier, item)
+            case Stalled(cause):
+                self._stalled(carrier, cause)
 
     def _judge(self, carrier: int, spent: Spent) -> None:
         """Start one more carrier when those there are the limit, and work is left for it."""
@@ -311,18 +347,38 @@ class Stream:
             self._feeds.append(feed)
             self._begin(feed)
 
+    def _stalled(self, who: int, cause: str) -> None:
+        """Say that storage fails, and that it does no more, whoever finds it first."""
+        with self._lock:
+            before = bool(self._stalls)
+            if cause:
+                self._stalls[who] = cause
+            else:
+                self._stalls.pop(who, None)
+            changed = before != bool(self._stalls)
+        if changed and cause:
+            self._progress.note(
+                f"{cause}: the run pauses, and writing is tried again for "
+                f"{self._plan.resources.storage_patience_s:g} s (resources.storage_patience_s)"
+            )
+        elif changed:
+            self._progress.note("what waited could be written: the run goes on")
+
     def _take(self, carrier: int, receipt: Receipt) -> None:
         for name, content in receipt.contents.items():
-            stage(self._folder, name, content)
+            self._stage(name, content)
         if not self._ledger.received(carrier, receipt):
             return  # no commit lists these files, and whoever ends the run removes them
         self._commits.add(receipt.files, receipt.units)
         with self._lock:
             self._lost += sum(done.lost for done in receipt.units.values())
 
+    def _stage(self, name: str, content: Buffer | bytes) -> None:
+        self._patience.insist(lambda: stage(self._folder, name, content))
+
     def _give_up_lost(self, order: Order, unit: str, error: Exception) -> None:
         (attack,) = (number for number, name in order.units.items() if name == unit)
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}{LESS}"
         self._give_up(unit, self._plan.attacks[attack].label, reason, passing=True)
 
     def _give_up(self, unit: str, attack: str, reason: str, passing: bool) -> None:
@@ -335,8 +391,12 @@ class Stream:
         failures.add(None, "unit", reason, attack)
         rows = parquet.rows_of("failures", unit, failures.columns())
         file, content = part("failures", rows, (unit,))
-        stage(self._folder, file.name, content)
+        self._stage(file.name, content)
         self._commits.add([file])
+        with self._lock:
+            common = self._blame.given_up(attack)
+        if common:
+            raise CommonCause(f"every attack fails, wherever it is tried: {reason}")
 
 
 def set_aside(what: str, names: Sequence[str]) -> str:

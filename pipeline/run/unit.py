@@ -83,12 +83,15 @@ class Unit:
         work: the decoded batch.
         reports: whether it has the rows about what of the batch could not be read: one unit of a
             batch has.
+        rows_per_pass: most image views that a surrogate takes at a time, where there was no memory
+            for those of the plan.
     """
 
     id: str
     attack: Attack
     work: BatchWork
     reports: bool
+    rows_per_pass: int | None = None
 
 
 class UnitIds:
@@ -132,7 +135,8 @@ class UnitRows:
         tables: Tables = {}
         if work.batch is not None:
             label = unit.attack.label
-            result = self._models.attack(unit.attack, work.batch, self._judged(unit, work.batch))
+            judged = self._judged(unit, work.batch)
+            result = self._models.attack(unit.attack, work.batch, judged, unit.rows_per_pass)
             lost = len(result.lost)
             for row in result.lost.values():
                 why = f"step {row.step}, surrogate {row.model!r}: {row.reason}"
@@ -146,6 +150,7 @@ class UnitRows:
             lost=lost,
             seconds=round(time.perf_counter() - started, 3),
             left_out=work.left_out,
+            rows_per_pass=unit.rows_per_pass,
         )
         return tables, done
 
@@ -175,7 +180,7 @@ class UnitRows:
             )
         }
         if (spec := plan.evaluate.interactions) is not None:
-            size = plan.resources.rows_per_pass
+            size = unit.rows_per_pass or plan.resources.rows_per_pass
             request = InteractionRequest(batch.rows(rows), images, spec, plan.seed, size)
             found = self._models.ask(plan.surrogates_of(attack), request)
             tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failures)

@@ -46,6 +46,10 @@ class Host:
         self.log.add(Receipt((), self.buffered))
         self.buffered = {}
 
+    def renew(self) -> bool:
+        self.die()
+        return True
+
     def die(self) -> None:
         self.log, self.buffered = Log(), {}
 
@@ -229,3 +233,42 @@ def test_a_lost_carrier_hands_everything_out_even_if_its_lane_waits_for_ever() -
     assert driver.ledger.next(0) is None
     units = [found.units[0] for _ in range(2) if (found := driver.ledger.next(other))]
     assert sorted(units) == ["u0", "u1"]
+
+
+def test_a_sick_carrier_is_replaced_and_what_it_finished_kept_then_given_up() -> None:
+    driver = Driver(3)
+    other = driver.ledger.join()
+    for replaced in (True, False):
+        order = driver.ledger.next(0)
+        assert order is not None
+        driver.feed.carry(order)
+        driver.feed.sick = True
+        driver.feed.treat()
+        assert driver.feed.retired is not replaced
+    assert driver.recorded == ["u0", "u1"], "what it had finished before is sound"
+    assert driver.notes == ["carrier 1 failed several units in a row: its process is replaced"]
+    assert driver.log[-1] == "carrier 1: fails as before: it gets nothing more to do"
+    assert driver.ledger.next(0) is None
+    assert driver.ledger.next(other) is not None
+
+
+def test_a_carrier_that_is_lost_again_and_again_is_waited_for_with_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    driver = Driver(1)
+
+    def lost() -> None:
+        raise Gone("killed")
+
+    driver.host.before = lost
+    while not driver.given_up:
+        order = driver.ledger.next(0)
+        assert order is not None
+        driver.feed.carry(order)
+    assert pauses == [1.0, 2.0, 4.0, 8.0]
+    assert driver.notes[0] == (
+        "carrier 1 was lost 2 times in a row (Gone: killed): it starts anew, and gets something "
+        "to do in 1 s"
+    )

@@ -52,7 +52,7 @@ def test_what_is_in_one_file_with_rows_that_another_makes_is_done_again() -> Non
     one, other = ledger.join(), ledger.join()
     ledger.next(one)
     ledger.made(one, "b0")
-    ledger.failed(one, "a0", LOSSES)  # it could not be reached, and finishes all the same
+    ledger.failed(one, "a0")  # it could not be reached, and finishes all the same
     assert ledger.next(other) is not None
     assert not ledger.received(one, receipt("a0", "b0"))
     again = ledger.next(other)
@@ -107,12 +107,36 @@ def test_what_a_lost_carrier_had_buffered_is_done_again() -> None:
 def test_a_process_that_was_lost_costs_fewer_tries_than_an_error() -> None:
     ledger = Ledger(orders(1))
     carrier = ledger.join()
-    ledger.next(carrier)
-    tries = [ledger.failed(carrier, "a0", LOSSES)]
-    while not tries[-1]:
-        ledger.next(carrier)
-        tries.append(ledger.failed(carrier, "a0", LOSSES))
+    tries: list[bool] = []
+    while not any(tries):
+        order = ledger.next(carrier)
+        assert order is not None
+        tries.append(ledger.failed(carrier, "a0", order))
     assert len(tries) == LOSSES > ATTEMPTS
+
+
+def test_what_is_lost_again_is_tried_with_half_the_rows_a_pass_each_time() -> None:
+    ledger = Ledger(orders(1))
+    carrier = ledger.join()
+    halvings = []
+    for given in (True, False, True, False, True):
+        order = ledger.next(carrier)
+        assert order is not None
+        halvings.append(order.halvings)
+        ledger.failed(carrier, "a0", order if given else None, short=not given)
+    assert halvings == [0, 0, 0, 1, 2]
+
+
+def test_a_loss_takes_no_try_from_a_unit_that_fails() -> None:
+    ledger = Ledger(orders(1))
+    one, other = ledger.join(), ledger.join()
+    order = ledger.next(one)
+    assert order is not None
+    assert not ledger.failed(one, "a0", order)
+    assert ledger.next(other) is not None
+    assert not ledger.failed(other, "a0")
+    assert ledger.next(other) is not None, "nobody is left who has not tried it"
+    assert ledger.failed(other, "a0")
 
 
 def test_the_last_carrier_that_is_left_tries_a_failed_unit_again_itself() -> None:

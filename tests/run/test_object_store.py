@@ -24,6 +24,7 @@ from gauntlet.pipeline.results import RunFolder, object_store
 from gauntlet.pipeline.results.compaction import compact
 from gauntlet.pipeline.results.holder import Holder
 from gauntlet.pipeline.results.lock import SILENCE, LockLost
+from gauntlet.pipeline.results.patience import StorageFailed
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.plan import Plan, plan_of
 from tests.toys import jobs, stores
@@ -192,8 +193,9 @@ def a_part_cannot_be_written(plan, run, store, monkeypatch):
         patch.setattr(object_store, "_ATTEMPTS", 2)
         object_store.opened.cache_clear()
         store.fault = nth("503", range(9, 99), parts)
-        with pytest.raises(OSError, match="Please slow down"):
-            launch(plan, run)
+        hurried = plan.resources.model_copy(update={"storage_patience_s": 0.0})
+        with pytest.raises(StorageFailed, match="Please slow down"):
+            launch(plan.model_copy(update={"resources": hurried}), run)
     object_store.opened.cache_clear()
     store.heal()
     assert len(RunFolder(run).finished()) < 8

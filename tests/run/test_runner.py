@@ -47,6 +47,9 @@ class Idle:
     def settle(self) -> None:
         self._parts.write()
 
+    def renew(self) -> bool:
+        return False
+
 
 class Watched(LocalEngine):
     """Counts what is allocated once the data are listed."""

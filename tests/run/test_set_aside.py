@@ -138,7 +138,7 @@ class Interrupted(LocalEngine):
     def carriers(self, examples, thresholds, storage):
         return [Carrier(self._plan, self, examples, thresholds, storage, lanes=2)]
 
-    def attack(self, attack, batch, judged=None):
+    def attack(self, attack, batch, judged=None, rows_per_pass=None):
         type(self).calls += 1
         self.begun.set()
         assert self.gone.wait(10)

@@ -1,5 +1,6 @@
 """Failures, tables and selection of a run."""
 
+import errno
 import json
 import shutil
 import threading
@@ -18,7 +19,10 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.models.quickstart.networks import load as load_network
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.progress import Silent
-from gauntlet.pipeline.results import TABLES, RunFolder
+from gauntlet.pipeline.results import TABLES, RunFolder, patience
+from gauntlet.pipeline.results.patience import StorageFailed
+from gauntlet.pipeline.results.storage import Storage
+from gauntlet.pipeline.run.blame import CommonCause
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.order import Log, Spent
@@ -155,10 +159,10 @@ class FailsOnce(LocalEngine):
 
     broken = True
 
-    def attack(self, attack, batch, judged=None):
+    def attack(self, attack, batch, judged=None, rows_per_pass=None):
         if self.broken and attack.base == "mi":
             raise MemoryError("no memory left")
-        return super().attack(attack, batch, judged)
+        return super().attack(attack, batch, judged, rows_per_pass)
 
 
 def test_a_unit_that_keeps_failing_is_reported_and_tried_again_by_resume(tmp_path):
@@ -186,11 +190,11 @@ class Busy(LocalEngine):
         super().__init__(job)
         self.one, self.logs = threading.Lock(), []
 
-    def attack(self, attack, batch, judged=None):
+    def attack(self, attack, batch, judged=None, rows_per_pass=None):
         with self.one:
             for log in self.logs:
                 log.add(Spent(own=1.0, waited=0.1))
-            return super().attack(attack, batch, judged)
+            return super().attack(attack, batch, judged, rows_per_pass)
 
     def ask(self, models, request):
         with self.one:
@@ -228,6 +232,97 @@ def test_one_more_carrier_starts_when_those_there_are_the_limit(run, tmp_path):
     frame, alone = verdicts(tmp_path / "run"), verdicts(run)
     assert (frame[KEYS] == alone[KEYS]).all(axis=None)
     assert not frame.duplicated(KEYS).any()
+
+
+class Logs(Notes):
+    def log(self, text):
+        self.told.append(text)
+
+
+class Ill(Busy):
+    """Two carriers; the surrogates that the first `ill` of them reach always fail."""
+
+    def __init__(self, job, ill):
+        super().__init__(job)
+        self.ill = ill
+
+    def carriers(self, examples, thresholds, storage):
+        engine = self
+
+        class Failing:
+            cards, ask = engine.cards, staticmethod(engine.ask)
+
+            def attack(self, attack, batch, judged=None, rows_per_pass=None):
+                raise RuntimeError("CUDA error: unspecified launch failure")
+
+        reached = [Failing() if number < self.ill else self for number in range(2)]
+        return [Carrier(self._plan, each, examples, thresholds, storage) for each in reached]
+
+
+def test_a_sick_worker_costs_no_unit_and_gets_nothing_more(tmp_path):
+    job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
+    logs = Logs()
+    outcome = Runner(job, RunFolder(str(tmp_path / "run")), Ill(job, 1), logs).run()
+    assert (outcome.units_done, outcome.units_failed) == (24, 0)
+    told = "carrier 1: failed several units in a row: it gets nothing more to do"
+    assert logs.told.count(told) == 1
+    assert not verdicts(tmp_path / "run").duplicated(KEYS).any()
+
+
+def test_where_every_worker_is_sick_the_run_stops_with_the_cause(tmp_path):
+    job = plan(tmp_path, resources={"batch": 2, "part_seconds": 0})
+    runner = Runner(job, RunFolder(str(tmp_path / "run")), Ill(job, 2), Silent())
+    with pytest.raises(CommonCause, match=r"every .* CUDA error: unspecified launch failure"):
+        runner.run()
+    assert len(results.read(str(tmp_path / "run"), "failures")) < 24
+
+
+class Full:
+    """Storage that refuses what is written to it while it is full."""
+
+    def __init__(self, patch):
+        self.full = True
+        written = Storage.write
+
+        def write(storage, name, content, **more):
+            if self.full and name.startswith("_parts/"):
+                raise OSError(errno.ENOSPC, "No space left on device", name)
+            written(storage, name, content, **more)
+
+        patch.setattr(Storage, "write", write)
+        patch.setattr(patience, "PAUSE", 0.01)
+
+
+def test_a_full_disk_pauses_the_run_and_costs_no_unit(tmp_path, monkeypatch):
+    disk = Full(monkeypatch)
+
+    class MakesRoom(Notes):
+        def note(self, text):
+            super().note(text)
+            disk.full &= "the run pauses" not in text
+
+    notes = MakesRoom()
+    job = plan(tmp_path, resources={"batch": 8, "part_seconds": 0})
+    outcome = Runner(job, RunFolder(str(tmp_path / "run")), LocalEngine(job), notes).run()
+    assert (outcome.units_done, outcome.units_failed) == (6, 0)
+    told = (
+        f"{tmp_path / 'run'}: No space left on device: the run pauses, and writing is tried again"
+    )
+    assert [text.startswith(told) for text in notes.told].count(True) == 1
+    assert "what waited could be written: the run goes on" in notes.told
+    assert not verdicts(tmp_path / "run").duplicated(KEYS).any()
+
+
+def test_a_disk_that_stays_full_stops_the_run_which_is_resumed(tmp_path, monkeypatch):
+    job = plan(tmp_path, resources={"batch": 8, "part_seconds": 0, "storage_patience_s": 0.1})
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        Full(patch)
+        with pytest.raises(StorageFailed, match="No space left on device"):
+            launch(job, str(run))
+    assert launch(job, str(run), resume=True).units_done == 6
+    assert results.read(str(run), "failures").empty
+    assert len(verdicts(run)) == 24 * 4
 
 
 def test_a_torn_write_is_no_row_and_no_entry(tmp_path):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -70,6 +72,7 @@ class Record:
         faults: entries that are missing or edited, by number.
         attempts: of the drivers that recorded something, the first one first.
         guard: asked before every entry; raises when this process may write none.
+        insist: carries out what writes an entry; may try again.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -82,8 +85,10 @@ class Record:
         self.kept: tuple[tuple[int, int], ...] = ()
         self.faults: dict[int, str] = {}
         self.guard: Callable[[], None] = lambda: None
+        self.insist: Callable[[Callable[[], None]], None] = lambda act: act()
         self.attempts: list[Attempt] = []
         self._since = time.time()
+        self._planned: dict[str, int] = {}
         self._next, self._before = 0, ""
         self._loose: dict[int, bytes] = {}
 
@@ -114,13 +119,23 @@ class Record:
         """Of the models, once they are known."""
         return None if self.chosen is None else self.chosen.thresholds
 
+    def rows_per_pass(self, unit: str) -> int:
+        """Return what the surrogates' passes were cut to when a unit was done: `resources` of the
+        plan that held then says it, or its commit, where there was no memory for that."""
+        plan: Any = self.plans[self._planned.get(unit, 0)]
+        return self.units[unit].rows_per_pass or int(plan["resources"]["rows_per_pass"])
+
+    @property
+    def narrowed(self) -> dict[str, int]:
+        """The units that were done with fewer rows a pass than their plan says, and how many."""
+        return {unit: done.rows_per_pass for unit, done in self.units.items() if done.rows_per_pass}
+
     def append(self, entry: Entry) -> None:
         """Add an entry: when this returns it holds, whatever happens to the machine.
 
         Raises:
             OSError: when it cannot be written, or when ``guard`` says that it must not.
         """
-        self.guard()
         link = Link(
             number=self._next,
             before=self._before,
@@ -129,11 +144,17 @@ class Record:
             entry=entry,
         )
         line = line_of(link)
-        self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
+
+        def write() -> None:
+            self.guard()
+            self._storage.write_once(f"{FOLDER}/{link.number:06d}.json", line)
+
+        self.insist(write)
         self._loose[link.number] = line
         self._follow(link, read_line(line)[1])
         if len(self._loose) >= ROLL:
-            self._roll()
+            with suppress(OSError):  # the entry is written; the next one sees to these again
+                self._roll()
 
     def _roll(self) -> None:
         numbers = sorted(self._loose)
@@ -198,6 +219,8 @@ class Record:
             case Commit(files=files, units=units):
                 self.files |= {file.name: file for file in files}
                 self.units |= units
+                if len(self.plans) > 1:
+                    self._planned |= dict.fromkeys(units, len(self.plans) - 1)
                 attempt.units += len(units)
             case Compacted(files=files, gone=gone):
                 for name in gone:

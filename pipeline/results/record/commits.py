@@ -82,7 +82,8 @@ class Commits:
             try:
                 if files or units:
                     self._record.append(Commit(files=files, units=units))
-                    self._storage.place(file.name for file in files)
+                    names = [file.name for file in files]
+                    self._record.insist(lambda: self._storage.place(names))
             except Exception as error:  # in a thread of its own: `add` and closing raise it
                 self._error = error
 

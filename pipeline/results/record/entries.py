@@ -50,6 +50,9 @@ class UnitDone:
     seconds: float
     left_out: dict[Words, str] = Field(default_factory=dict)
     """Examples that could not be read, with the reason: no other attack is on them, either."""
+    rows_per_pass: Count | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Where there was no memory for that of the plan: what the surrogates' passes were cut to. The
+    last bits of its rows may differ from those of a run that had the memory."""
 
 
 class Begun(Spec):

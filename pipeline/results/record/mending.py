@@ -83,8 +83,7 @@ def _without(
             kept = pa.array([unit for unit in units if unit in done], pa.string())
             yield rows.filter(pc.is_in(rows["unit"], kept))
 
-    draft = Draft(storage, table, "mending")
-    try:
+    with Draft(storage, table, "mending") as draft:
         for rows in grouped(table, kept()):
             draft.write(rows)
         if draft.rows:
@@ -92,9 +91,6 @@ def _without(
             if file.attacks:
                 of = {"attacks": tuple(sorted({record.units[u].attack for u in draft.units}))}
             yield draft.adopted().model_copy(update=of)
-    finally:
-        draft.close()
-        storage.delete(draft.name)
 
 
 def _read(storage: Storage, name: str) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 import typer
@@ -16,6 +17,8 @@ from typer.testing import CliRunner, Result
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.cli.exit_status import Status, end
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results import RunFolder, parquet
+from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys import jobs as tiny
 
@@ -116,6 +119,52 @@ def test_units_that_would_fail_again_are_not_said_to_be_resumable(tmp_path: Path
         f"every reason is in {out}/failures; its cause mended, gauntlet resume {out} tries a unit "
         "again",
     ]
+
+
+class Greedy(nn.Module):
+    """Has no memory for the gradients of more than two images."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.inner = tiny.network(seed)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.requires_grad and len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.inner(images)
+
+
+def greedy(seed: int) -> nn.Module:
+    return Greedy(seed)
+
+
+def test_where_memory_is_short_passes_are_halved_and_the_report_says_so(tmp_path: Path) -> None:
+    old, new = "tests.toys.jobs:network", f"{__name__}:greedy"
+    seed = '", options: {seed: 0}'
+    path, out = tiny.write(tmp_path, (old + seed, new + seed)), tmp_path / "run"
+    result = gauntlet("run", str(path), "--out", str(out))
+    assert result.exit_code == Status.DONE, result.output
+    record = Record.read(RunFolder(str(out)))
+    assert record is not None
+    assert {record.rows_per_pass(unit) for unit in record.units} == {2}
+    text = " ".join(result.stdout.split())
+    assert "2 units of work done with fewer rows a pass than planned, as memory was short" in text
+    assert "(resources.rows_per_pass 2)" in text
+
+
+def test_an_out_of_memory_in_this_process_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(parquet, "rows_of", short)
+    result = gauntlet("run", str(tiny.write(tmp_path)), "--out", str(tmp_path / "run"))
+    assert result.exit_code == Status.STOPPED
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("stopped: this process ran out of memory: smaller resources.batch")
+    assert said.endswith(f"go on with: gauntlet resume {tmp_path / 'run'}")
+    assert "Traceback" not in result.stderr
 
 
 def test_units_that_the_storage_failed_are_said_to_be_resumable(

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.jobs.cli.app import app
-from gauntlet.jobs.cli.exit_status import Terminated
 from gauntlet.jobs.cli.folders import bundled_jobs, find_job, new_run_folder
+from gauntlet.jobs.cli.signals import Terminated
 from gauntlet.pipeline import results
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec

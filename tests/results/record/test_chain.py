@@ -12,7 +12,14 @@ from gauntlet.pipeline.results.parts import stage
 from gauntlet.pipeline.results.record import commits as committing
 from gauntlet.pipeline.results.record.chain import ROLL, Record
 from gauntlet.pipeline.results.record.commits import Commits
-from gauntlet.pipeline.results.record.entries import Begun, Commit, Repair, TableFile, UnitDone
+from gauntlet.pipeline.results.record.entries import (
+    Begun,
+    Change,
+    Commit,
+    Repair,
+    TableFile,
+    UnitDone,
+)
 from gauntlet.pipeline.results.storage import Storage
 
 
@@ -124,3 +131,19 @@ def test_files_are_on_the_disk_before_the_entry_that_names_them(
         commits.add([file("a")], {"a": done()})
     assert {"a.parquet", "verdicts"} <= {*synced[: synced.index("000001")]}
     assert "record" in synced[synced.index("000001") :]
+
+
+def test_a_unit_is_read_with_the_rows_a_pass_that_it_was_done_with(tmp_path: Path) -> None:
+    record = Record(Storage(str(tmp_path)))
+    first, then = ({"resources": {"rows_per_pass": count}} for count in (256, 64))
+    narrow = UnitDone(attack="i", rows=1, lost=0, seconds=0.5, rows_per_pass=32)
+    record.append(Begun(version="0", plan=dict(first), digest="d"))
+    record.append(Commit(units={"early": done(), "narrow": narrow}))
+    record.append(Change(plan=dict(then), fields=("resources.rows_per_pass: 256 -> 64",)))
+    record.append(Commit(units={"late": done()}))
+    found = read(tmp_path)
+    cuts = {unit: found.rows_per_pass(unit) for unit in found.units}
+    assert cuts == {"early": 256, "narrow": 32, "late": 64}
+    assert found.narrowed == {"narrow": 32}
+    written = (tmp_path / "record" / "000003.json").read_text()
+    assert "rows_per_pass" not in written, "it is said only where it is not the plan's"
