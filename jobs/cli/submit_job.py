@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gauntlet.jobs.cli.exit_status import Status, said, say
 from gauntlet.jobs.cli.folders import bundled_jobs, find_job
-from gauntlet.jobs.cluster.client import Client
+from gauntlet.jobs.cluster.client import Client, new_id
 from gauntlet.jobs.cluster.parcel import ENTRY, packed
 from gauntlet.jobs.spec.overrides import Override, apply
 from gauntlet.jobs.spec.schema import Job
@@ -42,7 +42,12 @@ def submit_job(
         words += ["--yes"] if yes else []
         words += ["--strict"] if strict else []
         version = metadata.version("gauntlet")
-        given = client.submit(shlex.join(["python", ENTRY, version, *words]), parcel)
+        given = new_id()
+        try:
+            client.submit(given, shlex.join(["python", ENTRY, version, *words]), parcel)
+        except TimeoutError as error:
+            say(f"{client.address}: {error}; if it took the job, see: {_attach(client, given)}")
+            return Status.STOPPED
     print(given, flush=True)
     if follow:
         return _follow(client, given)
