@@ -21,7 +21,8 @@ from gauntlet.actors.address import resolve
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
-from tests.toys.runs import carry_out, job, verdicts
+from tests.toys.held import held
+from tests.toys.runs import carry_out, job, network, verdicts
 
 PATIENCE = 900
 """Seconds for a run on a machine that is busy with other things."""
@@ -182,10 +183,10 @@ def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
 )
 def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, shared, tmp_path):
     path = tmp_path / "job.yaml"
-    long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 2000, "name": "long"}]
-    path.write_text(
-        yaml.safe_dump(job(attacks=long, resources={"batch": 8, "threads": 1, "part_seconds": 0}))
-    )
+    long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 40, "name": "long"}]
+    surrogates = [held("plain", tmp_path / "never", 20), network("separable")]
+    resources = {"batch": 8, "threads": 1, "part_seconds": 0}
+    path.write_text(yaml.safe_dump(job(attacks=long, surrogates=surrogates, resources=resources)))
     process = begin(path, tmp_path / "run", shared)
     until = time.monotonic() + PATIENCE
     while not RunFolder(str(tmp_path / "run")).finished():
