@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-# What stands before the @ of an authority. The key of an S3 user may hold slashes: after a colon
-# that begins no port they are taken for such a key's.
-_BEFORE_HOST = re.compile(r"(?<=://)(?:[^\s'\"/?#@]*|[^\s'\"/@]*:(?!\d+/)[^\s'\"@]*)@")
+# What stands before the @ of an authority. A password may hold a slash, as keys of S3 do, and an @:
+# after a colon that begins no port all is taken for it.
+_BEFORE_HOST = re.compile(r"(?<=://)(?:[^\s'\"/@]*:(?!\d+/)[^\s'\"]*|[^\s'\"/?#@]*)@")
 HIDDEN = "***@"
 
 

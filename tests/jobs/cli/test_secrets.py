@@ -8,9 +8,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
-from gauntlet.pipeline.credentials import without_credentials
-from gauntlet.pipeline.results import RunFolder
-from gauntlet.pipeline.results.run_log import RunLog, log_of
 from tests.toys.jobs import write
 
 SECRET = "wJalrX/MARKED+bPx"
@@ -108,18 +105,3 @@ def test_no_byte_of_a_run_is_from_the_environment_s_secrets(
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     assert b"MARKED" not in carried_out(tmp_path, placement)
-
-
-def test_a_log_takes_no_password(tmp_path: Path) -> None:
-    folder = RunFolder(str(tmp_path))
-    with RunLog(folder) as log:
-        log.add(f"ended by OSError: http://me:{SECRET}@proxy:80 is gone")
-    assert "http://***@proxy:80 is gone" in log_of(folder)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["s3://bucket/me@host/run", "http://head:8265/me@host", "me@host, 3 @ 2", "see http://host:1"],
-)
-def test_an_address_without_credentials_is_left_as_it_is(text: str) -> None:
-    assert without_credentials(text) == text
