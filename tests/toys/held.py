@@ -15,18 +15,19 @@ import torch
 from torch import Tensor, fx, nn
 
 from gauntlet.pipeline.models.quickstart import networks
-from tests.toys.runs import own
 
 _passes = count(1)
 
 
-def held(name: str, until: Path, passes: int) -> dict[str, Any]:
+def held(name: str, until: Path, passes: int, module: str = "tests.toys.held") -> dict[str, Any]:
     """Describe a network of the quickstart that does so many passes for gradients in a process.
 
-    With the next it waits, and so does every attack that asks it.
+    With the next it waits, and so does every attack that asks it. This file may be copied to where
+    nothing else of the tests is, and is another module then.
     """
-    spec = own(name, "tests.toys.held:make")
-    return spec | {"options": {"name": name, "until": str(until), "passes": passes}}
+    options = {"name": name, "until": str(until), "passes": passes}
+    source = f"import:{module}:make"
+    return {"name": name, "source": source, "options": options, "input_size": [32, 32]}
 
 
 @fx.wrap  # else it would wait once, when the network is traced
