@@ -183,7 +183,7 @@ def test_requests_that_fail_once_lose_and_double_no_row(plan, store, on_disk):
 def test_processes_that_write_to_the_bucket_lose_and_double_no_row(
     placement, plan, store, tmp_path
 ):
-    resources = plan.resources.model_copy(update={"placement": placement, "replicas": 1})
+    resources = plan.resources.model_copy(update={"placement": placement, "threads": 1})
     spread = plan.model_copy(update={"resources": resources})
     run, met = f"s3://{BUCKET}/runs/{placement}", []
     faults = [nth(fault, [n], parts) for n, fault in enumerate(("503", "lost", "mute", "slow"))]
