@@ -212,7 +212,11 @@ def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any]
                     runtime_env=runtime_env,
                 )
         except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-            what = f"no Ray cluster to join at {address}: {error}"
+            # Ray does not say it of a cluster that refuses this process's token, or wants one.
+            what = (
+                f"no Ray cluster to join at {address}: {error}; is it of this version of Ray? if "
+                "it has a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            )
             raise BadInput(Problem("--address", what)) from error
         _leaving = leaving.pop_all()
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gauntlet.pipeline.credentials import without_credentials
 from gauntlet.pipeline.files import escaped
 
 
@@ -23,7 +24,8 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return escaped(text)  # it may name a file whose name is no text
+        # It may name a file whose name is no text, or repeat an address with a password in it.
+        return escaped(without_credentials(text))
 
 
 class BadInput(ValueError):

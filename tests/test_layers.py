@@ -89,7 +89,17 @@ def test_the_library_works_without_ray():
 
 
 LOWEST_FIRST = [
-    *("cross_entropy", "discovery", "draws", "files", "norms", "progress", "spec", "problems"),
+    *(
+        "credentials",
+        "cross_entropy",
+        "discovery",
+        "draws",
+        "files",
+        "norms",
+        "progress",
+        "spec",
+        "problems",
+    ),
     *("batch", "exchange"),
     *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
     *("run", "training"),

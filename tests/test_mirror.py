@@ -23,6 +23,7 @@ SUBJECTS = {
     "attacks/surgery": "degenerate_zoo in_attacks options",
     "data": "gallery names",
     "interactions": "samplers",
+    "jobs/cli": "secrets",
     "jobs/spec": "bad_input gallery hostile_jobs permission without_brackets",
     "models": "hostile_checkpoints",
     "results": "former_columns",

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from gauntlet.jobs.cli.exit_status import Status, said, say
 from gauntlet.jobs.cli.folders import bundled_jobs, find_job
-from gauntlet.jobs.cluster.client import Client
+from gauntlet.jobs.cluster.client import Client, new_id
 from gauntlet.jobs.cluster.parcel import ENTRY, packed
+from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.spec.overrides import Override, apply
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.results.store_address import Address, is_remote
 
 
 def submit_job(
@@ -42,7 +44,12 @@ def submit_job(
         words += ["--yes"] if yes else []
         words += ["--strict"] if strict else []
         version = metadata.version("gauntlet")
-        given = client.submit(shlex.join(["python", ENTRY, version, *words]), parcel)
+        given = new_id()
+        try:
+            client.submit(given, shlex.join(["python", ENTRY, version, *words]), parcel)
+        except TimeoutError as error:
+            say(f"{client.address}: {error}; if it took the job, see: {_attach(client, given)}")
+            return Status.STOPPED
     print(given, flush=True)
     if follow:
         return _follow(client, given)
@@ -57,7 +64,7 @@ def attach_job(job: str, address: str) -> int:
 
 def _follow(client: Client, job: str) -> int:
     def write(text: str) -> None:
-        sys.stdout.write(text)
+        sys.stdout.write(visible(text))
         sys.stdout.flush()
 
     try:
@@ -96,7 +103,9 @@ def _refuse_output_here(path: Path, out: str | None, changes: Sequence[str]) -> 
         document = apply(read(path), [Override.parse(change) for change in changes])
         given = document.data if isinstance(document.data, dict) else {}
         place, folder = "output", given.get("output", Job.model_fields["output"].default)
-    if isinstance(folder, str) and "://" not in folder and not Path(folder).is_absolute():
+    if isinstance(folder, str) and is_remote(folder):
+        Address.read(folder)  # what it refuses must not become a command that the cluster shows
+    elif isinstance(folder, str) and not Path(folder).is_absolute():
         what = (
             f"{folder} would lie in the cluster's copy of the working folder, which is deleted "
             "after the job: name a bucket, or an absolute path on the head, such as "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -25,8 +26,17 @@ PORT = 8265
 """Where Ray's dashboard listens unless it is told otherwise."""
 AGAIN = 1.0
 """Seconds between two questions for a job's status."""
+ANSWER = 30.0
+"""Seconds that what has taken a connection has for its next words."""
+QUIET = 60.0
+"""Seconds without output after which a log is asked for anew: a connection dies without a word."""
 STARTING = 60.0
 """Seconds that a cluster may need, after it answers, until it takes jobs."""
+
+
+def new_id() -> str:
+    """Return what a job may be called, as Ray calls those that come without a name."""
+    return f"raysubmit_{secrets.token_hex(8)}"
 
 
 class Client:
@@ -54,35 +64,42 @@ class Client:
         try:
             with addressed_directly():
                 self._jobs: Any = kind(self.address)
-            for module in (kind.__module__, kind.__base__.__module__):  # they speak of themselves
-                logging.getLogger(module).setLevel(logging.WARNING)
+            for module in (parent.__module__ for parent in kind.__mro__[1:3]):
+                logging.getLogger(module).setLevel(logging.WARNING)  # they speak of themselves
         except Exception as error:  # of requests, of JSON, of Ray: whatever answers there
             what = f"what answers at {self.address} takes no Ray jobs: {_first_line(error)}"
             raise BadInput(Problem("--address", what)) from None
 
-    def submit(self, command: str, folder: Path) -> str:
-        """Submit a command that is given in a folder that travels along; return the job's ID.
+    def submit(self, job: str, command: str, folder: Path) -> None:
+        """Submit a job: a command that is given in a folder that travels along.
+
+        Args:
+            job: a `new_id`, by which the job is known there.
+            command: as a shell takes it.
+            folder: where it is given.
 
         Raises:
             BadInput: when the cluster refuses it.
+            TimeoutError: when the cluster is silent, and may have taken it.
         """
         until = time.monotonic() + STARTING
         while True:
             try:
-                return self._submit(command, folder)
+                return self._submit(job, command, folder)
+            except TimeoutError:
+                raise
             except (RuntimeError, ValueError, OSError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > until:
                     what = f"{self.address} refused the job: {_first_line(error)}"
                     raise BadInput(Problem("submit", what)) from None
             time.sleep(AGAIN)
 
-    def _submit(self, command: str, folder: Path) -> str:
+    def _submit(self, job: str, command: str, folder: Path) -> None:
         # Ray leaves out what a .gitignore names, which may be a network's weights.
         with addressed_directly(), environment({"RAY_RUNTIME_ENV_IGNORE_GITIGNORE": "1"}):
-            given: str = self._jobs.submit_job(
-                entrypoint=command, runtime_env={"working_dir": str(folder)}
+            self._jobs.submit_job(
+                entrypoint=command, runtime_env={"working_dir": str(folder)}, submission_id=job
             )
-        return given
 
     def follow(self, job: str, say: Callable[[str], None]) -> int | None:
         """Say a job's output, from its beginning, until it ends; return its exit status.
@@ -91,13 +108,18 @@ class Client:
 
         Raises:
             BadInput: when the cluster knows no such job.
-            OSError: when the cluster is out of reach.
+            OSError: when the cluster is out of reach, or silent for longer than `ANSWER`.
         """
-        self._details(job)
-        said = asyncio.run(self._say_log(job, say))
-        while not (details := self._details(job)).status.is_terminal():
+        details, said = self._details(job), 0
+        while True:
+            over = details.status.is_terminal()
+            said, whole = asyncio.run(self._say_log(job, say, said))
+            details = self._details(job)
+            if over or (whole and details.status.is_terminal()):
+                break
             time.sleep(AGAIN)
-            said = asyncio.run(self._say_log(job, say, said))
+        if not whole:
+            say("the rest of its output cannot be had\n")
         code: int | None = details.driver_exit_code
         if code is not None:
             return code if code >= 0 else 128 - code
@@ -106,18 +128,27 @@ class Client:
             say(f"{details.message or status}\n")
         return ended.get(status)
 
-    async def _say_log(self, job: str, say: Callable[[str], None], said: int = 0) -> int:
-        """Say what comes after so many characters; return how many were said by now."""
+    async def _say_log(self, job: str, say: Callable[[str], None], said: int) -> tuple[int, bool]:
+        """Say what comes after so many characters.
+
+        Returns:
+            how many were said by now, and whether the log has come to its end.
+        """
         from aiohttp import ClientError
 
-        seen = 0
-        # Where the connection breaks the status tells whether that was the end.
-        with suppress(RuntimeError, ClientError):
-            async for text in self._jobs.tail_job_logs(job):
-                if fresh := text[max(0, said - seen) :]:
-                    say(fresh)
-                seen += len(text)
-        return max(seen, said)
+        seen, whole = 0, False
+        log = aiter(self._jobs.tail_job_logs(job))
+        # Where the connection breaks, or dies, the status tells whether that was the end.
+        with suppress(RuntimeError, ClientError, TimeoutError):
+            try:
+                while True:
+                    text = await asyncio.wait_for(anext(log), QUIET)
+                    if fresh := text[max(0, said - seen) :]:
+                        say(fresh)
+                    seen += len(text)
+            except StopAsyncIteration:
+                whole = True
+        return max(seen, said), whole
 
     def _details(self, job: str) -> Any:
         try:
@@ -128,15 +159,23 @@ class Client:
 
 
 def _client() -> type[Any]:
-    """Return Ray's class, if what it needs is installed."""
+    """Return Ray's class, each of whose requests has a limit, if what it needs is installed."""
     try:
         for needed in ("aiohttp", "requests"):
             import_module(needed)
         from ray.job_submission import JobSubmissionClient
+        from requests import Timeout
     except ImportError:
         raise BadInput(Problem("", EXTRA)) from None
-    found: type[Any] = JobSubmissionClient
-    return found
+
+    class PatientClient(JobSubmissionClient):  # type: ignore[misc]
+        def _do_request(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super()._do_request(*args, timeout=(PATIENCE, ANSWER), **kwargs)
+            except Timeout:
+                raise TimeoutError(f"no answer within {ANSWER:g} s") from None
+
+    return PatientClient
 
 
 def _url(address: str) -> str:

@@ -21,15 +21,17 @@ ENTRY = "gauntlet_entry.py"
 IMPORTS = "gauntlet_imports"
 """Folder of the code that lies elsewhere."""
 _LEFT_BEHIND = frozenset({"__pycache__", ".git", ".venv", "venv", ".mypy_cache", ".ruff_cache"})
+_KEYS = frozenset({".env", ".netrc", ".aws", ".ssh", ".kube"})
+"""Where keys and passwords are kept."""
 
 
 @contextmanager
 def packed(folder: Path, allowed: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
     """Yield a folder to send, and the values of ``--allow-imports`` there.
 
-    Runs, virtual environments, what version control keeps and links upwards stay behind; what other
-    links lead to comes along, and so does a folder of code that lies elsewhere. A package is named
-    as it is, and has to be installed there.
+    Runs, virtual environments, keys, what version control keeps and links upwards stay behind; what
+    other links lead to comes along, and so does a folder of code that lies elsewhere. A package is
+    named as it is, and has to be installed there.
 
     Args:
         folder: the working folder.
@@ -77,7 +79,7 @@ def _stays(path: Path) -> bool:
     is_run = (path / "plan.json").exists() or (path / "record").is_dir()
     upwards = path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
     known = path.is_dir() or path.is_file()
-    return path.name in _LEFT_BEHIND or is_run or upwards or not known
+    return path.name in _LEFT_BEHIND | _KEYS or is_run or upwards or not known
 
 
 def _refuse_large(folder: Path) -> None:

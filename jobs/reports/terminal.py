@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gauntlet.jobs.reports.plain_text import visible
+from gauntlet.pipeline.credentials import without_credentials
 
 LOG_WIDTH = 140
 """Columns where there is no terminal: tables in a log should not fold."""
@@ -16,8 +17,8 @@ LOG_WIDTH = 140
 class Terminal(Console):
     """A rich console for text that is not ours.
 
-    Nothing in it is markup, the name of an emoji, or a control character for the terminal. What is
-    printed here need not be escaped, and must not be.
+    Nothing in it is markup, the name of an emoji, or a control character for the terminal, and no
+    address has a password in it. What is printed here need not be escaped, and must not be.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -25,7 +26,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as it is laid out: whatever is printed comes through here."""
-        return super().render_str(visible(text), **options)
+        return super().render_str(visible(without_credentials(text)), **options)
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Terminal:

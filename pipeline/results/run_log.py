@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from gauntlet.pipeline.credentials import without_credentials
 from gauntlet.pipeline.results.storage import Storage
 
 NAME = "run.log"
@@ -76,7 +77,8 @@ class RunLog:
             when: in seconds of Unix time; by default now.
         """
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(when))
-        lines = "".join(f"{stamp} {line}\n" for line in text.splitlines())
+        said = without_credentials(text).splitlines()
+        lines = "".join(f"{stamp} {line}\n" for line in said)
         with self._lock:
             if not self._storage.moves:
                 self._waiting.append(lines)

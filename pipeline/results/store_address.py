@@ -60,8 +60,9 @@ class Address:
         except ValueError:
             what = f"cannot be opened: {_EXPECTED}"
             raise BadInput(Problem(location.partition("?")[0], what)) from None
-        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-            bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        # A key may have a slash in it, after which nothing is the host's.
+        if "@" in parts.netloc or (":" in parts.netloc and "@" in parts.path):
+            bare = f"{parts.scheme}://{location.partition('?')[0].rpartition('@')[2]}"
             what = (
                 "has credentials in it, which would be written wherever the address is: give them "
                 "by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"

@@ -34,7 +34,7 @@ from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
-from gauntlet.pipeline.run.taking_up import taken_up, write_plan
+from gauntlet.pipeline.run.taking_up import other_devices, taken_up, write_plan
 from gauntlet.pipeline.run.unit import UnitIds
 
 RECUT = "examples that no unit has begun are cut anew, and the last bits of their rows may differ"
@@ -271,6 +271,8 @@ class Runner:
                         "put the old checkpoint back, or start a new run",
                     )
                 )
+            if said := other_devices(before.models, cards):
+                self._progress.warn(said)
             manifest = before.taken_up(manifest)
         self._save(manifest)
         return manifest

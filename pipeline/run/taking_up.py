@@ -9,6 +9,7 @@ from typing import Any
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import Damage, difference_words, examine
 from gauntlet.pipeline.results.record.entries import Begun, digest_of
@@ -72,6 +73,28 @@ def check_same(plan: Plan, folder: RunFolder, record: Record) -> None:
             f"only {', '.join(CHANGEABLE)} can be changed"
         )
         raise BadInput(Problem(folder.location, what))
+
+
+def other_devices(before: Mapping[str, ModelCard], now: Mapping[str, ModelCard]) -> str:
+    """Return what is to be said when a run's models are on another kind of device than before.
+
+    Args:
+        before: the models' cards as an earlier attempt recorded them, by role and name.
+        now: those of this attempt.
+    """
+    for what in ("hardware", "device"):  # the first is not said by runs of every version
+        then, here = (
+            {kind for card in cards.values() if (kind := getattr(card, what, None)) is not None}
+            for cards in (before, now)
+        )
+        if then and here and then != here:
+            began, on = (" and ".join(sorted(kinds)) for kinds in (then, here))
+            return (
+                f"the run began on {began} and goes on on {on}: numbers are added up in another "
+                "order there, so that scores of its rows differ in their last digits, and pixels "
+                "where the sign of a gradient hung on that"
+            )
+    return ""
 
 
 def write_plan(folder: RunFolder, content: Mapping[str, Any]) -> None:

@@ -21,7 +21,8 @@ from gauntlet.actors.address import resolve
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
-from tests.toys.runs import carry_out, job, verdicts
+from tests.toys.held import held
+from tests.toys.runs import carry_out, job, network, verdicts
 
 PATIENCE = 900
 """Seconds for a run on a machine that is busy with other things."""
@@ -72,12 +73,13 @@ def of_cluster(shared):
     return processes("cmdline", f"{shared}/ray/")
 
 
-def start_cluster(shared, cpus=1):
+def start_cluster(shared, cpus=1, **more):
     """Start a cluster, which Ray finds by its file even when it is dead; return its port."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}"]
     options = [f"--num-cpus={cpus}", "--include-dashboard=false", "--disable-usage-stats"]
-    subprocess.run([*command, *options], env=environment(shared), check=True, capture_output=True)
+    around = environment(shared, **more)
+    subprocess.run([*command, *options], env=around, check=True, capture_output=True)
     return port
 
 
@@ -182,10 +184,10 @@ def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
 )
 def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, shared, tmp_path):
     path = tmp_path / "job.yaml"
-    long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 2000, "name": "long"}]
-    path.write_text(
-        yaml.safe_dump(job(attacks=long, resources={"batch": 8, "threads": 1, "part_seconds": 0}))
-    )
+    long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 40, "name": "long"}]
+    surrogates = [held("plain", tmp_path / "never", 20), network("separable")]
+    resources = {"batch": 8, "threads": 1, "part_seconds": 0}
+    path.write_text(yaml.safe_dump(job(attacks=long, surrogates=surrogates, resources=resources)))
     process = begin(path, tmp_path / "run", shared)
     until = time.monotonic() + PATIENCE
     while not RunFolder(str(tmp_path / "run")).finished():
@@ -200,6 +202,25 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, sha
     path.write_text(yaml.safe_dump(job()))
     end(begin(path, tmp_path / "next", shared))
     assert sessions(shared) == []
+
+
+@pytest.mark.slow
+def test_a_cluster_with_a_token_takes_only_who_has_it(shared, tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(job(select={"limit": 8})))
+    with_it = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2}
+    to = ["--address", f"127.0.0.1:{start_cluster(shared, 2, **with_it)}"]
+    for more, status in ((with_it, 0), ({}, 2)):
+        command = [*GAUNTLET, "run", str(path), "--out", str(tmp_path / "run"), *to]
+        done = subprocess.run(
+            command, env=environment(shared, **more), capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert "0123456789abcdef" not in done.stdout + done.stderr
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        if status:
+            assert "RAY_AUTH_TOKEN" in done.stderr.splitlines()[-1]
 
 
 @pytest.fixture

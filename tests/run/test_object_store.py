@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
@@ -26,6 +27,7 @@ from gauntlet.pipeline.results.holder import Holder
 from gauntlet.pipeline.results.lock import SILENCE, LockLost
 from gauntlet.pipeline.results.patience import StorageFailed
 from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.results.run_log import log_of
 from gauntlet.pipeline.run.plan import Plan, plan_of
 from tests.toys import jobs, stores
 from tests.toys.stores import BUCKET, Asked, Fault, Store, nth
@@ -174,6 +176,37 @@ def test_requests_that_fail_once_lose_and_double_no_row(plan, store, on_disk):
     assert outcome.units_failed == 0
     assert len(met) == 10
     assert tables(store, run) == on_disk
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["packed", "pinned"])
+def test_processes_that_write_to_the_bucket_lose_and_double_no_row(
+    placement, plan, store, tmp_path
+):
+    resources = plan.resources.model_copy(update={"placement": placement, "threads": 1})
+    spread = plan.model_copy(update={"resources": resources})
+    run, met = f"s3://{BUCKET}/runs/{placement}", []
+    faults = [nth(fault, [n], parts) for n, fault in enumerate(("503", "lost", "mute", "slow"))]
+
+    def fault(asked: Asked) -> str | None:
+        found = [what for happens in faults if (what := happens(asked))]
+        met.extend(found)
+        return found[0] if found else None
+
+    store.fault = fault
+    outcome = launch(spread, run)
+    assert (outcome.units_done, outcome.units_failed, len(met)) == (8, 0, 4)
+    assert "by the driver" not in log_of(RunFolder(run))
+    launch(spread, str(tmp_path / "run"))
+    for table in ("examples", "verdicts", "traces"):
+        one, other = (rows(where, table) for where in (run, str(tmp_path / "run")))
+        assert one.equals(other), table
+
+
+def rows(run: str, table: str) -> pd.DataFrame:
+    frame = results.read(run, table)
+    keys = [name for name in ("example", "attack", "target", "step") if name in frame]
+    return frame.sort_values(keys).reset_index(drop=True)
 
 
 @pytest.mark.slow

@@ -31,8 +31,15 @@ from gauntlet.pipeline.run.plan import Evaluate
 from gauntlet.pipeline.run.plan_models import build_target
 from gauntlet.pipeline.run.showing import Showing, pixels
 from gauntlet.pipeline.run.steps import IN_FLIGHT, JudgedSteps, StepJudge
-from tests.actors.test_placements import assert_same, kill_when_running, wait_for_units
-from tests.toys.runs import KEYS, carry_out, job, own, plan, verdicts
+from tests.actors.test_placements import (
+    ONE_AFTER_THE_OTHER,
+    SMALL_PARTS,
+    assert_same,
+    kill_when_running,
+    wait_for_units,
+)
+from tests.toys.held import held
+from tests.toys.runs import KEYS, carry_out, job, network, own, plan, verdicts
 
 STEPS = 4
 ROWS = 24 * 2 * 2 * STEPS
@@ -131,18 +138,23 @@ def test_placements_give_the_same_rows_at_every_step(placement, whole, tmp_path)
 )
 def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     attacks = [{"grid": {"base": ["i", "mi", "di"], "combine": ["ens", "svre"]}, "steps": 6}]
-    path, run = tmp_path / "job.yaml", tmp_path / "run"
-    content = job(attacks=attacks, evaluate={"steps": "all", "traces": False})
-    content["resources"]["part_seconds"] = 0
+    path, run, go_on = tmp_path / "job.yaml", tmp_path / "run", tmp_path / "go on"
+    # Of 18 units, of six updates and more each, one after the other.
+    surrogates = [held("plain", go_on, 60), network("separable")]
+    content = job(
+        attacks=attacks, surrogates=surrogates, evaluate={"steps": "all", "traces": False},
+        resources=SMALL_PARTS | ONE_AFTER_THE_OTHER[placement],
+    )  # fmt: skip
     path.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "gauntlet.jobs.cli.app"]
     arguments = ["run", str(path), "--out", str(run), "--placement", placement]
     with subprocess.Popen(
         [*command, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        wait_for_units(run, 2, process)
+        wait_for_units(run, 1, process)
         process.send_signal(signal.SIGKILL)
-    assert 2 <= len(RunFolder(str(run)).finished()) < 18
+    assert 1 <= len(RunFolder(str(run)).finished()) < 18
+    go_on.touch()
     finished = subprocess.run(
         [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
     )
@@ -157,16 +169,21 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
 @pytest.mark.parametrize("actor", ["PackedWorker", "TargetWorker"])
 def test_a_killed_worker_costs_no_step_rows(actor, whole, tmp_path):
     killed: list[int] = []
-    attacks = [*job()["attacks"], {"base": "mi", "steps": 60, "name": "long"}]
-    arguments = (actor, tmp_path / "run", killed)
+    attacks = [*job()["attacks"], {"base": "mi", "steps": 40, "name": "long"}]
+    go_on = tmp_path / "go on"
+    surrogates = [held("plain", go_on, 40), network("separable")]
+    arguments = (actor, tmp_path / "run", go_on, killed)
     killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)
     killer.start()
-    outcome = carry_out(tmp_path, "packed", attacks=attacks, evaluate={"steps": "all"})
+    outcome = carry_out(
+        tmp_path, "packed", attacks=attacks, surrogates=surrogates, resources=SMALL_PARTS,
+        evaluate={"steps": "all"},
+    )  # fmt: skip
     killer.join()
     assert killed, "no actor was killed"
     assert outcome.units_failed == 0
     frame = verdicts(tmp_path / "run")
-    assert len(frame) == ROWS + 24 * 60 * 2
+    assert len(frame) == ROWS + 24 * 40 * 2
     assert not frame.duplicated(KEYS).any()
     assert_same(frame[frame["attack"] != "long"].reset_index(drop=True), verdicts(whole))
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -21,11 +22,13 @@ from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import TABLES, RunFolder, patience
 from gauntlet.pipeline.results.patience import StorageFailed
+from gauntlet.pipeline.results.run_log import log_of
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.blame import CommonCause
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.order import Log, Spent
+from gauntlet.pipeline.run.plan import plan_of
 from gauntlet.pipeline.run.runner import Runner
 from tests.toys.runs import KEYS, QUICKSTART, carry_out, own, plan, verdicts
 
@@ -343,6 +346,21 @@ def test_resume_refuses_models_that_changed(run, tmp_path):
     path.write_text(json.dumps(manifest))
     with pytest.raises(BadInput, match="target/wide changed since the run began"):
         launch(plan(tmp_path), str(tmp_path / "run"), resume=True)
+
+
+def test_resume_on_another_kind_of_device_says_what_may_differ(run, tmp_path):
+    where = shutil.copytree(run, tmp_path / "run")
+    path = where / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for card in manifest["models"].values():
+        card |= {"device": "cuda", "hardware": "NVIDIA A100"}
+    path.write_text(json.dumps(manifest))
+    launch(plan_of(str(where)), str(where), resume=True)
+    launch(plan_of(str(where)), str(where), resume=True)
+    said = re.findall(
+        "warning: the run began on (.*) and goes on on (.*): n", log_of(RunFolder(str(where)))
+    )
+    assert [then for then, _ in said] in (["NVIDIA A100"], ["cuda"])
 
 
 def test_a_run_is_never_overwritten(run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from typer.testing import CliRunner, Result
 from gauntlet.jobs.cli.app import app
 from gauntlet.pipeline.results import RunFolder
 from tests.actors.test_sessions import environment, free_port, kill, processes
-from tests.toys.runs import job
+from tests.toys import held
+from tests.toys.runs import job, network
 
 ID = re.compile(r"raysubmit_\w+")
 CLOSED = "http://127.0.0.1:9"
@@ -129,7 +131,9 @@ def test_a_cluster_without_the_gpus_that_are_asked_for_is_said_to_be_one(
 
 @pytest.mark.slow
 def test_an_interrupt_leaves_the_run_going(work: Path, tmp_path: Path, dashboard: str) -> None:
-    out = tmp_path / "run"
+    out, go_on = tmp_path / "run", tmp_path / "go on"
+    shutil.copy(held.__file__, work)
+    write(work, surrogates=[held.held("plain", go_on, 5, "held"), network("separable")])
     process = begin("submit", "job.yaml", "--address", dashboard, "--out", str(out), "--follow")
     assert process.stdout is not None
     said = ""
@@ -141,5 +145,10 @@ def test_an_interrupt_leaves_the_run_going(work: Path, tmp_path: Path, dashboard
     assert process.returncode == 130
     (given,) = ID.findall(said.splitlines()[0])
     assert f"the job goes on; see it again with: gauntlet attach {given} --address" in said
-    assert gauntlet("attach", given, "--address", dashboard).exit_code == 0
+    assert len(RunFolder(str(out)).finished()) < 6
+    go_on.touch()
+    attached = gauntlet("attach", given, "--address", dashboard)
+    assert attached.exit_code == 0
+    assert "attack x target group" in attached.output
     assert len(RunFolder(str(out)).finished()) == 6
+    assert "nothing left to do" in gauntlet("resume", str(out)).output

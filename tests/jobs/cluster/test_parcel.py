@@ -19,9 +19,10 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_runs_environments_and_version_control_stay_behind(tmp_path: Path) -> None:
+def test_runs_environments_keys_and_version_control_stay_behind(tmp_path: Path) -> None:
     for name in ("job.yaml", "data/images.npz", "runs/one/plan.json", "runs/one/verdicts/a.parquet",
                  "runs/two/record/000000.json", ".git/HEAD", ".venv/bin/python",
+                 ".env", "nets/.env", ".aws/credentials",
                  "nets/__pycache__/n.pyc", "nets/n.py", ".gitignore"):  # fmt: skip
         write(tmp_path / name)
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")

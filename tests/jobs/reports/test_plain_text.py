@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.page import page
 from gauntlet.jobs.reports.plain_text import one_line, plain, spreadsheet_cell, visible
 from gauntlet.jobs.reports.terminal import terminal
-from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.results.reading import Reading
 from tests.jobs.cli.test_run_job import gauntlet
 from tests.toys.jobs import attacks, write
@@ -98,6 +99,36 @@ def test_a_page_holds_no_control_character(run: str) -> None:
     assert f"<td>{SEEN}</td>" in text
     assert f"&lt;b&gt;{SEEN}&lt;/b&gt;" in text
     text.encode()
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+class Tags(HTMLParser):
+    """Tags and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found |= {tag, *(name for name, _ in attrs)}
+
+
+def test_a_page_runs_nothing_that_a_run_s_names_say(tmp_path: Path) -> None:
+    target, example = '"></text></svg><img src=x onerror=alert(1)>', "</td><iframe src=//x>"
+    run = write_run(tmp_path / "run", steps=2, attacks=("i", SCRIPT), targets=(target,))
+    folder = RunFolder(str(run))
+    stored = records.manifest(folder).model_copy(update={"name": f"</title>{SCRIPT}"})
+    folder.write("manifest.json", stored.text())
+    row = {"example": [example], "attack": SCRIPT, "stage": "attack", "reason": f"{SCRIPT}"}
+    folder.write_rows("failures", "hostile", row)
+    text, tags = page(Figures(Reading(str(run)))), Tags()
+    tags.feed(text)
+    assert {"svg", "table", "title"} <= tags.found
+    assert not {"script", "img", "iframe", "onerror"} & tags.found
+    assert text.count("&lt;script&gt;") >= 4
+    assert "&lt;iframe" in text
 
 
 def test_a_figure_s_label_is_one_line_without_control_characters() -> None:
