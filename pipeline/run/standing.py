@@ -114,7 +114,7 @@ def standing(location: str) -> Standing:
         begun=record.attempts[0].since,
         units=_units(record),
         done=len(record.units),
-        failed=len(_given_up(record)),
+        failed=len(given_up(record)),
         attempts=len(record.attempts),
         last=_pace(timed[-1:]),
         all=_pace(timed),
@@ -133,7 +133,8 @@ def _units(record: Record) -> int | None:
     return sum(1 for _ in cut) * len(plan["attacks"])
 
 
-def _given_up(record: Record) -> set[str]:
+def given_up(record: Record) -> set[str]:
+    """Return the units that kept failing."""
     failures = (file for name, file in record.files.items() if name.startswith("failures/"))
     return {unit for file in failures for unit in file.units} - record.units.keys()
 
