@@ -13,6 +13,7 @@ TESTS = Path(__file__).resolve().parent
 OWN_PLACES = {
     "acceptance": "published references, on real checkpoints",
     "bench": "mirrors the benchmarks",
+    "fuzz": "whatever an input holds: a result or a refusal",
     "oracles": "each method beside the formulas of its paper",
     "toys": "what several tests are made of",
 }

@@ -31,7 +31,7 @@ class Cells:
         byte, bit = fresh >> 3, np.left_shift(1, fresh & 7).astype(np.uint8)
         before = np.count_nonzero(self._bits[byte] & bit)
         np.bitwise_or.at(self._bits, byte, bit)
-        return len(cells) - len(fresh) + before
+        return len(cells) - len(fresh) + int(before)
 
     def of(self, attack: int) -> np.ndarray:
         """Return which rows of an attack were met, bool (places, examples)."""

@@ -103,7 +103,7 @@ def _numbers(column: pa.ChunkedArray) -> Iterator[np.ndarray]:
 
 
 def _is_measured(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind)
+    return bool(pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind))
 
 
 def _unequal(old: pa.ChunkedArray, new: pa.ChunkedArray) -> np.ndarray:
