@@ -22,8 +22,6 @@ def show_status(location: str) -> int:
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
         raise BadInput(Problem(location, what)) from None
-    except (KeyError, TypeError):
-        raise BadInput(Problem(location, "its record holds no plan of a run")) from None
     out = terminal()
     for label, text in _lines(found):
         out.print(f"{label + ':':9} {text}", soft_wrap=True)

@@ -99,7 +99,8 @@ hostile = st.one_of(
         ["", "0", "-1", "8/255", "1/0", "9" * 60, "eps", "all", "ens", "i", "di-ti-mi", "../..",
          "/dev/zero", "/etc/passwd", "~", "file:/dev/zero", "import:evil:make", "import:os:system",
          "zoo/s1", "quickstart/plain", "torchvision/resnet18", "timm/resnet18", "mean:logits",
-         "\u202e", "<script>", "a" * 5000, "${HOME}", "s3://bucket/run", "*", "null", "1e999"]
+         "\u202e", "<script>", "a" * 5000, "${HOME}", "s3://bucket/run", "*", "null", "1e999",
+         "verdicts/../../beside.parquet"]
     ),
     st.text(max_size=8),
     st.just([]),

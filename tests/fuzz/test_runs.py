@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with left_in_parts():
         launch(plan(made, ("batch: 4", "batch: 4, part_seconds: 0")), str(made / "parts"))
     launch(plan(made), str(made / "compacted"))
+    (made / "beside.parquet").write_text("somebody's")
     return made
 
 
@@ -61,7 +62,8 @@ def run_commands(folder: Path, of: str, change: Callable[[Path], None]) -> None:
         shutil.copytree(folder / of, run)
         change(run)
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            read(f"run folder, {name}", folder, lambda action=action: action(str(run)))  # type: ignore[misc]
+            read(f"run folder, {name}", run, lambda action=action: action(str(run)))  # type: ignore[misc]
+        assert (folder / "beside.parquet").exists()  # Arrow's own calls no hook hears of
 
 
 def one_of(run: Path, name: str, number: int) -> Path:

@@ -28,6 +28,8 @@ from gauntlet.pipeline.run.verifying.units import PlannedUnits
 STAGE = "read"
 """What the work is called where its progress is shown."""
 
+MOST_STEPS = 10_000
+"""Updates of an attack, each of which may have rows of every example."""
 RECORD, FILES, UNITS = "record", "files", "units"
 """What is checked beside the tables."""
 
@@ -93,9 +95,14 @@ def check(folder: RunFolder, progress: Progress) -> Checked:
     if damage.fatal or record.chosen is None or damage.chosen:
         return found
     plan = recorded(folder, record)
+    if any(attack.steps > MOST_STEPS for attack in plan.attacks):
+        what = f"its plan has an attack of more than {MOST_STEPS:,} steps: too many to be compared"
+        raise BadInput(Problem(folder.location, what))
     for where, wrong in _of_the_record(folder, record, plan):
         found.add(RECORD, where, wrong)
     ids = records.selection(folder)
+    if not ids:
+        raise BadInput(Problem(folder.location, "its record holds no example"))
     units = PlannedUnits(plan, record, ids)
     found.planned = len(units)
     for wrong in units.faults():

@@ -7,12 +7,22 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.parts import stage
 from gauntlet.pipeline.results.record import commits as committing
 from gauntlet.pipeline.results.record.chain import ROLL, Record
 from gauntlet.pipeline.results.record.commits import Commits
-from gauntlet.pipeline.results.record.entries import Begun, Commit, Repair, TableFile, UnitDone
+from gauntlet.pipeline.results.record.entries import (
+    Begun,
+    Commit,
+    Compacted,
+    Link,
+    Repair,
+    TableFile,
+    UnitDone,
+)
 from gauntlet.pipeline.results.storage import Storage
 
 
@@ -124,3 +134,28 @@ def test_files_are_on_the_disk_before_the_entry_that_names_them(
         commits.add([file("a")], {"a": done()})
     assert {"a.parquet", "verdicts"} <= {*synced[: synced.index("000001")]}
     assert "record" in synced[synced.index("000001") :]
+
+
+def test_an_entry_far_beyond_the_others_is_not_waited_for(tmp_path: Path) -> None:
+    begun(tmp_path)
+    place = tmp_path / "record"
+    shutil.copy(place / "000000.json", place / "999999999999.json")
+    with pytest.raises(BadInput, match=r"missing before record/999999999999\.json"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../beside.parquet", "verdicts/../../x.parquet", "/etc/passwd"])
+def test_no_entry_names_a_file_beside_the_run(name: str) -> None:
+    for make in (
+        lambda: TableFile(name=name, rows=1, bytes=1, checksum="c"),
+        lambda: Repair(files=(name,)),
+        lambda: Compacted(files=(), gone=(name,)),
+    ):
+        with pytest.raises(ValidationError):
+            make()
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e300, -1.0])
+def test_no_entry_is_from_a_time_that_no_clock_shows(at: float) -> None:
+    with pytest.raises(ValidationError):
+        Link(number=0, before="", at=at, entry=Repair())
