@@ -7,11 +7,11 @@ from shlex import quote
 
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import SHOWN_PROBLEMS, Status
+from gauntlet.jobs.cli.readable import reading
 from gauntlet.jobs.reports.tables import figures, names, print_table, texts
 from gauntlet.jobs.reports.terminal import Terminal, terminal
-from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.problems import Problem
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.verifying.checking import FILES, RECORD, UNITS, Checked, check
@@ -23,32 +23,16 @@ def verify_run(location: str, sample: int, key: int, allowed: Sequence[str]) -> 
     """Check the run in a folder and print what was found."""
     check_run(location)
     permission, folder, out = granted(allowed), RunFolder(location), terminal()
-    with shown_on(terminal(stderr=True)) as progress:
-        try:
-            found = check(folder, progress)
-            again = _again(folder, found, sample, key, permission, progress)
-        except OSError as error:
-            what = f"cannot be read: {error.strerror or error}"
-            raise BadInput(Problem(location, what)) from None
+    with shown_on(terminal(stderr=True)) as progress, reading(location):
+        found = check(folder, progress)
     _print(out, found)
-    if again is not None:
+    differs = False
+    if sample and found.sound:
+        with shown_on(terminal(stderr=True)) as progress, reading(location):
+            again = recompute(folder, found.sound, sample, key, permission, progress)
         _print_again(out, again)
-    sound = not found.problems and not (again and again.faults)
-    return Status.DONE if sound else Status.INCOMPLETE
-
-
-def _again(
-    folder: RunFolder,
-    found: Checked,
-    sample: int,
-    key: int,
-    permission: Permission,
-    progress: Progress,
-) -> Recomputed | None:
-    """Compute a sample of the sound units once more, where one is asked for and there are any."""
-    if not sample or not found.sound:
-        return None
-    return recompute(folder, found.sound, sample, key, permission, progress)
+        differs = bool(again.faults)
+    return Status.INCOMPLETE if found.problems or differs else Status.DONE
 
 
 def _print(out: Terminal, found: Checked) -> None:

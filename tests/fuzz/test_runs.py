@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,18 @@ def report(run: str) -> int:
     )
 
 
+def take_up(run: str) -> None:
+    """What `resume` does before it starts models; where the disk fails it, it says so and stops."""
+    plan = plan_of(run)
+    with suppress(OSError):
+        taken_up(plan, RunFolder(run), Silent(), None)
+
+
 ACTIONS: dict[str, Callable[[str], object]] = {
     "status": show_status,
     "report": report,
     "verify": lambda run: verify_run(run, 0, 0, []),
-    "resume": lambda run: taken_up(plan_of(run), RunFolder(run), Silent(), None),
+    "resume": take_up,
 }
 
 

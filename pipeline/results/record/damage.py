@@ -273,6 +273,8 @@ def _wrong_choice(storage: Storage, record: Record) -> str:
         same = isinstance(found, list) and digest_of_list(found) == record.chosen.digest
     except (ValueError, RecursionError):
         same = False
+    except OSError as error:
+        return f"cannot be read ({error})"
     return "" if same else "was edited"
 
 

@@ -113,7 +113,7 @@ def check(folder: RunFolder, progress: Progress) -> Checked:
     dark = {*damage.units}
     progress.stage(STAGE, sum(file.rows for file in record.files.values()), "rows")
     _check_rows(_Reading(folder, record, {*damage.files}, found, dark, progress), plan, units)
-    found.sound = tuple(unit for unit in record.units if unit not in dark)
+    found.sound = tuple(unit for unit in record.units if unit in units.number and unit not in dark)
     return found
 
 
