@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_all(folder: Path, kind: str, content: bytes) -> None:
     path = folder / "net.pt"
     path.write_bytes(content)
-    actions = (
+    actions: tuple[Callable[[], object], ...] = (
         lambda: inspect_checkpoint(path),
         lambda: open_checkpoint(path, device="cpu"),
         lambda: load_checkpoint(path, nn.Linear(3, 2), "linear"),

@@ -19,9 +19,10 @@ def test_each_example_is_in_one_batch(kept: tuple[tuple[int, int], ...]) -> None
 
 @pytest.mark.parametrize("kept", [((3, 2),), ((0, 11),), ((2**62, 2**62 + 1),), ((0, 4), (3, 5))])
 def test_batches_that_the_examples_do_not_have(kept: tuple[tuple[int, int], ...]) -> None:
-    for action in (lambda: [*batches(10, 4, kept)], lambda: number_of_batches(10, 4, kept)):
-        with pytest.raises(BadInput, match="keeps a batch"):
-            action()
+    with pytest.raises(BadInput, match="keeps a batch"):
+        [*batches(10, 4, kept)]
+    with pytest.raises(BadInput, match="keeps a batch"):
+        number_of_batches(10, 4, kept)
 
 
 def test_any_number_of_examples_is_counted_at_once() -> None:

@@ -156,9 +156,9 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
         found.rows["failures"] += batch.num_rows
         excuses.take(batch)
         if by_units(file):
-            done = [unit in reading.record.units for unit in batch["unit"].to_pylist()]
+            made = [unit in reading.record.units for unit in batch["unit"].to_pylist()]
             gave_up = [stage == "unit" for stage in batch["stage"].to_pylist()]
-            strange += sum(map(operator.eq, done, gave_up))
+            strange += sum(map(operator.eq, made, gave_up))
     if strange:
         found.add("failures", "failures", f"{strange:,} rows of units that are not as they say")
     for table in TABLES:
@@ -174,9 +174,9 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
             found.add(table, where, wrong)
     for attack, spec in enumerate(plan.attacks):
         lost = excuses.of(LOST, attack)
-        for batch, done in units.finished(attack):
-            if (count := np.count_nonzero(lost[units.cut[batch]])) != done.lost:
-                first = units.ids[units.cut[batch].start]
+        for number, done in units.finished(attack):
+            if (count := int(np.count_nonzero(lost[units.cut[number]]))) != done.lost:
+                first = units.ids[units.cut[number].start]
                 what = f"attack {spec.label!r}: its unit from {first!r} lost {count:,} examples"
                 found.add("failures", "failures", f"{what}, its commit says {done.lost:,}")
 

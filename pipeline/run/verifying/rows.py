@@ -94,7 +94,7 @@ class TableRows:
 
     def _refuse(self, file: TableFile, why: str, bad: np.ndarray, good: np.ndarray) -> None:
         """Count rows that are bad, but for those that were before; they are good no more."""
-        if count := np.count_nonzero(bad & good):
+        if count := int(np.count_nonzero(bad & good)):
             self._strange.setdefault(file.name, Counter())[why] += count
         good &= ~bad
 
