@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,10 +62,10 @@ class TableRows:
         self._allowed = np.array([_allowed(table, plan, number, self._axes)
                                   for number in range(len(plan.attacks))])  # fmt: skip
         self._cells = Cells(len(self._attacks), self._allowed[0].size, len(units.ids))
-        self._known: dict[str, dict[Hashable, int]] = {
+        self._known: dict[str, Mapping[Any, int]] = {
             "example": _places(units.ids),
             "attack": _places(self._attacks),
-            "unit": {**units.number},
+            "unit": units.number,
             **{name: _places(values) for name, values in self._axes.items()},
         }
         self.rows = 0
@@ -195,10 +196,10 @@ def _allowed(
     evaluate = plan.evaluate
     match table:
         case "verdicts":
-            judged = np.isin([*axes["step"]], _steps(table, plan, attack))
+            judged = np.isin(np.array(axes["step"], np.int64), _steps(table, plan, attack))
             return np.repeat(judged[None], len(axes["target"]), 0)
         case "traces":
-            kept = np.isin([*axes["step"]], [*_steps(table, plan, attack)])
+            kept = np.isin(np.array(axes["step"], np.int64), [*_steps(table, plan, attack)])
             return (kept & evaluate.traces)[None]
         case "interactions":
             own = plan.surrogates_of(plan.attacks[attack])
@@ -211,12 +212,12 @@ def _places(values: Sequence[Hashable] | Iterator[str]) -> dict[Hashable, int]:
     return {value: place for place, value in enumerate(values)}
 
 
-def _numbers(column: pa.Array, known: Mapping[Hashable, int]) -> np.ndarray:
+def _numbers(column: pa.Array, known: Mapping[Any, int]) -> np.ndarray:
     """Return the number of each value, int64; -1 where it is none of the known ones."""
     encoded = pc.dictionary_encode(column)
     found = [known.get(value, -1) for value in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
-    return np.array([*found, -1], np.int64)[codes]
+    return np.asarray(np.array([*found, -1], np.int64)[codes])
 
 
 def _is_in(rows: pa.RecordBatch, column: str, values: Sequence[str]) -> np.ndarray:
