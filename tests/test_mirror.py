@@ -14,6 +14,7 @@ OWN_PLACES = {
     "acceptance": "published references, on real checkpoints",
     "bench": "mirrors the benchmarks",
     "faults": "what can happen to a run, from outside",
+    "fuzz": "whatever an input holds: a result or a refusal",
     "oracles": "each method beside the formulas of its paper",
     "toys": "what several tests are made of",
 }

@@ -25,6 +25,7 @@ from gauntlet.jobs.cli.signals import leave
 from gauntlet.jobs.cli.status import status
 from gauntlet.jobs.cli.submit import submit
 from gauntlet.jobs.cli.surrogates import surrogates
+from gauntlet.jobs.cli.verify import verify
 from gauntlet.jobs.cli.zoo import zoo
 
 # The files of the commands hold signatures and help. What a command does is imported when it is
@@ -64,6 +65,7 @@ def gauntlet(
     gauntlet plan quickstart     what a run would cost: places, files, time
     gauntlet run quickstart      do it (half a minute; `demo`: a few)
     gauntlet report runs/NAME    how often each attack fooled each target
+    gauntlet verify runs/NAME    whether the run is what it says
     gauntlet schema              every field of a job file
     """
 
@@ -77,6 +79,7 @@ for command in (
     check,
     plan,
     compact,
+    verify,
     methods,
     report,
     pictures,

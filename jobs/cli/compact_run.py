@@ -6,6 +6,7 @@ from shlex import quote
 
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import Status
+from gauntlet.jobs.cli.readable import reading
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
@@ -47,7 +48,8 @@ def compact_run(location: str) -> int:
 
 
 def _compacted(folder: RunFolder, lock: Lock, progress: Progress) -> list[Change]:
-    record = Record.read(folder)
+    with reading(folder.location):
+        record = Record.read(folder)
     assert record is not None
     record.guard = lock.check
     damage = examine(folder, record, lambda name: True)

@@ -15,6 +15,7 @@ from gauntlet.jobs.cli.exit_status import Status, said, say
 from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
+from gauntlet.jobs.cli.readable import reading
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
 from gauntlet.jobs.cli.signals import at_the_limit
 from gauntlet.jobs.reports.doubts import decide_on, refuse_both
@@ -77,7 +78,9 @@ def go_on(
         Override.parse(change) if isinstance(change, str) else change
         for change in changed(changes, placement)
     ]
-    plan = moved(plan_of(folder), overrides)
+    with reading(folder):
+        before = plan_of(folder)
+    plan = moved(before, overrides)
     permission = granted(allowed, root=root_of(overrides))
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)

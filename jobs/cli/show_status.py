@@ -8,8 +8,8 @@ from shlex import quote
 
 from gauntlet.jobs.cli.durations import in_words
 from gauntlet.jobs.cli.exit_status import Status
+from gauntlet.jobs.cli.readable import reading
 from gauntlet.jobs.reports.terminal import terminal
-from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.standing import Pace, Standing, standing
 
@@ -17,13 +17,8 @@ from gauntlet.pipeline.run.standing import Pace, Standing, standing
 def show_status(location: str) -> int:
     """Print where the run in a folder stands; return how it ended, as far as it did."""
     check_run(location)
-    try:
+    with reading(location):
         found = standing(location)
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise BadInput(Problem(location, what)) from None
-    except (KeyError, TypeError):
-        raise BadInput(Problem(location, "its record holds no plan of a run")) from None
     out = terminal()
     for label, text in _lines(found):
         out.print(f"{label + ':':9} {text}", soft_wrap=True)

@@ -60,6 +60,10 @@ class ModelCard(Record):
     """Whether batch norm was folded."""
     device: str
     """Where it runs."""
+    hardware: str | None = None
+    """What computes there: a GPU's name, a CPU's vector units. None in runs of earlier versions."""
+    threads: Count | None = None
+    """Of the process that holds it, on the CPU; None in runs of earlier versions."""
     adversarial: str | None = None
     """How the weights were trained adversarially, or None."""
 

@@ -12,6 +12,7 @@ from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.heap import keep_freed_memory
 from gauntlet.pipeline.run.plan import Plan, Resources
+from gauntlet.pipeline.run.software import hardware
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "float16", "bfloat16")}
 """Types of surrogates, by name in `resources.dtype`."""
@@ -87,5 +88,7 @@ def _built(
         randomised=model.randomised,
         folded=folded,
         device=str(device()),
+        hardware=hardware(device()),
+        threads=torch.get_num_threads(),
         adversarial=model.description.adversarial or None,
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
@@ -33,6 +31,7 @@ from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.rows.failures import Failures
+from gauntlet.pipeline.run.software import software
 from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
 from gauntlet.pipeline.run.taking_up import other_devices, taken_up, write_plan
 from gauntlet.pipeline.run.unit import UnitIds
@@ -254,7 +253,7 @@ class Runner:
             placement=self._engine.description,
             attacks=[AttackRecord.model_validate(attack.summary()) for attack in plan.attacks],
             models=cards,
-            software=_software(),
+            software=software(),
         )
         if self._folder.exists("manifest.json"):
             before = records.manifest(self._folder)
@@ -279,13 +278,3 @@ class Runner:
 
     def _save(self, manifest: Manifest) -> None:
         self._folder.write("manifest.json", manifest.text())
-
-
-def _software() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("gauntlet", "torch", "torchvision", "numpy", "ray"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "absent"
-    return versions

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.lock import driver
 from gauntlet.pipeline.results.record.chain import Attempt, Record
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.run_log import last_line
-from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.batches import number_of_batches
 
 FORMER = "a run of version 0.1 has no record that would say how far it is"
 
@@ -109,12 +108,12 @@ def standing(location: str) -> Standing:
     timed = [attempt for attempt in record.attempts if attempt.since]
     return Standing(
         location=location,
-        name=str(record.plan["name"]),
+        name=str(record.plan.get("name")),
         version=record.begun.version,
         begun=record.attempts[0].since,
-        units=_units(record),
+        units=_units(location, record),
         done=len(record.units),
-        failed=len(_given_up(record)),
+        failed=len(given_up(record)),
         attempts=len(record.attempts),
         last=_pace(timed[-1:]),
         all=_pace(timed),
@@ -124,16 +123,19 @@ def standing(location: str) -> Standing:
     )
 
 
-def _units(record: Record) -> int | None:
+def _units(location: str, record: Record) -> int | None:
     """Return how many units there are: batches x attacks, once the examples are chosen."""
     if record.chosen is None:
         return None
-    plan = cast(dict[str, Any], record.plan)
-    cut = batches(record.chosen.examples, plan["resources"]["batch"], record.kept)
-    return sum(1 for _ in cut) * len(plan["attacks"])
+    match record.plan:
+        case {"resources": {"batch": int(batch)}, "attacks": [*attacks]} if batch > 0:
+            cut = number_of_batches(record.chosen.examples, batch, record.kept)
+            return cut * len(attacks)
+    raise BadInput(Problem(location, "its record holds no plan of a run"))
 
 
-def _given_up(record: Record) -> set[str]:
+def given_up(record: Record) -> set[str]:
+    """Return the units that kept failing."""
     failures = (file for name, file in record.files.items() if name.startswith("failures/"))
     return {unit for file in failures for unit in file.units} - record.units.keys()
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gauntlet.actors.launch import launch
+from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
 from gauntlet.jobs.reports.terminal import Terminal
@@ -128,3 +130,16 @@ def test_a_damaged_threshold_is_found_anew(
     assert threshold_cache.load("key") == entry
     (tmp_path / "thresholds" / "key.json").write_bytes(content)
     assert threshold_cache.load("key") is None
+
+
+@pytest.mark.parametrize("name", ["selection.json", "record/000001.json"])
+def test_a_device_in_the_place_of_a_file_is_one_problem(run: Path, name: str) -> None:
+    (run / name).unlink()
+    (run / name).symlink_to("/dev/zero")
+    for command in ("report", "status"):
+        done = CliRunner().invoke(app, [command, str(run)])
+        assert done.exit_code in (0, 2), (command, done.output)
+        assert "Traceback" not in done.output, command
+    if name == "selection.json":
+        found = RunFolder(str(run)).damage()
+        assert found.chosen.startswith("cannot be read (is a device")

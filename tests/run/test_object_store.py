@@ -116,6 +116,9 @@ def test_a_run_is_reported_and_read_by_pandas(finished, store):
     report = gauntlet("report", run)
     assert report.exit_code == 0, report.output
     assert "nothing left to do" in gauntlet("resume", run).stderr
+    verified = gauntlet("verify", run, "--sample", "1")
+    assert verified.exit_code == 0, verified.output
+    assert "1 of 8 units, computed again" in verified.stdout
     taken = gauntlet("run", "quickstart", "--out", run)
     assert taken.exit_code == 2
     assert f"holds a finished run already; see it with `gauntlet report {run}`" in taken.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.lock import Lock
@@ -105,4 +106,13 @@ def test_a_record_of_nothing_is_said_to_be_one(run: Storage) -> None:
     begun(run).append(Chosen(thresholds={}, examples=1, digest="d"))
     Path(run.location, "record", "000000.json").unlink()
     with pytest.raises(BadInput, match="what it began with"):
+        standing(run.location)
+
+
+@pytest.mark.parametrize("plan", [{}, {"resources": {"batch": 0}, "attacks": []}, {"resources": 3}])
+def test_a_plan_that_is_none_is_said_to_be_one(run: Storage, plan: dict[str, JsonValue]) -> None:
+    record = Record(run)
+    record.append(Begun(version="0.1.0", plan=plan, digest="d"))
+    record.append(Chosen(thresholds={}, examples=1, digest="d"))
+    with pytest.raises(BadInput, match="holds no plan of a run"):
         standing(run.location)

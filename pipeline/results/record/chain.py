@@ -39,6 +39,8 @@ from gauntlet.pipeline.results.storage import Storage
 FOLDER = "record"
 ROLL = 100
 """Entries that lie in files of their own before they go into one."""
+MOST_MISSING = 100_000
+"""Entries that may be missing between others; each is told and excused by its number."""
 _NAME = re.compile(r"record/(\d{6,})(?:\.json|-(\d{6,})\.jsonl)")
 
 
@@ -97,7 +99,8 @@ class Record:
         """Return a run's record, None if it has none.
 
         Raises:
-            BadInput: when another version wrote it in a format that this one does not know.
+            BadInput: when another version wrote it in a format that this one does not know; when
+                far more entries are missing than are there.
             OSError: when it cannot be read.
         """
         while names := [name for name in storage.sizes(FOLDER) if _NAME.fullmatch(name)]:
@@ -185,6 +188,8 @@ class Record:
                 found.setdefault(link.number, (link, mark))
                 if numbers[1] < 0:
                     self._loose[link.number] = line
+        if (missing := last + 1 - len(found)) > MOST_MISSING:
+            raise BadInput(self._gaping(missing, max(names)))
         excused = {
             number
             for link, _ in found.values()
@@ -235,6 +240,13 @@ class Record:
             case Change(plan=plan, kept=kept):
                 self.plans.append(plan)
                 self.kept = kept
+
+    def _gaping(self, missing: int, name: str) -> Problem:
+        what = (
+            f"{missing:,} entries are missing before {name}: put them back from a copy, or remove "
+            "that file if it is none of the run's"
+        )
+        return Problem(self._storage.location, what)
 
     def _unknown(self, number: int) -> Problem:
         what = (

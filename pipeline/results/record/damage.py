@@ -61,7 +61,8 @@ class Damage:
         """What is wrong and what `resume` will do about it, in one line; empty if nothing is."""
         if not self:
             return ""
-        return f"damaged run: {_listed([*self._wrong()])}; {self._remedy()}"
+        wrong = _listed(f"{where} {what}" for where, what in self.wrong())
+        return f"damaged run: {wrong}; {self._remedy()}"
 
     @property
     def fatal(self) -> str:
@@ -78,19 +79,19 @@ class Damage:
             )
         return ""
 
-    def _wrong(self) -> Iterator[str]:
+    def wrong(self) -> Iterator[tuple[str, str]]:
+        """Yield each thing that is wrong: where, and what."""
         if self.plan:
-            yield f"plan.json {self.plan}"
+            yield "plan.json", self.plan
         for number, what in self.entries.items():
-            yield f"{FOLDER} entry {number:06d} {what}"
+            yield f"{FOLDER} entry {number:06d}", what
         if self.chosen:
-            yield f"selection.json {self.chosen}"
-        for name, what in self.files.items():
-            yield f"{name} {what}"
+            yield "selection.json", self.chosen
+        yield from self.files.items()
         for name in self.unlisted:
-            yield f"{name} is in no commit"
+            yield name, "is in no commit"
         for name in self.waiting:
-            yield f"{name} is not in its place yet"
+            yield name, "is not in its place yet"
 
     def _remedy(self) -> str:
         if self.fatal:
@@ -272,6 +273,8 @@ def _wrong_choice(storage: Storage, record: Record) -> str:
         same = isinstance(found, list) and digest_of_list(found) == record.chosen.digest
     except (ValueError, RecursionError):
         same = False
+    except OSError as error:
+        return f"cannot be read ({error})"
     return "" if same else "was edited"
 
 

@@ -21,12 +21,16 @@ PIECE = 4096
 """Values of a long list that are written as JSON at a time."""
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
+"""Of Unix time, or of work: no clock can show more."""
+FileName = Annotated[str, Field(pattern=r"^[a-z]+/[^/\x00]+\.parquet$")]
+"""Of a table's file, in the run's folder: an entry must not lead to files beside it."""
 
 
 class TableFile(Spec):
     """A file of a table, as a commit names it."""
 
-    name: str
+    name: FileName
     """In the run's folder: ``verdicts/NAME.parquet``."""
     rows: Count
     bytes: Count
@@ -47,7 +51,7 @@ class UnitDone:
     """Verdicts."""
     lost: Count
     """Examples that could not be attacked."""
-    seconds: float
+    seconds: Seconds
     left_out: dict[Words, str] = Field(default_factory=dict)
     """Examples that could not be read, with the reason: no other attack is on them, either."""
     rows_per_pass: Count | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -91,7 +95,7 @@ class Compacted(Spec):
 
     kind: Literal["compacted"] = "compacted"
     files: tuple[TableFile, ...]
-    gone: tuple[str, ...]
+    gone: tuple[FileName, ...]
     """The files that count no more."""
 
 
@@ -99,7 +103,7 @@ class Repair(Spec):
     """What counts no more: it was damaged, or is tried again."""
 
     kind: Literal["repair"] = "repair"
-    files: tuple[str, ...] = ()
+    files: tuple[FileName, ...] = ()
     units: tuple[str, ...] = ()
     entries: tuple[Count, ...] = ()
     """Numbers of entries that are missing or do not match."""
@@ -133,9 +137,9 @@ class Link(Spec):
     number: Count
     before: str
     """Digest of the link before; empty for the first."""
-    attempt: float = 0.0
+    attempt: Seconds = 0.0
     """When the driver that wrote it had taken the run up, in seconds of Unix time by its clock."""
-    at: float = 0.0
+    at: Seconds = 0.0
     """When it was written, by the same clock."""
     entry: Entry
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.parts import stage
 from gauntlet.pipeline.results.record import commits as committing
 from gauntlet.pipeline.results.record.chain import ROLL, Record
@@ -16,6 +18,8 @@ from gauntlet.pipeline.results.record.entries import (
     Begun,
     Change,
     Commit,
+    Compacted,
+    Link,
     Repair,
     TableFile,
     UnitDone,
@@ -147,3 +151,27 @@ def test_a_unit_is_read_with_the_rows_a_pass_that_it_was_done_with(tmp_path: Pat
     assert found.narrowed == {"narrow": 32}
     written = (tmp_path / "record" / "000003.json").read_text()
     assert "rows_per_pass" not in written, "it is said only where it is not the plan's"
+
+
+def test_an_entry_far_beyond_the_others_is_not_waited_for(tmp_path: Path) -> None:
+    begun(tmp_path)
+    place = tmp_path / "record"
+    shutil.copy(place / "000000.json", place / "999999999999.json")
+    with pytest.raises(BadInput, match=r"missing before record/999999999999\.json"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../beside.parquet", "verdicts/../../x.parquet", "/etc/passwd"])
+def test_no_entry_names_a_file_beside_the_run(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TableFile(name=name, rows=1, bytes=1, checksum="c")
+    with pytest.raises(ValidationError):
+        Repair(files=(name,))
+    with pytest.raises(ValidationError):
+        Compacted(files=(), gone=(name,))
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), 1e300, -1.0])
+def test_no_entry_is_from_a_time_that_no_clock_shows(at: float) -> None:
+    with pytest.raises(ValidationError):
+        Link(number=0, before="", at=at, entry=Repair())
