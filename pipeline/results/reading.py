@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from shlex import quote
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +18,8 @@ from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import Damage, for_a_report
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
+
+Made = TypeVar("Made")
 
 
 class Reading:
@@ -102,6 +105,20 @@ class Reading:
         found = pa.Table.from_batches(batches, batches[0].schema if batches else schema)
         frame: pd.DataFrame = found.to_pandas()
         return frame
+
+    def by_file(self, table: str, made: Callable[[str], Made]) -> Iterator[Made]:
+        """Yield what is made of each sound file that counts, by its name.
+
+        A file that shows itself damaged then is left out.
+        """
+        for name in self._counting(table):
+            if name in self.damage.files:
+                continue
+            try:
+                found = made(name)
+            except BadInput:
+                continue
+            yield found
 
     def _sound(self, table: str, columns: tuple[str, ...]) -> list[str]:
         """Return the files that count and are sound.
