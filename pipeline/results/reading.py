@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from shlex import quote
 from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from gauntlet.pipeline.problems import BadInput
@@ -168,3 +169,10 @@ def occupied(location: str) -> str | None:
             return "holds a run already (without a record, which is not resumed)"
         return f"holds a run already; go on with `gauntlet resume {quote(location)}`"
     return f"holds a finished run already; see it with `gauntlet report {quote(location)}`"
+
+
+def one_of(column: str, values: Collection[str]) -> pc.Expression:
+    """Return the condition that a column has one of some values."""
+    # By the ends row groups are passed over; not every version of Arrow asks `isin` for that.
+    field = pc.field(column)
+    return (field >= min(values)) & (field <= max(values)) & field.isin([*values])
