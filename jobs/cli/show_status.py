@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from shlex import quote
 
 from gauntlet.jobs.cli.durations import in_words
@@ -31,8 +32,9 @@ def show_status(location: str) -> int:
     for label, text in _lines(found):
         out.print(f"{label + ':':9} {text}", soft_wrap=True)
     if found.complete and RunFolder(location).exists("manifest.json"):
-        for text in cost_words(records.manifest(RunFolder(location))):
-            out.print(text, soft_wrap=True)
+        with suppress(BadInput):  # a manifest is only told
+            for text in cost_words(records.manifest(RunFolder(location))):
+                out.print(text, soft_wrap=True)
     if found.alive:
         return Status.DONE
     if found.complete:
