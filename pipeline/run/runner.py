@@ -191,7 +191,7 @@ class Runner:
     def _selection(self, manifest: Manifest, carriers: Sequence[Carries]) -> Positions:
         """Return the positions of the examples to attack, int64."""
         if self._folder.exists("selection.json"):
-            ids = records.selection(self._folder)
+            ids = records.selection(self._folder, self._examples.ids)
         else:
             found = select(self._plan, self._examples, carriers, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)
