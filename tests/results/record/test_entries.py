@@ -17,7 +17,7 @@ from gauntlet.pipeline.results.record.entries import (
     pieces_of,
 )
 
-LISTS = (
+LISTS: tuple[list[str], ...] = (
     [],
     ["a"],
     ["a", "b", "é"] * 9,
