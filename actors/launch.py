@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -28,6 +29,7 @@ from gauntlet.pipeline.results import RunFolder, records
 from gauntlet.pipeline.results.lock import Lock
 from gauntlet.pipeline.results.reading import occupied
 from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.run.costs import kept
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.logged import Logged
@@ -74,7 +76,7 @@ def launch(
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
-    progress = Logged(progress or Silent())
+    progress, begun = Logged(progress or Silent()), time.perf_counter()
     store = RunFolder(folder)
     if resume and not store.holds_run():
         raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
@@ -96,7 +98,11 @@ def launch(
                 _refuse_occupied(folder)
             try:
                 with progress.into(store):
-                    return Runner(plan, store, engine, progress, decide, lock.check).run()
+                    foretold = kept(plan) if address is None else None
+                    guard = lock.check
+                    return Runner(
+                        plan, store, engine, progress, decide, guard, begun, foretold
+                    ).run()
             except Refused:
                 if not resume:
                     store.withdraw()

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.layout import Layout
+from gauntlet.actors.memory import Held, by_name, misfits, of_models
+from gauntlet.actors.overheads import overheads
 from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.model_spec import ModelSpec
+from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.run.amounts import Amount, amounts, judged
+from gauntlet.pipeline.run.costs import PLANNED
 from gauntlet.pipeline.run.forecast import Forecast, Stage, forecast
+from gauntlet.pipeline.run.pass_times import Pass
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.rehearsal import Rehearsed
@@ -30,12 +35,14 @@ class BatchTimes:
         targets: a forward pass of each, by name.
         attacks: what each attack asks for, in the order of the plan.
         decoding: reading the examples.
+        library: CPU time in which a process loads its libraries.
     """
 
-    surrogates: Mapping[str, float]
-    targets: Mapping[str, float]
+    surrogates: Mapping[str, Pass]
+    targets: Mapping[str, Pass]
     attacks: Sequence[Rehearsed]
     decoding: float
+    library: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Process:
         gpus: share of a GPU of each.
         threads: CPU threads of each.
         holds: names of models, or what they do.
+        bytes: of memory of each, for its models; None where that is not known.
     """
 
     role: str
@@ -55,6 +63,7 @@ class Process:
     gpus: float
     threads: int
     holds: tuple[str, ...]
+    bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,9 @@ class Outlook:
         processes: what goes where.
         units: of work.
         amounts: what is written.
-        forecast: how long it takes; without the start of processes, selection and compaction.
+        forecast: how long the attacks take, from the first unit to the last.
+        beside: seconds of the other stages, by name.
+        misfits: what does not fit into memory, in words.
     """
 
     layout: Layout | None
@@ -74,6 +85,32 @@ class Outlook:
     units: int
     amounts: Sequence[Amount]
     forecast: Forecast
+    beside: Mapping[str, float]
+    misfits: Sequence[str]
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds of all stages."""
+        return {"attacks": self.forecast.seconds, **self.beside}
+
+    @property
+    def seconds(self) -> float:
+        """From when the models are built until the files are compacted."""
+        return sum(self.stages.values())
+
+    @property
+    def cost(self) -> CostRecord:
+        """What a run that comes after it is compared with."""
+        limit = self.forecast.bottleneck
+        return CostRecord(
+            seconds=round(self.seconds, 3),
+            stages={name: round(seconds, 3) for name, seconds in self.stages.items()},
+            units=self.units,
+            bytes=sum(amount.bytes for amount in self.amounts),
+            files=sum(amount.files for amount in self.amounts),
+            bottleneck=f"{limit.name}, mostly with {limit.mostly}",
+            basis=PLANNED,
+        )
 
 
 def layout_on(plan: Plan, devices: Devices, units: int, imagined: bool) -> Layout | None:
@@ -108,6 +145,7 @@ def outlook(
     examples: int,
     size: tuple[int, int],
     times: BatchTimes,
+    pairs: int = 0,
 ) -> Outlook:
     """Return what a run would be.
 
@@ -118,17 +156,27 @@ def outlook(
         examples: that are attacked.
         size: height and width of the images.
         times: of its batches; an attack's loop costs nothing where nobody knows.
+        pairs: images that thresholds are found on.
     """
     units = units_of(plan, examples)
     carriers = 1 if layout is None else layout.hubs or layout.surrogate_workers
     amount = amounts(plan, examples, size, carriers)
     work = _Work(plan, examples / plan.resources.batch, times, sum(a.bytes for a in amount))
+    made = by_name(times.surrogates, times.targets)
     if layout is None:
         here = {**work.attack, "targets": sum(work.targets.values()), **work.files}
         found = forecast([Stage("this process", here, 1)], units, 1)
-        return Outlook(None, _one_process(plan, devices), units, amount, found)
-    found = forecast(work.stages(layout), units, layout.lanes, _hardware(work, layout, devices))
-    return Outlook(layout, _processes(plan, layout), units, amount, found)
+        processes = _one_process(plan, devices, made)
+    else:
+        stages, hardware = work.stages(layout), _hardware(work, layout, devices)
+        found = forecast(stages, units, layout.lanes, hardware)
+        processes = _processes(plan, layout, made)
+    beside = overheads(
+        plan, layout, devices, examples, pairs, times.surrogates, times.targets, times.decoding,
+        times.library, {a.table: a.bytes for a in amount},
+    )  # fmt: skip
+    held = [Held(p.role, p.count, p.gpus, p.bytes) for p in processes if p.bytes is not None]
+    return Outlook(layout, processes, units, amount, found, beside, [*misfits(held, devices)])
 
 
 def units_of(plan: Plan, examples: int) -> int:
@@ -149,14 +197,15 @@ class _Work:
     def __init__(self, plan: Plan, batches: float, times: BatchTimes, written: int) -> None:
         self._plan = plan
         self.surrogates = {
-            name: batches * seconds * sum(attack.passes.get(name, 0.0) for attack in times.attacks)
-            for name, seconds in times.surrogates.items()
+            name: batches * a_pass.seconds * sum(a.passes.get(name, 0.0) for a in times.attacks)
+            for name, a_pass in times.surrogates.items()
         }
         self.loop = batches * sum(attack.seconds for attack in times.attacks)
         clean = 2 if plan.task.kind is Task.VERIFICATION else 1  # the references, too
         shown = batches * (clean + sum(judged(plan)))
         self.targets = {
-            spec.name: shown * _repeats(spec) * times.targets[spec.name] for spec in plan.targets
+            spec.name: shown * _repeats(spec) * times.targets[spec.name].seconds
+            for spec in plan.targets
         }
         self.files = {"decoding and writing": batches * times.decoding + written / WRITTEN}
 
@@ -210,23 +259,29 @@ def _repeats(spec: ModelSpec) -> int:
     return spec.repeats or (RANDOMISED_REPEATS if randomised else 1)
 
 
-def _one_process(plan: Plan, devices: Devices) -> list[Process]:
+def _one_process(plan: Plan, devices: Devices, made: Mapping[str, Pass]) -> list[Process]:
     models = tuple(spec.name for spec in (*plan.surrogates, *plan.targets))
     gpus = min(1, devices.gpus)
     threads = plan.resources.threads
     own = devices.cpus if threads == "auto" else int(threads)
-    return [Process("this process", 1, gpus, own, models)]
+    size = of_models([made.get(name) for name in dict.fromkeys(models)], 1)
+    return [Process("this process", 1, gpus, own, models, size)]
 
 
-def _processes(plan: Plan, layout: Layout) -> list[Process]:
+def _processes(plan: Plan, layout: Layout, made: Mapping[str, Pass]) -> list[Process]:
     names, threads = tuple(spec.name for spec in plan.surrogates), layout.threads
     own, workers = layout.surrogate_gpus, layout.surrogate_workers
+
+    def size(models: Sequence[str], passes: int = 1) -> float | None:
+        return of_models([made.get(name) for name in models], passes)
+
     if layout.placement == "packed":
-        found = [Process("packed worker", workers, own, threads, names)]
+        whole = size(names, layout.lanes_of_carrier)
+        found = [Process("packed worker", workers, own, threads, names, whole)]
     else:
         crews = workers // len(names)
-        found = [Process("surrogate", crews, own, threads, (name,)) for name in names]
+        found = [Process("surrogate", crews, own, threads, (n,), size([n])) for n in names]
         found.append(Process("hub", layout.hubs, layout.hub_gpus, threads, ("attacks' loops",)))
     for share in shares_of_targets(plan, layout):
-        found.append(Process("targets", 1, layout.target_gpus, threads, share))
+        found.append(Process("targets", 1, layout.target_gpus, threads, share, size(share)))
     return found

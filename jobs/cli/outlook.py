@@ -11,8 +11,11 @@ from gauntlet.jobs.reports.tables import Column, figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.run.plan import Plan
 
-_PLACES = (*names("process"), *figures("count", "GPU", "threads"), Column("holds", 24))
-_MODELS = (*names("model", "as"), *figures("ms a batch", "passes a batch"))
+_PLACES = (*names("process"), *figures("count", "GPU", "threads", "GiB"), Column("holds", 24))
+_MODELS = (
+    *names("model", "as"),
+    *figures("ms a batch", "passes a batch", "weights", "a step holds"),
+)
 _FILES = (*names("table"), *figures("rows", "bytes", "parts", "files in the end"))
 _LIMITS = (*names("place"), *figures("count"), Column("mostly", 10), *figures("work", "busy %"))
 
@@ -57,13 +60,22 @@ def print_outlook(
     print_table(console, "what each is busy with", _LIMITS, _limits(found))
     forecast = found.forecast
     images = examples * len(plan.attacks)
-    rate = f", {images / forecast.seconds:,.3g} images a second" if forecast.seconds else ""
+    rate = (
+        f", {images / forecast.seconds:,.3g} images a second while attacking"
+        if forecast.seconds
+        else ""
+    )
     limit = forecast.bottleneck
     why = f"{limit.name}, mostly with {limit.mostly}"
     if forecast.in_flight:
         assert layout is not None
         why = f"units in flight: {layout.lanes} keep nothing busy all the time (in_flight)"
-    console.print(f"time: {in_words(forecast.seconds)}{rate}; bottleneck: {why}")
+    console.print(f"time: {in_words(found.seconds)}{rate}; bottleneck: {why}")
+    parts = ", ".join(f"{name} {in_words(seconds)}" for name, seconds in found.stages.items())
+    library = f"before it {in_words(times.library)} of CPU time to load the libraries"
+    console.print(f"of it: {parts}; {library}")
+    for what in found.misfits:
+        console.print(f"memory: {what}", style="yellow", soft_wrap=True)
     for note in notes:
         console.print(note, style="dim")
 
@@ -74,20 +86,23 @@ def _places(found: Outlook) -> list[list[str]]:
         several = process.role == "targets" and len(process.holds) > 1
         holds = f"{', '.join(process.holds)}{' (in turn)' if several else ''}"
         shown = f"{process.gpus:g}" if process.gpus else "-"
-        rows.append([process.role, str(process.count), shown, str(process.threads), holds])
+        size = "-" if process.bytes is None else f"{process.bytes / 2**30:.1f}"
+        rows.append([process.role, str(process.count), shown, str(process.threads), size, holds])
     return rows
 
 
 def _models(plan: Plan, times: BatchTimes) -> list[list[str]]:
     rows = []
-    for name, seconds in times.surrogates.items():
+    for name, made in times.surrogates.items():
         asked = sum(attack.passes.get(name, 0.0) for attack in times.attacks)
-        rows.append([name, "surrogate", f"{1000 * seconds:.3g}", f"{asked:,.0f}"])
-    for name, seconds in times.targets.items():
-        rows.append([name, "target", f"{1000 * seconds:.3g}", "-"])
+        figures = [f"{1000 * made.seconds:.3g}", f"{asked:,.0f}"]
+        rows.append([name, "surrogate", *figures, _held(made.weights), _held(made.step)])
+    for name, made in times.targets.items():
+        figures = [f"{1000 * made.seconds:.3g}", "-"]
+        rows.append([name, "target", *figures, _held(made.weights), _held(made.step)])
     loop = sum(attack.seconds for attack in times.attacks)
-    rows.append(["all attacks' loops", "loop", f"{1000 * loop:.3g}", "1"])
-    rows.append(["examples", "decoding", f"{1000 * times.decoding:.3g}", "1"])
+    rows.append(["all attacks' loops", "loop", f"{1000 * loop:.3g}", "1", "-", "-"])
+    rows.append(["examples", "decoding", f"{1000 * times.decoding:.3g}", "1", "-", "-"])
     return rows
 
 
@@ -110,6 +125,10 @@ def _limits(found: Outlook) -> list[list[str]]:
         ]
         for stage in found.forecast.stages
     ]
+
+
+def _held(count: int | None) -> str:
+    return "-" if count is None else _size(count)
 
 
 def _size(count: float) -> str:

@@ -39,8 +39,9 @@ def plan(
     Starts nothing. Each model's milliseconds are measured here, one model after
     the other, and kept in the cache; with --ms for it a model is not built, and
     need not be here. A target goes forward only: half of its --ms. Time is that
-    of a run under way: the start of processes, selection, thresholds, measured
-    interactions and compaction come on top.
+    of the whole run, from the start of its processes to compaction; measured
+    interactions come on top. A run of the same job on this machine keeps it in
+    its manifest, beside what it took.
 
     \b
     gauntlet plan quickstart

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from gauntlet.actors.devices import Devices, this_machine
@@ -22,7 +23,8 @@ from gauntlet.jobs.spec.loading import LoadedJob, open_job
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, Problems, suggest
-from gauntlet.pipeline.run.pass_times import FORWARD, Role, measured
+from gauntlet.pipeline.run.costs import keep
+from gauntlet.pipeline.run.pass_times import FORWARD, Pass, Role, measured
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import configure, device, image_dtype
 from gauntlet.pipeline.run.rehearsal import Rehearsed, passes, rehearsed, stand_in
@@ -43,6 +45,7 @@ def plan_job(
     allowed: Sequence[str],
 ) -> int:
     """Print what a job's run would cost, and start nothing."""
+    library = time.process_time()  # so far this process has loaded what all others load, too
     loaded = open_job(find_job(job), changed(changes, placement), allowed, WITHOUT_MODELS)
     plan = loaded.plan
     stated = _stated(given, plan)
@@ -53,8 +56,10 @@ def plan_job(
     layout = layout_on(plan, devices, units_of(plan, count), imagined)
     decoding, size = _decoded(plan, listed)
     with _threads(plan, layout):
-        times, notes = _times(loaded, stated, layout, devices, decoding, size)
-    found = outlook(plan, layout, devices, count, size, times)
+        times, notes = _times(loaded, stated, layout, devices, decoding, size, library)
+    found = outlook(plan, layout, devices, count, size, times, _threshold_images(listed))
+    if not (imagined or stated or examples):
+        keep(plan, found.cost)
     if plan.select.correct is not None and examples is None:
         notes.append("examples: all that may be selected; models that are wrong about some leave "
                      "fewer")  # fmt: skip
@@ -98,6 +103,12 @@ def _devices(machine: Machine) -> Devices:
     return Devices(here.cpus if cpus is None else cpus, count, own or here.memory, gpu_memory=own)
 
 
+def _threshold_images(listed: Examples) -> int:
+    """Return how many images the list of labelled pairs names."""
+    pairs = listed.listing.pairs
+    return 0 if pairs is None else len(np.unique(np.concatenate([pairs.first, pairs.second])))
+
+
 def _decoded(plan: Plan, listed: Examples) -> tuple[float, tuple[int, int]]:
     """Return the seconds that a batch of examples takes to be decoded, and the images' size."""
     shown = range(min(plan.resources.batch, len(listed)))
@@ -128,25 +139,26 @@ def _times(
     devices: Devices,
     decoding: float,
     size: tuple[int, int],
+    library: float,
 ) -> tuple[BatchTimes, list[str]]:
     """Return what a batch takes, from what was given or else measured here; and what to doubt."""
     plan, notes = loaded.plan, list[str]()
     batch = stand_in(plan.task.goal, plan.resources.batch, size)
     problems: list[Problem] = []
 
-    def seconds(spec: ModelSpec, role: Role) -> float:
+    def a_pass(spec: ModelSpec, role: Role) -> Pass:
         if spec.name in stated:
-            return stated[spec.name] * (1.0 if role == "surrogate" else FORWARD)
+            return Pass(stated[spec.name] * (1.0 if role == "surrogate" else FORWARD))
         try:
             return measured(spec, role, plan, batch, loaded.permission)
         except BadInput as error:
             why = "; ".join(str(problem) for problem in error.problems)
             what = f"cannot be built here ({why}); give its time: --ms {spec.name}=MILLISECONDS"
             problems.append(Problem(f"model {spec.name!r}", what))
-            return 0.0
+            return Pass(0.0)
 
-    surrogates = {spec.name: seconds(spec, "surrogate") for spec in plan.surrogates}
-    targets = {spec.name: seconds(spec, "target") for spec in plan.targets}
+    surrogates = {spec.name: a_pass(spec, "surrogate") for spec in plan.surrogates}
+    targets = {spec.name: a_pass(spec, "target") for spec in plan.targets}
     if problems:
         raise BadInput(problems)
     everyone = {*surrogates, *targets}
@@ -170,4 +182,4 @@ def _times(
             "no GPU is left for targets, which run on cores: resources.target_gpus gives them a "
             "share"
         )
-    return BatchTimes(surrogates, targets, attacks, decoding), notes
+    return BatchTimes(surrogates, targets, attacks, decoding, library), notes

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from shlex import quote
 
 from gauntlet.jobs.cli.durations import in_words
 from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.readable import reading
+from gauntlet.jobs.reports.cost_words import cost_words
 from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.records import check_run
+from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.standing import Pace, Standing, standing
 
 
@@ -22,6 +27,10 @@ def show_status(location: str) -> int:
     out = terminal()
     for label, text in _lines(found):
         out.print(f"{label + ':':9} {text}", soft_wrap=True)
+    if found.complete and RunFolder(location).exists("manifest.json"):
+        with suppress(BadInput, OSError):  # a manifest is only told
+            for text in cost_words(records.manifest(RunFolder(location))):
+                out.print(text, soft_wrap=True)
     if found.alive:
         return Status.DONE
     if found.complete:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 from typing import NamedTuple
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_grouped, loo_rates
@@ -83,9 +84,11 @@ class Figures:
     def unmoved(self) -> pd.DataFrame:
         """Return how many images each attack left as they were, by cause; attacks without updates
         are left out."""
-        batches = self.reading.batches("examples", ("attack", "linf", "unmoved"))
-        rows = (zip(*(c.to_pylist() for c in batch.columns), strict=True) for batch in batches)
-        found = unmoved(chain.from_iterable(rows))
+        sizes, still = Counter[str](), list[tuple[str, str | None]]()
+        for images, some in self.reading.by_file("examples", self._images_of):
+            sizes += images
+            still += some
+        found = unmoved(sizes, still)
         return self._sorted(found[found["cause"] != NO_UPDATE])
 
     def whole(self, steps: bool = False) -> pd.DataFrame:
@@ -109,6 +112,14 @@ class Figures:
         return pd.concat([groups, targets], ignore_index=True).astype(
             dict.fromkeys(counts, "Int64")
         )
+
+    def _images_of(self, file: str) -> tuple[Counter[str], list[tuple[str, str | None]]]:
+        """Return the images of each attack in a file, and attack and cause of those that stayed."""
+        folder, still = self.reading.folder, list[tuple[str, str | None]]()
+        names = ("attack", "unmoved")
+        for batch in folder.batches(file, "examples", names, pc.field("linf") == 0):
+            still += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        return folder.counts(file, "attack"), still
 
     @cached_property
     def _figures(self) -> _Figures:

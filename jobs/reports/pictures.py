@@ -10,6 +10,8 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
+from gauntlet.pipeline.results.reading import Reading, one_of
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.plan import plan_of
 
@@ -24,6 +27,8 @@ Pixels = npt.NDArray[np.float64]
 """(H, W, 3) in [0, 1]."""
 
 MOST_ATTACKS = 8
+LOOKED_AT = 256
+"""Examples of the data whose images are asked for at first; four times as many if too few have."""
 _FORMATS = (".png", ".svg", ".pdf")
 _COLUMNS = ("example", "attack", "norm", "epsilon", "height", "width", "dtype", "image")
 
@@ -50,30 +55,59 @@ def write_pictures(run: str, path: Path, attacks: Sequence[str], count: int) -> 
     if path.suffix.lower() not in _FORMATS:
         raise BadInput(Problem("--out", f"{path}: expected a .png, .svg or .pdf file"))
     check_run(run)
-    made = results.read(run, "examples", _COLUMNS, sound=True)
-    known = results.manifest(run).labels
+    reading = Reading(run)
+    known = reading.manifest.labels
     if unknown := [label for label in attacks if label not in known]:
         raise BadInput(Problem("--attack", suggest(label, known, "attack")) for label in unknown)
     chosen = list(attacks) or known[:MOST_ATTACKS]
-    made = made[made["attack"].isin(chosen) & made["image"].notna()]
-    if made.empty:
-        what = "stores no images of these attacks; its job needs `evaluate: {images: true}`"
-        raise BadInput(Problem(run, what))
     plan = plan_of(run)
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-    complete = made.groupby("example")["attack"].nunique() == len(chosen)
-    wanted = [name for name in examples.ids if complete.get(name, False)][:count]
-    if not wanted:
-        raise BadInput(Problem(run, "no example has an image of every one of these attacks yet"))
+    wanted = _complete(reading, chosen, examples.ids, count)
+    made = _images(reading, chosen, wanted, _COLUMNS)
     batch = examples.select(wanted).load(range(len(wanted))).batch
     if batch is None:
         raise BadInput(Problem(run, "its images can no longer be decoded"))
     clean = {name: pixels(image) for name, image in zip(batch.ids, batch.images, strict=True)}
     others = batch.references if batch.references is not None else ()
     beside = {name: pixels(image) for name, image in zip(batch.ids, others, strict=False)}
-    figure = draw(clean, made[made["example"].isin(wanted)], chosen, beside)
+    figure = draw(clean, made, chosen, beside)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
+
+
+def _complete(reading: Reading, attacks: list[str], ids: Sequence[str], count: int) -> list[str]:
+    """Return the first examples of the data that have an image of every attack; reads no image.
+
+    Raises:
+        BadInput: when there is none.
+    """
+    found, seen, begin, end = list[str](), False, 0, LOOKED_AT
+    while begin < len(ids) and len(found) < count:
+        rows = _images(reading, attacks, ids[begin:end], ("example", "attack"))
+        complete = rows.groupby("example")["attack"].nunique() == len(attacks)
+        found += [name for name in ids[begin:end] if complete.get(name, False)]
+        seen, begin, end = seen or len(rows) > 0, end, 4 * end
+    if found:
+        return found[:count]
+    what = "no example has an image of every one of these attacks yet"
+    if not seen:
+        what = "stores no images of these attacks; its job needs `evaluate: {images: true}`"
+    raise BadInput(Problem(reading.location, what))
+
+
+def _images(
+    reading: Reading, attacks: Sequence[str], examples: Sequence[str], columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return columns of the rows with an image; of the files no more is read than has them."""
+    where = one_of("attack", attacks) & one_of("example", examples) & pc.field("dtype").is_valid()
+
+    def of(file: str) -> list[pa.RecordBatch]:
+        return [*reading.folder.batches(file, "examples", columns, where)]
+
+    batches = [batch for file in reading.by_file("examples", of) for batch in file]
+    schema = pa.schema([results.TABLES["examples"].field(name) for name in columns])
+    found: pd.DataFrame = pa.Table.from_batches(batches, schema).to_pandas()
+    return found
 
 
 def pixels(image: Tensor) -> Pixels:

@@ -8,6 +8,7 @@ from shlex import quote
 import numpy as np
 import pandas as pd
 
+from gauntlet.jobs.reports.cost_words import cost_words
 from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
@@ -74,6 +75,8 @@ def print_report(
         left = "some of its work is not done, and these figures are of what is"
         what = FORMER if reading.folder.is_former() else f"gauntlet resume {quote(run)}"
         console.print(f"{left}: {what}", style="yellow", soft_wrap=True)
+    for line in cost_words(reading.manifest):
+        console.print(line, style="dim", soft_wrap=True)
     console.print(f"results: {run}", soft_wrap=True)
     address = f"{run.rstrip('/')}/verdicts"
     console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)

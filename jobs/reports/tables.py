@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import zip_longest
 
 from rich.cells import cell_len
@@ -72,15 +73,19 @@ class Grid:
 
     def needed(self, place: int) -> int:
         """Return how many characters a column cannot do without."""
-        column = self.columns[place]
-        longest = max((cell_len(row[place]) for row in self.rows), default=0)
+        column, longest = self.columns[place], self._longest[place]
         word = max(map(cell_len, column.heading.split()), default=0)
         return max(word, longest if column.figure else min(longest, column.least))
 
     def wished(self, place: int) -> int:
         """Return how many characters a column would fill."""
-        cells = (row[place] for row in self.rows)
-        return max(map(cell_len, (self.columns[place].heading, *cells)))
+        return max(cell_len(self.columns[place].heading), self._longest[place])
+
+    @cached_property
+    def _longest(self) -> list[int]:
+        """Characters of the longest cell of each column."""
+        places = range(len(self.columns))
+        return [max((cell_len(row[place]) for row in self.rows), default=0) for place in places]
 
     def fitting(self, room: int) -> int:
         """Return how many columns there is room for, from the left; one at least."""
@@ -191,6 +196,8 @@ def _print_grid(console: Terminal, title: str, grid: Grid) -> None:
 
     def broken(text: str, width: int) -> list[str]:
         """Return a text in lines, broken between words where that can be, all of one indent."""
+        if cell_len(text) <= width:  # most do, and breaking takes a hundred times as long
+            return [text]
         words = text.lstrip()
         indent = text[: len(text) - len(words)]
         lines = Text(words).wrap(console, width - len(indent), overflow="fold")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 
-def unmoved(images: Iterable[tuple[str, float, str | None]]) -> pd.DataFrame:
+def unmoved(sizes: Mapping[str, int], still: Iterable[tuple[str, str | None]]) -> pd.DataFrame:
     """Return how many images each attack left as they were, one row an attack x cause.
 
     Args:
-        images: columns ``attack, linf, unmoved`` of each row of the table `examples`.
+        sizes: images of each attack.
+        still: columns ``attack, unmoved`` of the rows of the table `examples` whose ``linf`` is 0.
 
     Returns:
         ``attack``, ``cause`` (a value of the column ``unmoved``; "unknown" where the run did not
         record it), ``count`` and ``examples``, the number of the attack's images.
     """
-    sizes, counts = Counter[str](), Counter[tuple[str, str]]()
-    for attack, linf, cause in images:
-        sizes[attack] += 1
-        if linf == 0:
-            counts[attack, "unknown" if cause is None else cause] += 1
+    counts = Counter((attack, "unknown" if cause is None else cause) for attack, cause in still)
     rows = [(*key, count, sizes[key[0]]) for key, count in counts.items()]
     return pd.DataFrame(rows, columns=["attack", "cause", "count", "examples"])

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gauntlet.pipeline.results.reading import Reading
+from gauntlet.pipeline.results.reading import Reading, one_of
 
 ROWS = 2**17
 """Rows of a piece, unless one attack on one target has more."""
@@ -109,13 +109,7 @@ class VerdictPieces:
         for attack, target, _ in self.counts:
             every.setdefault(attack, set()).add(target)
         whole = [attack for attack, some in targets.items() if some == every[attack]]
-        parts = [_one_of("attack", whole)] if whole else []
+        parts = [one_of("attack", whole)] if whole else []
         for attack in targets.keys() - {*whole}:
-            parts.append((pc.field("attack") == attack) & _one_of("target", [*targets[attack]]))
+            parts.append((pc.field("attack") == attack) & one_of("target", [*targets[attack]]))
         return reduce(or_, parts)
-
-
-def _one_of(column: str, values: Sequence[str]) -> pc.Expression:
-    # By the ends row groups are passed over; not every version of Arrow asks `isin` for that.
-    field = pc.field(column)
-    return (field >= min(values)) & (field <= max(values)) & field.isin(values)

@@ -142,6 +142,24 @@ class UnitsRecord(Record):
     failed: Count = 0
 
 
+class CostRecord(Record):
+    """What a run takes, foretold or measured; what is not known is None."""
+
+    seconds: FiniteFloat | None = None
+    """From the command to the end, on the clock."""
+    stages: dict[str, FiniteFloat] = Field(default_factory=dict)
+    """Seconds of its parts: start, thresholds, look, selection, attacks, compaction."""
+    units: Count
+    """That this is for: measured, those that the last attempt did itself."""
+    bytes: Count | None = None
+    """Of all tables in the end."""
+    files: Count | None = None
+    bottleneck: str = ""
+    """What the others wait for."""
+    basis: str = ""
+    """What a foretold cost is from."""
+
+
 class Manifest(Record):
     """What a run says of itself; a field without a value is not known yet.
 
@@ -175,6 +193,10 @@ class Manifest(Record):
     seconds: FiniteFloat = 0.0
     """Wall-clock time of all attempts that went to their end."""
     units: UnitsRecord = UnitsRecord()
+    foretold: CostRecord | None = None
+    """What the run was expected to take; None, too, in runs that are older than this."""
+    measured: CostRecord | None = None
+    """What the last attempt took that went to its end."""
 
     @property
     def labels(self) -> list[str]:

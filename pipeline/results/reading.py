@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from shlex import quote
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from gauntlet.pipeline.problems import BadInput
@@ -17,6 +19,8 @@ from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import Damage, for_a_report
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
+
+Made = TypeVar("Made")
 
 
 class Reading:
@@ -103,6 +107,20 @@ class Reading:
         frame: pd.DataFrame = found.to_pandas()
         return frame
 
+    def by_file(self, table: str, made: Callable[[str], Made]) -> Iterator[Made]:
+        """Yield what is made of each sound file that counts, by its name.
+
+        A file that shows itself damaged then is left out.
+        """
+        for name in self._counting(table):
+            if name in self.damage.files:
+                continue
+            try:
+                found = made(name)
+            except BadInput:
+                continue
+            yield found
+
     def _sound(self, table: str, columns: tuple[str, ...]) -> list[str]:
         """Return the files that count and are sound.
 
@@ -151,3 +169,10 @@ def occupied(location: str) -> str | None:
             return "holds a run already (without a record, which is not resumed)"
         return f"holds a run already; go on with `gauntlet resume {quote(location)}`"
     return f"holds a finished run already; see it with `gauntlet report {quote(location)}`"
+
+
+def one_of(column: str, values: Collection[str]) -> pc.Expression:
+    """Return the condition that a column has one of some values."""
+    # By the ends row groups are passed over; not every version of Arrow asks `isin` for that.
+    field = pc.field(column)
+    return (field >= min(values)) & (field <= max(values)) & field.isin([*values])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.manifest import Manifest
-from gauntlet.pipeline.results.record.entries import PIECE
+from gauntlet.pipeline.results.record.entries import PIECE, pieces_of
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.store_address import below, is_remote
 
@@ -28,7 +28,6 @@ FORMER = (
 SHOWN_RUNS = 5
 """Runs that a message about a folder of runs names."""
 _ANEW = "delete it, and `gauntlet resume {}` writes it anew"
-_SELECTION = TypeAdapter(list[str])
 
 
 def manifest(folder: RunFolder) -> Manifest:
@@ -40,14 +39,24 @@ def manifest(folder: RunFolder) -> Manifest:
     return record(folder, "manifest.json", Manifest.model_validate_json, _ANEW)
 
 
-def selection(folder: RunFolder) -> list[str]:
+def selection(folder: RunFolder, known: Iterable[str] = ()) -> list[str]:
     """Return the ids of the examples that a run attacks.
+
+    Args:
+        folder: the run's.
+        known: ids that are held anyway: those that come in their order are not held twice.
 
     Raises:
         BadInput: when the file is missing or damaged.
     """
     remedy = "delete it, and `gauntlet resume {}` chooses the same examples again"
-    return record(folder, "selection.json", _SELECTION.validate_json, remedy)
+    walk = iter(known)
+
+    def read(content: bytes) -> list[str]:
+        ids = (example for piece in pieces_of(content) for example in piece)
+        return [next((held for held in walk if held == example), example) for example in ids]
+
+    return record(folder, "selection.json", read, remedy)
 
 
 def selection_text(ids: Sequence[str]) -> pa.Buffer:

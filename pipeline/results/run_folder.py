@@ -7,6 +7,7 @@ exactly once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -178,6 +179,38 @@ class RunFolder(Storage):
             yield from (batch for batch in scanner.to_batches() if batch.num_rows)
         except (pa.ArrowException, OSError) as error:
             raise BadInput(self._unreadable(path, error)) from None
+
+    def counts(self, name: str, column: str) -> Counter[str]:
+        """Return how many rows of a file have each value of a column.
+
+        Row groups that have one value by their statistics are not read.
+
+        Args:
+            name: of the file.
+            column: of text, in every row.
+
+        Raises:
+            BadInput: when the file is damaged.
+        """
+        path, found, mixed = self._path(self.located(name)), Counter[str](), list[int]()
+        try:
+            self._refuse_obstacle(path)
+            with pq.ParquetFile(path, filesystem=self._fs, page_checksum_verification=True) as file:
+                place = file.schema.names.index(column)
+                for number in range(file.num_row_groups):
+                    group = file.metadata.row_group(number)
+                    ends = group.column(place).statistics
+                    if ends is None or not ends.has_min_max or ends.min != ends.max:
+                        mixed.append(number)
+                    else:
+                        found[ends.min] += group.num_rows
+                if mixed:
+                    rows = file.read_row_groups(mixed, columns=[column], use_threads=False)
+                    values = rows.column(column).value_counts().to_pylist()
+                    found.update({value["values"]: value["counts"] for value in values})
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(self._unreadable(path, error)) from None
+        return found
 
     def _part(self, path: str, table: str, columns: list[str]) -> pa.Table:
         """Return the rows of one file of a table, whichever names its columns have."""

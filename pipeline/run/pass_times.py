@@ -1,4 +1,4 @@
-"""How long a model takes for a batch: measured once, kept in the user's cache."""
+"""What a model takes for a batch, time and memory: measured once, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -37,10 +38,26 @@ REPEATS = 5
 _KIND = "passes"
 
 
-def measured(
-    spec: ModelSpec, role: Role, plan: Plan, batch: Batch, permission: Permission
-) -> float:
-    """Return the seconds of a model's pass on a batch, on this process's device.
+@dataclass(frozen=True)
+class Pass:
+    """What a model takes for a batch.
+
+    Attributes:
+        seconds: of a surrogate's forward and backward pass, or of a target's forward pass.
+        weights: bytes of parameters and buffers; None where the model was not built.
+        step: bytes that such a pass holds beside them: on a GPU its peak, on a CPU what is kept
+            for the backward pass, with the largest layer's input and output.
+        build: seconds in which the model was built now.
+    """
+
+    seconds: float
+    weights: int | None = None
+    step: int | None = None
+    build: float = 0.0
+
+
+def measured(spec: ModelSpec, role: Role, plan: Plan, batch: Batch, permission: Permission) -> Pass:
+    """Return what a model's pass on a batch takes, on this process's device.
 
     A surrogate goes forward and back, in the plan's precision; a target forward, as it is shown
     images. The model is built, and gone when this returns. What was measured before, of the same
@@ -57,13 +74,59 @@ def measured(
         BadInput: when the model cannot be built.
     """
     make = build_surrogate if role == "surrogate" else build_target
+    started = time.perf_counter()
     model, card = make(spec, plan, permission)
+    build = time.perf_counter() - started
     key = _key(card, role, plan, batch)
     found = _read(key)
     if found is None:
-        found = _median(_pass_of(model, role, plan, batch))
-        user_cache.write(_KIND, key, json.dumps({"seconds": found, "model": card.name}))
-    return found
+        once = _pass_of(model, role, plan, batch)
+        held = step_bytes(once, model)
+        found = Pass(_median(once), _bytes([*model.parameters(), *model.buffers()]), held)
+        kept = {"seconds": found.seconds, "weights": found.weights, "step": found.step}
+        user_cache.write(_KIND, key, json.dumps({**kept, "model": card.name}))
+    return replace(found, build=build)
+
+
+def step_bytes(once: Callable[[], object], model: torch.nn.Module) -> int:
+    """Return the bytes that a pass holds beside a model's weights.
+
+    Args:
+        once: makes the pass.
+        model: whose it is.
+    """
+    if device().type == "cuda":
+        once()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        once()
+        return torch.cuda.max_memory_allocated() - before
+    own = {held.untyped_storage().data_ptr() for held in model.parameters()}
+    saved: dict[int, int] = {}
+    largest = 0
+
+    def keep(held: torch.Tensor) -> torch.Tensor:
+        storage = held.untyped_storage()
+        if storage.data_ptr() not in own:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return held
+
+    def through(_: torch.nn.Module, given: object, made: object) -> None:
+        nonlocal largest
+        shown = [*(given if isinstance(given, tuple) else ()), made]
+        largest = max(largest, _bytes([t for t in shown if isinstance(t, torch.Tensor)]))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(through)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda held: held):
+            once()
+    finally:
+        hook.remove()
+    return sum(saved.values()) + largest
+
+
+def _bytes(tensors: Sequence[torch.Tensor]) -> int:
+    return sum(held.numel() * held.element_size() for held in tensors)
 
 
 def device_name() -> str:
@@ -103,11 +166,13 @@ def _key(card: ModelCard, role: Role, plan: Plan, batch: Batch) -> str:
     return hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()
 
 
-def _read(key: str) -> float | None:
+def _read(key: str) -> Pass | None:
     if (content := user_cache.read(_KIND, key)) is None:
         return None
     try:
-        seconds = float(json.loads(content)["seconds"])
+        found = json.loads(content)
+        seconds = float(found["seconds"])
+        entry = Pass(seconds, int(found["weights"]), int(found["step"]))
     except (ValueError, TypeError, KeyError):
         return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    return entry if math.isfinite(seconds) and seconds > 0 else None

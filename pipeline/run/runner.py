@@ -15,6 +15,7 @@ from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.compaction import compact
 from gauntlet.pipeline.results.manifest import (
     AttackRecord,
+    CostRecord,
     Manifest,
     SelectionRecord,
     ThresholdRecord,
@@ -25,6 +26,7 @@ from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Rep
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.costs import StageClock, by_first_units
 from gauntlet.pipeline.run.engine import Carries, Engine
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
@@ -51,6 +53,8 @@ class Runner:
         progress: Progress,
         decide: Decide | None = None,
         guard: Callable[[], None] | None = None,
+        begun: float | None = None,
+        foretold: CostRecord | None = None,
     ) -> None:
         """Take up a run.
 
@@ -61,10 +65,13 @@ class Runner:
             progress: who listens.
             decide: hears what the models say of the clean data.
             guard: asked before anything is recorded; raises when this process may record nothing.
+            begun: when the run was asked for, by `time.perf_counter`; now by default.
+            foretold: what it is expected to take.
         """
         self._plan, self._folder, self._names = plan, folder, UnitIds(plan)
         self._engine, self._progress, self._decide = engine, progress, decide
-        self._guard = guard
+        self._guard, self._foretold = guard, foretold
+        self._begun = time.perf_counter() if begun is None else begun
 
     def run(self) -> Outcome:
         """Run what the record does not have yet.
@@ -75,20 +82,25 @@ class Runner:
             Refused: when the models lack the examples' classes, or when ``decide`` says so.
         """
         started = time.perf_counter()
-        plan = self._plan
+        plan, clock = self._plan, StageClock(self._begun)
         self._progress.note(f"placement: {self._engine.description}")
         self._record, damage = taken_up(plan, self._folder, self._progress, self._guard)
         manifest = self._manifest()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
         self._tell_data(manifest)
-        self._find_thresholds(manifest, damage)
+        with clock.of("thresholds"):
+            self._find_thresholds(manifest, damage)
         assert manifest.thresholds is not None
         if manifest.probe is None:
-            manifest.probe = self._probe(manifest.thresholds).record()
+            with clock.of("look"):
+                manifest.probe = self._probe(manifest.thresholds).record()
             self._save(manifest)
-        carriers = self._engine.carriers(self._examples, manifest.thresholds, self._folder)
-        chosen = self._selection(manifest, carriers)
+        with clock.of("start"):
+            carriers = self._engine.carriers(self._examples, manifest.thresholds, self._folder)
+        with clock.of("selection"):
+            chosen = self._selection(manifest, carriers)
         self._settle(chosen, damage)
+        before, lanes = {*self._record.units}, sum(carrier.lanes for carrier in carriers)
         stream = Stream(
             plan,
             self._folder,
@@ -100,7 +112,8 @@ class Runner:
             self._progress,
             self._engine.another,
         )
-        outcome = stream.run(started)
+        with clock.of("attacks"):
+            outcome = stream.run(started)
         done, failed = outcome.units_done, outcome.units_failed
         self._progress.log(f"all work is done: {done:,} units, {failed:,} failed")
         manifest.finished = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -108,7 +121,12 @@ class Runner:
         manifest.units = UnitsRecord(done=outcome.units_done, failed=outcome.units_failed)
         self._save(manifest)
         if not outcome.units_failed:
-            compact(self._folder, self._record, self._progress)
+            with clock.of("compaction"):
+                compact(self._folder, self._record, self._progress)
+        fresh = {unit: done for unit, done in self._record.units.items() if unit not in before}
+        manifest.foretold = self._foretold or by_first_units(fresh, lanes)
+        manifest.measured = clock.cost(len(fresh), self._record.files)
+        self._save(manifest)
         return outcome
 
     # -- what is read --------------------------------------------------------------------------
@@ -172,7 +190,7 @@ class Runner:
     def _selection(self, manifest: Manifest, carriers: Sequence[Carries]) -> Positions:
         """Return the positions of the examples to attack, int64."""
         if self._folder.exists("selection.json"):
-            ids = records.selection(self._folder)
+            ids = records.selection(self._folder, self._examples.ids)
         else:
             found = select(self._plan, self._examples, carriers, self._progress)
             manifest.selection = SelectionRecord(kept=len(found.ids), looked_at=found.looked_at)

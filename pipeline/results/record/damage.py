@@ -10,7 +10,12 @@ from shlex import quote
 from typing import Any
 
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
-from gauntlet.pipeline.results.record.entries import Checksum, TableFile, digest_of_list
+from gauntlet.pipeline.results.record.entries import (
+    Checksum,
+    TableFile,
+    digest_of_pieces,
+    pieces_of,
+)
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.results.storage import STAGING, Storage
 
@@ -269,8 +274,8 @@ def _wrong_choice(storage: Storage, record: Record) -> str:
     if not storage.exists("selection.json"):
         return "is missing"
     try:
-        found = json.loads(storage.read("selection.json"))
-        same = isinstance(found, list) and digest_of_list(found) == record.chosen.digest
+        pieces = pieces_of(storage.read("selection.json"))
+        same = digest_of_pieces(pieces) == record.chosen.digest
     except (ValueError, RecursionError):
         same = False
     except OSError as error:

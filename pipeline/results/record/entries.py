@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter
@@ -19,6 +19,8 @@ FORMAT = 1
 
 PIECE = 4096
 """Values of a long list that are written as JSON at a time."""
+PIECE_BYTES = 2**15
+"""Bytes of one that are read at a time, at least."""
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, lt=1e11, allow_inf_nan=False)]
@@ -145,6 +147,7 @@ class Link(Spec):
 
 
 _STORED: TypeAdapter[Link] = TypeAdapter(Link)
+_TEXTS = TypeAdapter(list[str])
 
 
 class Checksum:
@@ -175,12 +178,40 @@ def digest_of(value: object) -> str:
 
 def digest_of_list(values: Sequence[object]) -> str:
     """Return `digest_of` a list, of whose text only a piece is held at a time."""
-    found = Checksum(b"[")
-    for begin in range(0, len(values), PIECE):
-        found.add(b"," if begin else b"")
-        found.add(_canonical(values[begin : begin + PIECE])[1:-1])
+    return digest_of_pieces(values[at : at + PIECE] for at in range(0, len(values), PIECE))
+
+
+def digest_of_pieces(pieces: Iterable[Sequence[object]]) -> str:
+    """Return `digest_of` a list that comes in pieces, none of them empty."""
+    found, between = Checksum(b"["), b""
+    for piece in pieces:
+        found.add(between)
+        found.add(_canonical(piece)[1:-1])
+        between = b","
     found.add(b"]")
     return found.text
+
+
+def pieces_of(text: bytes) -> Iterator[list[str]]:
+    """Yield a list of texts that is stored as JSON, a piece of it at a time.
+
+    Raises:
+        ValueError: when it is not one.
+    """
+    if not text.startswith(b"["):
+        yield _TEXTS.validate_json(text)
+        return
+    begin = 0
+    # Between two texts stands `", "`; where it stands inside of one the piece is none, and what is
+    # left is read at once. So it is where a list was written in another form.
+    while (end := text.find(b'", "', begin + PIECE_BYTES)) >= 0:
+        try:
+            yield _TEXTS.validate_json(b"[" + text[begin + 1 : end + 1] + b"]")
+        except ValueError:
+            break
+        begin = end + 2
+    if last := _TEXTS.validate_json(b"[" + text[begin + 1 :]):
+        yield last
 
 
 def line_of(link: Link) -> bytes:
