@@ -13,6 +13,10 @@ from tests.faults.case import Case
 from tests.faults.fault import fault
 
 
+BRIEFLY = {"storage_patience_s": 3.0}
+"""Storage that does not come back is not waited for long."""
+
+
 def not_root() -> str:
     return "" if os.geteuid() == 0 else "only root mounts file systems"
 
@@ -28,7 +32,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-@fault("in-process", "packed", ends={3}, missing=not_root)
+@fault("in-process", "packed", ends={3}, resources=BRIEFLY, missing=not_root)
 def disk_full(case: Case) -> None:
     """The disk is full until the run has stopped."""
     disk = case.mount("32m")
@@ -49,7 +53,7 @@ def disk_full_for_a_while(case: Case) -> None:
     case.harmed()
 
 
-@fault("in-process", "packed", ends={3}, missing=not_root)
+@fault("in-process", "packed", ends={3}, resources=BRIEFLY, missing=not_root)
 def read_only(case: Case) -> None:
     """The run's folder is read-only until the run has stopped."""
     with case.moment():
@@ -62,7 +66,7 @@ def read_only(case: Case) -> None:
         subprocess.run(["umount", "--lazy", case.run], check=True)
 
 
-@fault("in-process", "packed", ends={3})
+@fault("in-process", "packed", ends={3}, resources=BRIEFLY)
 def folder_moved(case: Case) -> None:
     """The run's folder is given another name; it goes on under that one."""
     with case.moment():
@@ -71,7 +75,7 @@ def folder_moved(case: Case) -> None:
         case.run = moved
 
 
-@fault("in-process", "packed", ends={2, 3})
+@fault("in-process", "packed", ends={3}, resources=BRIEFLY)
 def folder_removed(case: Case) -> None:
     """The run's folder is removed with all that is in it."""
     with case.moment():
