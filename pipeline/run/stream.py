@@ -37,6 +37,7 @@ from gauntlet.pipeline.run.order import (
     Unreadable,
     split,
 )
+from gauntlet.pipeline.run.pauses import DRIVER, Pauses
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.unit import UnitIds
@@ -52,9 +53,6 @@ LESS = (
 
 LISTEN = 1.0
 """Seconds between two looks at what a carrier has done."""
-
-DRIVER = -1
-"""Number of the driver among those who write."""
 
 GOODBYE = 2.0
 """Seconds that an interrupted run waits for what is made to be stored."""
@@ -130,10 +128,10 @@ class Stream:
         self._efforts, self._begun = Efforts(), 0
         self._blame = Blame(len(plan.attacks))
         self._reason = ""
-        self._stalls: dict[int, str] = {}
         patience = plan.resources.storage_patience_s
+        self._pauses = Pauses(patience, progress.note)
         self._patience = Patience(
-            patience, folder.location, lambda cause: self._stalled(DRIVER, cause)
+            patience, folder.location, lambda cause: self._pauses.stalled(DRIVER, cause)
         )
         record.insist = self._patience.insist
         self._feeds: list[Feed] = []
@@ -328,7 +326,7 @@ class Stream:
             case Spent():
                 self._judge(carrier, item)
             case Stalled(cause):
-                self._stalled(carrier, cause)
+                self._pauses.stalled(carrier, cause)
 
     def _judge(self, carrier: int, spent: Spent) -> None:
         """Start one more carrier when those there are the limit, and work is left for it."""
@@ -346,23 +344,6 @@ class Stream:
             feed = self._feed(found)
             self._feeds.append(feed)
             self._begin(feed)
-
-    def _stalled(self, who: int, cause: str) -> None:
-        """Say that storage fails, and that it does no more, whoever finds it first."""
-        with self._lock:
-            before = bool(self._stalls)
-            if cause:
-                self._stalls[who] = cause
-            else:
-                self._stalls.pop(who, None)
-            changed = before != bool(self._stalls)
-        if changed and cause:
-            self._progress.note(
-                f"{cause}: the run pauses, and writing is tried again for "
-                f"{self._plan.resources.storage_patience_s:g} s (resources.storage_patience_s)"
-            )
-        elif changed:
-            self._progress.note("what waited could be written: the run goes on")
 
     def _take(self, carrier: int, receipt: Receipt) -> None:
         for name, content in receipt.contents.items():
