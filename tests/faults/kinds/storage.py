@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.faults.case import Case
 from tests.faults.fault import fault
 
-
 BRIEFLY = {"storage_patience_s": 3.0}
 """Storage that does not come back is not waited for long."""
 
