@@ -170,7 +170,10 @@ def test_lanes_of_an_interrupted_run_neither_try_again_nor_blame_the_unit(tmp_pa
 
 
 def test_a_part_that_cannot_be_written_ends_the_run_and_leaves_no_rows(tmp_path, monkeypatch):
-    job, where = tiny.plan(tmp_path), str(tmp_path / "run")
+    job, where = (
+        tiny.plan(tmp_path, ("batch: 4", "batch: 4, storage_patience_s: 0.2")),
+        str(tmp_path / "run"),
+    )
     write = RunFolder.write
 
     def full(self, name, content, *, durable=False):

@@ -11,7 +11,9 @@ import pytest
 from gauntlet.jobs.cli.exit_status import Status
 
 STUCK = """
-import time
+import signal, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)  # whatever started the tests may ignore some
 from gauntlet.jobs.cli import signals
 from gauntlet.jobs.cli.signals import at_the_limit, signals_raised
 signals.LIMIT = 0.2
@@ -42,7 +44,10 @@ def test_a_process_that_hangs_while_it_cleans_up_is_ended(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        said, _ = process.communicate(timeout=120)
+        try:
+            said, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert said.splitlines() == [f"raised: {name}", f"last: {name}"]
     assert process.returncode == status
 
