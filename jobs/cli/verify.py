@@ -26,10 +26,10 @@ def verify(
 ) -> None:
     """Say whether a run is what its record says: for a person, or for CI.
 
-    The record is checked whole: every file's size and checksum, every page's, each
-    entry, the plan, the chosen examples, the units of work, and that each chosen
-    example x attack x target has its rows exactly once or is accounted for. An
-    unfinished run is checked as far as it is. Nothing is written.
+    The record is checked whole: every file's size and checksum, every page's,
+    each entry, the plan, the chosen examples, the units of work, and that each
+    chosen example x attack x target has its rows exactly once or is accounted
+    for. An unfinished run is checked as far as it is. Nothing is written.
 
     A file that was made anew together with its record passes that. --sample
     computes units of work once more, in this process, from plan, data and models:
