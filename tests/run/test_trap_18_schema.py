@@ -15,6 +15,9 @@ from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.results import patience
+from gauntlet.pipeline.results.patience import StorageFailed
+from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.local import LocalSurrogates
 from gauntlet.pipeline.run.plan import Evaluate, Plan, Resources, Select, TaskSpec
 from gauntlet.pipeline.run.plan_models import build_target, configure
@@ -87,6 +90,26 @@ def parts(folder, **resources):
     )
 
 
+def waits(folder, seconds):
+    """Return whether a run goes on after its storage refused one writing."""
+    written, refused = Storage.write, []
+
+    def write(storage, name, content, **more):
+        if name.startswith("_parts/") and not refused:
+            refused.append(name)
+            raise OSError(28, "No space left on device", name)
+        written(storage, name, content, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Storage, "write", write)
+        patch.setattr(patience, "PAUSE", 0.01)
+        try:
+            carry_out(folder, "in-process", f"{seconds}", resources={"storage_patience_s": seconds})
+        except StorageFailed:
+            return False
+    return bool(refused)
+
+
 RESOURCES = {
     "placement": lambda f: layout(f, "packed") != layout(f, "pinned"),
     "batch": lambda f: carry_out(f, "in-process", "a", resources={"batch": 4}).units_done == 12,
@@ -97,6 +120,7 @@ RESOURCES = {
     "hubs": layout_probe("hubs", 2, "pinned"),
     "part_megabytes": lambda f: parts(f, part_megabytes=0.05) > parts(f, part_megabytes=64),
     "part_seconds": lambda f: parts(f, part_seconds=0) == 6 > parts(f, part_seconds=60),
+    "storage_patience_s": lambda f: waits(f, 60) and not waits(f, 0),
     "threads": threads,
     "surrogate_gpus": layout_probe("surrogate_gpus", 0.5, "pinned", GPUS),
     "target_gpus": layout_probe("target_gpus", 0.1, "pinned", GPUS),
