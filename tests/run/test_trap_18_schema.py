@@ -92,7 +92,8 @@ def parts(folder, **resources):
 
 def waits(folder, seconds):
     """Return whether a run goes on after its storage refused one writing."""
-    written, refused = Storage.write, []
+    written = Storage.write
+    refused: list[str] = []
 
     def write(storage, name, content, **more):
         if name.startswith("_parts/") and not refused:
