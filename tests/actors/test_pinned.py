@@ -12,12 +12,12 @@ from gauntlet.actors.own_modules import OwnModules
 from gauntlet.actors.placement import lay_out
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
-from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.progress import Silent
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.run.runner import Runner
 from tests.actors.test_placements import kill_when_running
-from tests.toys.runs import carry_out, plan, verdicts
+from tests.toys.held import held
+from tests.toys.runs import carry_out, loaded, network, verdicts
 
 ATTACKS = [
     {"base": "mi", "steps": 40, "combine": "rgea"},
@@ -35,12 +35,14 @@ def connections() -> int:
 
 @pytest.mark.slow
 def test_a_surrogate_that_is_killed_is_asked_again(tmp_path: Path) -> None:
-    found = plan(tmp_path, attacks=ATTACKS, resources=RESOURCES)
+    run, go_on = tmp_path / "run", tmp_path / "go on"
+    # Three units at a time: some of the first attack's are done by then, and none of the last's.
+    surrogates = [held("plain", go_on, 150), network("separable")]
+    given = loaded(tmp_path, surrogates=surrogates, attacks=ATTACKS, resources=RESOURCES)
+    found = given.plan
     killed: list[int] = []
-    run = tmp_path / "run"
-    killer = threading.Thread(
-        target=kill_when_running, args=("SurrogateActor", run, killed), daemon=True
-    )
+    arguments = ("SurrogateActor", run, go_on, killed)
+    killer = threading.Thread(target=kill_when_running, args=arguments, daemon=True)
     most = 0
     over = threading.Event()
 
@@ -53,7 +55,7 @@ def test_a_surrogate_that_is_killed_is_asked_again(tmp_path: Path) -> None:
     try:
         # As where each surrogate has a device: none waits for its turn.
         layout = lay_out(found, connect(None), "pinned", "a test")
-        engine = RayEngine(found, replace(layout, calls=None), modules=OwnModules(granted()))
+        engine = RayEngine(found, replace(layout, calls=None), modules=OwnModules(given.permission))
         killer.start()
         watcher.start()
         outcome = Runner(found, RunFolder(str(run)), engine, Silent()).run()
@@ -64,6 +66,7 @@ def test_a_surrogate_that_is_killed_is_asked_again(tmp_path: Path) -> None:
     assert killed, "no actor was killed"
     assert most > 0, "no question went over a socket"
     assert outcome.units_failed == 0
-    carry_out(tmp_path, "in-process", "alone", attacks=ATTACKS, resources={"batch": 4})
+    alone_too = {"surrogates": surrogates, "attacks": ATTACKS, "resources": {"batch": 4}}
+    carry_out(tmp_path, "in-process", "alone", **alone_too)
     alone = verdicts(tmp_path / "alone")
     assert verdicts(run).drop(columns="unit").equals(alone.drop(columns="unit"))
