@@ -139,7 +139,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     assert 1 <= len(kept) < 24
     go_on.touch()
     finished = subprocess.run(
-        [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
+        [*command, "resume", str(run)], capture_output=True, text=True, timeout=600, check=False
     )
     assert finished.returncode == 0, finished.stderr
     frame = verdicts(run)
@@ -150,11 +150,7 @@ def test_resume_after_sigkill_of_the_driver_has_every_row_exactly_once(placement
     assert len(examples) == 24 * 8
     assert not examples.duplicated(["example", "attack"]).any()
     assert len(results.read(str(run), "traces")) == 24 * 8 * 10
-    again = subprocess.run(
-        [*command, "run", str(path), "--out", str(tmp_path / "whole"), "--placement", "in-process"],
-        capture_output=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert again.returncode == 0
+    carry_out(tmp_path, "in-process", "whole", attacks=attacks, surrogates=surrogates)
     assert_same(frame, verdicts(tmp_path / "whole"))
 
 

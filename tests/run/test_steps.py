@@ -156,7 +156,7 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     assert 1 <= len(RunFolder(str(run)).finished()) < 18
     go_on.touch()
     finished = subprocess.run(
-        [*command, "resume", str(run)], capture_output=True, text=True, timeout=180, check=False
+        [*command, "resume", str(run)], capture_output=True, text=True, timeout=600, check=False
     )
     assert finished.returncode == 0, finished.stderr
     frame = verdicts(run)
