@@ -147,7 +147,10 @@ def _lock(folder: Path) -> int | None:
 
 
 def _sweep(place: Path) -> None:
-    """Delete our own folders here whose sessions are dead."""
+    """Delete our own folders here whose sessions are dead, and end what is left of those.
+
+    Of a driver that was killed, agents of Ray may be left, which nobody else ends.
+    """
     with contextlib.suppress(OSError):
         for path in place.glob(f"{PREFIX}????????"):
             with contextlib.suppress(OSError):
@@ -155,5 +158,4 @@ def _sweep(place: Path) -> None:
                     continue
                 lock = _lock(path)
                 if lock is not None:
-                    shutil.rmtree(path, ignore_errors=True)
-                    os.close(lock)
+                    SessionFolder(path, lock).remove()

@@ -46,6 +46,30 @@ def test_a_folder_of_a_dead_session_is_deleted_and_one_of_a_living_stays(place):
     assert {*place.iterdir()} == {*others}
 
 
+WRITER = """
+import sys, time
+with open(sys.argv[1] + "/log", "w"):
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_is_left_of_a_dead_session_is_ended_with_its_folder(place):
+    left = place / "gauntlet-left0000"
+    left.mkdir(parents=True)
+    command = [sys.executable, "-c", WRITER, str(left)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as agent:
+        try:
+            assert agent.stdout is not None
+            assert agent.stdout.readline() == b"writing\n"
+            SessionFolder.make(print).remove()
+            assert agent.wait(60) == -9
+        finally:
+            agent.kill()
+    assert not left.exists()
+
+
 def test_a_link_is_not_followed_when_folders_are_deleted(place, tmp_path_factory):
     precious = tmp_path_factory.mktemp("precious")
     (precious / "thesis").write_text("")
