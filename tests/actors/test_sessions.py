@@ -186,7 +186,8 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, left, sha
     path = tmp_path / "job.yaml"
     long = [{"base": "mi", "steps": 4}, {"base": "mi", "steps": 40, "name": "long"}]
     surrogates = [held("plain", tmp_path / "never", 20), network("separable")]
-    resources = {"batch": 8, "threads": 1, "part_seconds": 0}
+    # One process, in which each batch's short attack comes before any long one.
+    resources = {"batch": 8, "threads": 1, "part_seconds": 0, "workers": 1}
     path.write_text(yaml.safe_dump(job(attacks=long, surrogates=surrogates, resources=resources)))
     process = begin(path, tmp_path / "run", shared)
     until = time.monotonic() + PATIENCE
