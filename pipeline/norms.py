@@ -37,8 +37,16 @@ def by_rows(work: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
         work: makes a tensor (b, ...) of the same b rows of every tensor.
         tensors: (B, ...) each.
     """
-    found = [work(*(values[some] for values in tensors)) for some in _few(tensors[0])]
-    return found[0] if len(found) == 1 else torch.cat(found)
+    first, *others = _few(tensors[0])
+    found = work(*(values[first] for values in tensors))
+    if not others:
+        return found
+    whole = found.new_empty(len(tensors[0]), *found.shape[1:])
+    whole[first] = found
+    for some in others:
+        # What was made of the rows before goes, so that this one takes its place in the cache.
+        whole[some] = found = work(*(values[some] for values in tensors))
+    return whole
 
 
 def _few(values: Tensor) -> Iterator[slice]:
@@ -57,15 +65,11 @@ def _few(values: Tensor) -> Iterator[slice]:
 
 def l2(values: Tensor) -> Tensor:
     """Euclidean norm of each row, (B,), accumulated in float64."""
-    return by_rows(_l2, values)
-
-
-def _l2(values: Tensor) -> Tensor:
-    flat = values.flatten(1)
-    squares = torch.zeros(len(flat), dtype=torch.float64, device=flat.device)
-    for piece in torch.split(flat, CHUNK, dim=1):
-        squares = squares + piece.to(torch.float64, copy=True).square_().sum(1)
-    return squares.sqrt().to(values.dtype)
+    pieces = [
+        torch.linalg.vector_norm(piece, dim=1, dtype=torch.float64)
+        for piece in torch.split(values.flatten(1), CHUNK, dim=1)
+    ]
+    return torch.stack(pieces).square_().sum(0).sqrt().to(values.dtype)
 
 
 def l2rms(values: Tensor) -> Tensor:
