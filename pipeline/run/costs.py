@@ -16,9 +16,9 @@ from contextlib import contextmanager
 import torch
 from pydantic import ValidationError
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.results.record.entries import TableFile, UnitDone, digest_of
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.plan import Plan
 
 PLANNED = "gauntlet plan on this machine"

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.method import default_objective
 from gauntlet.pipeline.attacks.query import Query
@@ -22,7 +23,6 @@ from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import build_surrogate, build_target, device, image_dtype
 from gauntlet.pipeline.run.showing import Showing

@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.cost_words import cost_words
-from gauntlet.pipeline import results
+from gauntlet.pipeline import results, user_cache
 from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.results.record.entries import UnitDone
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.costs import PLANNED, by_first_units, keep, kept
 from tests.toys.jobs import plan, write
 from tests.toys.manifests import manifest
