@@ -146,6 +146,20 @@ def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch
         assert resolve("auto") == address
 
 
+def test_a_cluster_that_says_nothing_is_not_waited_for_by_the_minute(monkeypatch):
+    monkeypatch.setenv("GAUNTLET_JOIN_S", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(BadInput, match="no word within 0.5 s .* gives it more") as caught:
+            connect(address)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"--address: no Ray cluster to join at {address}: no word")
+    monkeypatch.setenv("GAUNTLET_JOIN_S", "soon")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(BadInput, match="GAUNTLET_JOIN_S: expected seconds above 0, got 'soon'"):
+            connect(f"127.0.0.1:{silent.getsockname()[1]}")
+
+
 @pytest.mark.slow
 def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
     path = tmp_path / "job.yaml"
