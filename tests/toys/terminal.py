@@ -41,9 +41,9 @@ class Screen:
 
 @contextmanager
 def pseudo_terminal(columns: int) -> Iterator[Screen]:
-    """Put a terminal in the place of this process's input and output, and of what it says of errors.
+    """Put a terminal in the place of this process's input and output, and of `sys.stderr`.
 
-    Its descriptor of errors stays: threads of libraries write there whenever something takes long.
+    The descriptor of errors stays: threads of libraries write there whenever something takes long.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
