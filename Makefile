@@ -59,6 +59,7 @@ bench: install
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.devices --table
+	$(BIN)/python -m bench.overheads
 	$(BIN)/python -m bench.reading --rows 100000
 
 clean:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
+from queue import Empty, SimpleQueue
 
 from ray._private import services
+from ray._raylet import GcsClient
 
 from gauntlet.pipeline.problems import BadInput, Problem
 
 VARIABLE = "RAY_ADDRESS"
 """Names the cluster that `--address auto` joins."""
 PATIENCE = 5.0
-"""Seconds that a cluster has to answer; Ray itself tries for more than a minute."""
+"""Seconds that a cluster has to take a connection."""
+LIMIT = "GAUNTLET_JOIN_S"
+"""Names the seconds that a cluster has to say that this process may join it."""
+USUAL_LIMIT = 30.0
 
 
 def resolve(address: str) -> str:
@@ -86,3 +93,45 @@ def answers(place: str) -> bool:
     except (OSError, ValueError):  # a name that cannot be encoded is a ValueError
         return False
     return True
+
+
+def greet(address: str) -> None:
+    """Wait for a cluster's word that this process may join it; Ray itself waits for minutes.
+
+    Args:
+        address: of `resolve`. A ``ray://`` address is not asked: its client has a limit.
+
+    Raises:
+        BadInput: when `LIMIT` is no number of seconds.
+        ConnectionError: when the cluster says nothing in that time, or no.
+    """
+    if "://" in address:
+        return
+    limit, word = _limit(), SimpleQueue[Exception | None]()
+
+    def ask() -> None:
+        try:
+            GcsClient(address=address)
+        except Exception as error:  # of its own types, of an old version too
+            word.put(error)
+        else:
+            word.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        said = word.get(timeout=limit)
+    except Empty:
+        raise ConnectionError(f"no word within {limit:g} s ({LIMIT} gives it more)") from None
+    if said is not None:
+        raise ConnectionError(str(said)) from said
+
+
+def _limit() -> float:
+    text = os.environ.get(LIMIT, "")
+    try:
+        limit = float(text or USUAL_LIMIT)
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit < math.inf:
+        raise BadInput(Problem(LIMIT, f"expected seconds above 0, got {text!r}"))
+    return limit

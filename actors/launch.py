@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import ray
@@ -98,7 +99,7 @@ def launch(
                 _refuse_occupied(folder)
             try:
                 with progress.into(store):
-                    foretold = kept(plan) if address is None else None
+                    foretold = partial(kept, plan) if address is None else None
                     guard = lock.check
                     return Runner(
                         plan, store, engine, progress, decide, guard, begun, foretold

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gauntlet.actors.devices import Devices
 from gauntlet.pipeline.run.pass_times import Pass
@@ -45,21 +46,43 @@ def of_models(models: Sequence[Pass | None], passes: int) -> float | None:
     return RUNTIME + weights + passes * max(steps)
 
 
+def on_gpus(held: Sequence[Held]) -> list[list[Held]]:
+    """Return the processes that are on a GPU together, GPU by GPU; a whole one is nobody else's.
+
+    The largest shares come first, each on the fullest GPU that has room, as Ray places them.
+    """
+    single = (replace(one, count=1) for one in held if one.gpus for _ in range(one.count))
+    found: list[list[Held]] = []
+    for one in sorted(single, key=lambda one: one.gpus, reverse=True):
+        taken = [sum(other.gpus for other in gpu) for gpu in found]
+        places = [place for place, share in enumerate(taken) if share + one.gpus <= 1 + 1e-6]
+        if places:
+            found[max(places, key=taken.__getitem__)].append(one)
+        else:
+            found.append([one])
+    return found
+
+
 def misfits(held: Sequence[Held], devices: Devices) -> Iterator[str]:
     """Yield what does not fit, and what to change.
+
+    A share of a GPU keeps nobody from taking more of its memory: what counts is all that is on it.
 
     Args:
         held: by the processes of a run, as far as that is known.
         devices: where it runs.
     """
-    for one in held:
-        room = min(1.0, one.gpus) * devices.gpu_memory
-        if one.gpus and devices.gpu_memory and one.bytes > room:
-            share = "a GPU" if one.gpus >= 1 else f"its share ({one.gpus:g}) of a GPU"
+    room, said = devices.gpu_memory, set[str]()
+    for gpu in on_gpus(held) if room else ():
+        total = sum(one.bytes for one in gpu)
+        roles = [f"{n} x {role}" if n > 1 else role
+                 for role, n in Counter(one.role for one in gpu).items()]  # fmt: skip
+        if total > room and (who := ", ".join(roles)) not in said:
+            said.add(who)
             yield (
-                f"{one.role}: {_gib(one.bytes)} do not fit into {share}, {_gib(room)}: smaller "
+                f"{who}: {_gib(total)} do not fit into a GPU, {_gib(room)}: smaller "
                 f"resources.batch or resources.rows_per_pass"
-                + ("" if one.gpus >= 1 else ", or a larger share of a GPU for each")
+                + (", or a larger share of a GPU for each" if len(gpu) > 1 else "")
             )
     in_memory = sum(one.count * one.bytes for one in held if not one.gpus)
     if not devices.gpus and in_memory > devices.memory:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.layout import Layout
-from gauntlet.actors.memory import Held, by_name, misfits, of_models
+from gauntlet.actors.memory import Held, by_name, misfits, of_models, on_gpus
 from gauntlet.actors.overheads import overheads
 from gauntlet.actors.placement import lay_out, refuse_without_memory
+from gauntlet.actors.shares import hub_bytes
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import CostRecord
@@ -77,6 +78,7 @@ class Outlook:
         amounts: what is written.
         forecast: how long the attacks take, from the first unit to the last.
         beside: seconds of the other stages, by name.
+        gpu_bytes: of memory on the GPU that holds most; None where it is not known of all on it.
         misfits: what does not fit into memory, in words.
     """
 
@@ -86,6 +88,7 @@ class Outlook:
     amounts: Sequence[Amount]
     forecast: Forecast
     beside: Mapping[str, float]
+    gpu_bytes: float | None
     misfits: Sequence[str]
 
     @property
@@ -170,13 +173,17 @@ def outlook(
     else:
         stages, hardware = work.stages(layout), _hardware(work, layout, devices)
         found = forecast(stages, units, layout.lanes, hardware)
-        processes = _processes(plan, layout, made)
+        processes = _processes(plan, layout, made, size)
     beside = overheads(
         plan, layout, devices, examples, pairs, times.surrogates, times.targets, times.decoding,
         times.library, {a.table: a.bytes for a in amount},
     )  # fmt: skip
     held = [Held(p.role, p.count, p.gpus, p.bytes) for p in processes if p.bytes is not None]
-    return Outlook(layout, processes, units, amount, found, beside, [*misfits(held, devices)])
+    fullest = None
+    if all(process.bytes is not None for process in processes if process.gpus):
+        fullest = max((sum(one.bytes for one in gpu) for gpu in on_gpus(held)), default=None)
+    wrong = [*misfits(held, devices)]
+    return Outlook(layout, processes, units, amount, found, beside, fullest, wrong)
 
 
 def units_of(plan: Plan, examples: int) -> int:
@@ -268,7 +275,9 @@ def _one_process(plan: Plan, devices: Devices, made: Mapping[str, Pass]) -> list
     return [Process("this process", 1, gpus, own, models, size)]
 
 
-def _processes(plan: Plan, layout: Layout, made: Mapping[str, Pass]) -> list[Process]:
+def _processes(
+    plan: Plan, layout: Layout, made: Mapping[str, Pass], pixels: tuple[int, int]
+) -> list[Process]:
     names, threads = tuple(spec.name for spec in plan.surrogates), layout.threads
     own, workers = layout.surrogate_gpus, layout.surrogate_workers
 
@@ -281,7 +290,10 @@ def _processes(plan: Plan, layout: Layout, made: Mapping[str, Pass]) -> list[Pro
     else:
         crews = workers // len(names)
         found = [Process("surrogate", crews, own, threads, (n,), size([n])) for n in names]
-        found.append(Process("hub", layout.hubs, layout.hub_gpus, threads, ("attacks' loops",)))
+        loops = hub_bytes(plan, pixels, layout.lanes_of_carrier)
+        found.append(
+            Process("hub", layout.hubs, layout.hub_gpus, threads, ("attacks' loops",), loops)
+        )
     for share in shares_of_targets(plan, layout):
         found.append(Process("targets", 1, layout.target_gpus, threads, share, size(share)))
     return found

@@ -19,7 +19,7 @@ import ray
 from ray._private import auto_init_hook, ray_constants
 from ray.experimental import internal_kv
 
-from gauntlet.actors.address import VARIABLE, resolve
+from gauntlet.actors.address import VARIABLE, greet, resolve
 from gauntlet.actors.devices import Devices, Node, gpu_memory, local_memory, this_machine
 from gauntlet.actors.session_folder import SessionFolder
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -204,6 +204,8 @@ def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any]
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
         try:
+            _take_token()
+            greet(address)
             with _signals_kept():
                 ray.init(
                     address=address,

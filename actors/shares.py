@@ -116,18 +116,27 @@ def gpu_shares(
 
 
 def hub_share(plan: Plan, devices: Devices, lanes: int) -> float:
-    """Return the share of a GPU whose memory a hub needs; 0 when that is much of it.
-
-    A lane holds the gradients of two steps, the one that is read and the one that comes, and a few
-    tensors of the loop.
-    """
+    """Return the share of a GPU whose memory a hub needs; 0 when that is much of it."""
     if not devices.gpu_memory:
         return HUB
     size = plan.data.image_size(plan.root) or UNKNOWN_SIZE
-    batch = plan.resources.batch * 3 * math.prod(size) * image_dtype(plan.resources).itemsize
-    needed = CONTEXT + lanes * (WIDE + (2 * len(plan.surrogates) + 8) * batch)
-    share = math.ceil(100 * needed / devices.gpu_memory) / 100
+    share = math.ceil(100 * hub_bytes(plan, size, lanes) / devices.gpu_memory) / 100
     return share if share <= MOST_OF_HUB else 0.0
+
+
+def hub_bytes(plan: Plan, size: tuple[int, int], lanes: int) -> float:
+    """Return the memory that a hub needs on the device where its loops run.
+
+    A lane holds the gradients of two steps, the one that is read and the one that comes, and a few
+    tensors of the loop.
+
+    Args:
+        plan: what it does.
+        size: height and width of the images.
+        lanes: units in flight at it.
+    """
+    batch = plan.resources.batch * 3 * math.prod(size) * image_dtype(plan.resources).itemsize
+    return CONTEXT + lanes * (WIDE + (2 * len(plan.surrogates) + 8) * batch)
 
 
 def rounded(wanted: float) -> float:

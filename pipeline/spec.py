@@ -32,6 +32,16 @@ class Spec(BaseModel):
         return copy
 
 
+class Written(Spec):
+    """A description that programs write and read: nobody is told what its fields are.
+
+    Pydantic parses the source of a class for the docstrings of its fields, which takes longer than
+    all else about it, and commands that only read a run import many.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

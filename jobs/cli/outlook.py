@@ -54,6 +54,9 @@ def print_outlook(
     print_table(console, "what goes where", _PLACES, _places(found))
     if (layout := found.layout) is not None:
         console.print(f"{layout.summary} ({layout.reason})")
+        if found.gpu_bytes is not None and devices.gpu_memory:
+            held, room = (f"{size / 2**30:.1f}" for size in (found.gpu_bytes, devices.gpu_memory))
+            console.print(f"memory of the fullest GPU: {held} of {room} GiB")
         console.print()
     print_table(console, "models", _MODELS, _models(plan, times))
     print_table(console, "files", _FILES, _files(found))

@@ -59,7 +59,8 @@ def plan_job(
         times, notes = _times(loaded, stated, layout, devices, decoding, size, library)
     found = outlook(plan, layout, devices, count, size, times, _threshold_images(listed))
     if not (imagined or stated or examples):
-        keep(plan, found.cost)
+        every = (*times.surrogates.values(), *times.targets.values())
+        keep(plan, [mark for made in every if (mark := made.fingerprint)], found.cost)
     if plan.select.correct is not None and examples is None:
         notes.append("examples: all that may be selected; models that are wrong about some leave "
                      "fewer")  # fmt: skip

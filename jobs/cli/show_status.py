@@ -48,6 +48,10 @@ def _lines(run: Standing) -> Iterator[tuple[str, str]]:
         yield "all", f"{run.attempts} attempts: {_pace(run.all)}"
     else:
         yield "attempt", f"1: {_pace(run.last)}{_left(run)}"
+    if run.faults:
+        number, what = next(iter(run.faults.items()))
+        more = f", and {len(run.faults) - 1:,} more" if len(run.faults) > 1 else ""
+        yield "record", f"entry {number:06d} {what}{more}; what it said is not counted above"
     if run.said:
         yield "log", run.said
 

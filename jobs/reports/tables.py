@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
@@ -203,7 +203,7 @@ def _print_grid(console: Terminal, title: str, grid: Grid) -> None:
         lines = Text(words).wrap(console, width - len(indent), overflow="fold")
         return [f"{indent}{line.plain}" for line in lines] or [""]
 
-    def print_row(cells: Sequence[str], style: str | None = None, low: bool = False) -> None:
+    def laid_out(cells: Sequence[str], low: bool = False) -> Iterator[str]:
         lines = [broken(cell, width) for cell, width in zip(cells, widths, strict=True)]
         if low:
             height = max(map(len, lines))
@@ -213,16 +213,19 @@ def _print_grid(console: Terminal, title: str, grid: Grid) -> None:
                 _placed(column, width, text)
                 for column, width, text in zip(grid.columns, widths, line, strict=True)
             ]
-            console.print(f"{_EDGE}{_GAP.join(placed)}".rstrip(), style=style, soft_wrap=True)
+            yield f"{_EDGE}{_GAP.join(placed)}".rstrip()
 
+    heading = "\n".join(laid_out([column.heading for column in grid.columns], low=True))
+    body = [f"{_EDGE}{'─' * (sum(widths) + len(_GAP) * (len(widths) - 1))}"]
+    for place, row in enumerate(grid.rows):
+        if place in grid.above:
+            body += [f"{_EDGE}{line}" for line in broken(grid.above[place], _room(console))]
+        body += laid_out(row)
     console.print(title, style="italic")
     console.print()
-    print_row([column.heading for column in grid.columns], style="bold", low=True)
-    console.print(f"{_EDGE}{'─' * (sum(widths) + len(_GAP) * (len(widths) - 1))}", soft_wrap=True)
-    for place, row in enumerate(grid.rows):
-        for line in broken(grid.above[place], _room(console)) if place in grid.above else ():
-            console.print(f"{_EDGE}{line}", soft_wrap=True)
-        print_row(row)
+    console.print(heading, style="bold", soft_wrap=True)
+    # At once: to print a line takes as long as to lay out twenty.
+    console.print("\n".join(body), soft_wrap=True)
     console.print()
 
 

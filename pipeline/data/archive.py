@@ -21,7 +21,7 @@ from gauntlet.pipeline.files import obstacle
 from gauntlet.pipeline.problems import BadInput, Problem
 
 # What numpy and zipfile raise on damaged files; RuntimeError where a member is encrypted.
-_BROKEN = (
+BROKEN = (
     *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError, TypeError),
     *(lzma.LZMAError, struct.error, OverflowError),
@@ -32,10 +32,11 @@ UNFOLD_LIMIT = 250
 
 @dataclass(frozen=True)
 class Header:
-    """What an array is, by its header: shape and type."""
+    """What an array is, by its header: shape, type, and whether columns lie together, not rows."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    by_columns: bool = False
 
 
 def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
@@ -61,7 +62,7 @@ def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
             for member in archive.namelist():
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
-                        header = _header(file)
+                        header = header_of(file)
                         room = archive.getinfo(member).file_size - file.tell()
                     if (promised := math.prod(header.shape) * header.dtype.itemsize) > room:
                         raise ValueError(
@@ -74,21 +75,26 @@ def headers(path: Path, field: str, found: Found) -> dict[str, Header] | None:
                             "bytes"
                         )
                     result[member.removesuffix(".npy")] = header
-    except _BROKEN as error:
+    except BROKEN as error:
         found.add(field, f"{path.name} is not a whole .npz archive: {error}")
         return None
     return result
 
 
-def _header(file: Any) -> Header:
+def header_of(file: Any) -> Header:
+    """Read an array's header from a file that begins with it.
+
+    Raises:
+        ValueError: when it is none.
+    """
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        shape, by_columns, dtype = np.lib.format.read_array_header_2_0(file)
     if any(length < 0 for length in shape):
         raise ValueError(f"the impossible shape {shape}")
-    return Header(tuple(shape), np.dtype(dtype))
+    return Header(tuple(shape), np.dtype(dtype), bool(by_columns))
 
 
 def check_images(
@@ -142,7 +148,7 @@ def _array(path: Path, name: str, changed: int) -> npt.NDArray[Any]:
         with np.load(path, allow_pickle=False) as archive:
             # By its full name: a member without the suffix would come before it, unlooked at.
             values: npt.NDArray[Any] = archive[f"{name}.npy"]
-    except _BROKEN as error:
+    except BROKEN as error:
         raise BadInput(Problem(str(path), f"array {name!r} cannot be read: {error}")) from error
     values.flags.writeable = False
     return values

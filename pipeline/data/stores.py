@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from gauntlet.pipeline.data.archive import array, image_size
+from gauntlet.pipeline.data.archive import image_size
+from gauntlet.pipeline.data.archive_rows import rows
 from gauntlet.pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
@@ -84,20 +85,20 @@ class ArchiveImages(ImageStore):
 
     def read(self, position: int) -> Pixels:
         """Return an image."""
-        pixels: Pixels = array(self.path, self.key)[position]
+        pixels: Pixels = rows(self.path, self.key, [position])[0]
         return pixels
 
     def read_all(self, positions: Sequence[int]) -> Sequence[Pixels | Undecodable]:
         """Return some images."""
-        images: list[Pixels | Undecodable] = [*array(self.path, self.key)[positions]]
+        images: list[Pixels | Undecodable] = [*rows(self.path, self.key, positions)]
         return images
 
     def fingerprint(self, positions: Sequence[int]) -> str:
         """Return a hash of the images' pixels."""
-        images = array(self.path, self.key)
-        digest = hashlib.blake2b(repr(images.shape[1:]).encode(), digest_size=16)
+        shape = rows(self.path, self.key, positions[:1]).shape[1:]
+        digest = hashlib.blake2b(repr(shape).encode(), digest_size=16)
         for position in positions:
-            digest.update(images[position].tobytes())
+            digest.update(self.read(position).tobytes())
         return digest.hexdigest()
 
 

@@ -101,17 +101,31 @@ def _by_group(verdicts: pd.DataFrame) -> dict[tuple[str, bool], pd.DataFrame]:
     frame = verdicts.assign(success=verdicts["success"].where(right))
     white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)
     parts = frame.groupby([frame["group"], white.astype(bool)], sort=False)
-    return {
-        (str(group), bool(box)): part.pivot(index="example", columns="target", values="success")
-        for (group, box), part in parts
-    }
+    return {(str(group), bool(box)): _success(part) for (group, box), part in parts}
+
+
+def _success(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return an attack's success, examples x targets, both in the order of their names.
+
+    Raises:
+        ValueError: when an example occurs twice for a target.
+    """
+    row, examples = verdicts["example"].factorize(sort=True)
+    column, targets = verdicts["target"].factorize(sort=True)
+    if len(np.unique(row * len(targets) + column)) < len(verdicts):
+        raise ValueError("an example occurs twice for an attack and a target")
+    table = np.full((len(examples), len(targets)), np.nan)
+    table[row, column] = verdicts["success"].to_numpy(np.float64, na_value=np.nan)
+    return pd.DataFrame(table, examples, targets)
 
 
 def _paired(one: pd.DataFrame, two: pd.DataFrame) -> Pair | None:
     """Return what two attacks have in common, None if that is nothing."""
-    examples = two.index.intersection(one.index)
-    targets = [target for target in two.columns if target in one.columns]
-    first, second = (table.loc[examples, targets].to_numpy() for table in (one, two))
+    if not (one.index.equals(two.index) and one.columns.equals(two.columns)):
+        examples = two.index.intersection(one.index)
+        targets = [target for target in two.columns if target in one.columns]
+        one, two = (table.loc[examples, targets] for table in (one, two))
+    first, second = one.to_numpy(), two.to_numpy()
     # A target that draws at random may be right before one attack and not before the other.
     unpaired = np.isnan(first) | np.isnan(second)
     counted = ~unpaired.all(0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    from pandas.core.groupby import DataFrameGroupBy
 
 Reals = npt.NDArray[np.float64]
 
@@ -18,13 +20,11 @@ class ExactSums:
     What pandas adds up depends on how the rows of the groups lie, in the last bit.
 
     Args:
-        frame: the rows.
-        keys: columns that name a group.
+        groups: of rows, not sorted by what names them.
     """
 
-    def __init__(self, frame: pd.DataFrame, keys: Sequence[str]) -> None:
-        self._frame = frame
-        groups = frame.groupby([*keys], sort=False, dropna=False, observed=True)
+    def __init__(self, groups: DataFrameGroupBy[Any, Any]) -> None:
+        self._frame = groups.obj
         number = groups.ngroup().to_numpy()
         self._order = np.argsort(number, kind="stable")
         self._ends = np.cumsum(np.bincount(number))[:-1] if len(number) else np.empty(0, np.int64)

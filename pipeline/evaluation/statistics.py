@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ Pair = tuple[Reals, Reals]
 _Z = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 EXACT_BELOW = 25
 """McNemar's test is exact when fewer pairs than this disagree."""
+FEW = 8
+"""Examples of a kind on average, from which on kinds are drawn, as `_means_of_kinds` says."""
+DRAWN = 4_000_000
+"""Draws that are held at a time."""
 
 
 def wilson(successes: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Reals, Reals]:
@@ -136,7 +140,8 @@ def paired_bootstraps(
 ) -> list[Difference]:
     """Bootstrap as `paired_bootstrap` the differences of several pairs of methods.
 
-    Pairs on equally many examples are given the same draws, which are drawn once.
+    Pairs on equally many examples are given the same draws, which are drawn once. What a pair comes
+    to does not depend on the others.
 
     Args:
         pairs: success of the two methods, (n, targets) each.
@@ -147,19 +152,22 @@ def paired_bootstraps(
         ValueError: as `paired_bootstrap`.
     """
     gains = [_gain(one, two) for one, two in pairs]
-    means: list[list[Reals]] = [[] for _ in gains]
-    for n in {len(gain) for gain, _ in gains}:
-        alike = [place for place, (gain, _) in enumerate(gains) if len(gain) == n]
-        generator = resampling(seed, "paired bootstrap")
-        chunk = max(1, 4_000_000 // n)
-        for start in range(0, resamples, chunk):
-            size = min(chunk, resamples - start)
-            copies = generator.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
-            for place in alike:
-                means[place].append(_resampled(copies, *gains[place]))
+    means = [_means_of_kinds(*gain, seed, resamples) for gain in gains]
+    for n in {len(gain) for (gain, _), known in zip(gains, means, strict=True) if known is None}:
+        alike = {
+            place: list[Reals]()
+            for place, (gain, _) in enumerate(gains)
+            if len(gain) == n and means[place] is None
+        }
+        for copies in _drawn(n, seed, resamples):
+            for place, parts in alike.items():
+                parts.append(_resampled(copies, *gains[place]))
+        for place, parts in alike.items():
+            means[place] = np.concatenate(parts)
     found = []
     for (gain, counted), drawn in zip(gains, means, strict=True):
-        low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5])
+        assert drawn is not None
+        low, high = np.percentile(drawn, [2.5, 97.5])
         value = float((gain.sum(0) / counted.sum(0)).mean())
         found.append(Difference(value, float(low), float(high)))
     return found
@@ -173,6 +181,36 @@ def _gain(one: Reals, two: Reals) -> Pair:
     if not len(one) or (counted.sum(0) == 0).any():
         raise ValueError("a target has no example that counts")
     return np.nan_to_num(one) - np.nan_to_num(two), counted
+
+
+def _means_of_kinds(gain: Reals, counted: Reals, seed: int, resamples: int) -> Reals | None:
+    """Return the mean differences in all resamples where examples are of a few kinds, else None.
+
+    With few targets many examples came out alike: it is enough to draw how many of each kind.
+    """
+    n = len(gain)
+    kind = np.zeros(n, np.int64)
+    for column in (*gain.T, *counted.T):
+        values, value = np.unique(column, return_inverse=True)
+        _, first, kind, size = np.unique(
+            kind * len(values) + value, return_index=True, return_inverse=True, return_counts=True
+        )
+        if len(first) * FEW > n:
+            return None
+    copies = resampling(seed, "paired bootstrap").multinomial(n, size / n, size=resamples)
+    return _resampled(copies.astype(np.float64), gain[first], counted[first])
+
+
+def _drawn(n: int, seed: int, resamples: int) -> Iterator[Reals]:
+    """Yield how often each of n examples is in each of some resamples, (some, n)."""
+    generator = resampling(seed, "paired bootstrap")
+    chunk = max(1, DRAWN // n)
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        # A fourth of the time that a multinomial distribution of so many values takes.
+        drawn = generator.integers(0, n, (size, n)) + np.arange(0, size * n, n)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * n)
+        yield counts.reshape(size, n).astype(np.float64)
 
 
 def _resampled(copies: Reals, gain: Reals, counted: Reals) -> Reals:

@@ -63,7 +63,7 @@ def rates(frame: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     """
     keys = present(frame, by)
     groups = frame.groupby(keys, sort=False, dropna=False, observed=True)
-    exact = ExactSums(frame, keys)
+    exact = ExactSums(groups)
     table = pd.DataFrame(
         {"n": groups["right"].sum(), "n_all": groups.size(), "known": groups["known"].sum()}
     )

@@ -12,10 +12,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from gauntlet.pipeline.spec import Spec
+from gauntlet.pipeline.spec import Written
 
 
-class Holder(Spec):
+class Holder(Written):
     """Who holds a run's lock."""
 
     host: str

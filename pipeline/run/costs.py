@@ -1,8 +1,8 @@
 """What a run was expected to take, and what it took: kept beside each other in the manifest.
 
 Nothing is measured for a prediction while a run goes on. What `gauntlet plan` found out for the
-same plan on the same machine is in the user's cache; where nothing is, the first unit of each
-attack tells what the others should take.
+same plan and weights on the same machine is in the user's cache; where nothing is, the first unit
+of each attack tells what the others should take.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from pydantic import ValidationError
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.results.record.entries import TableFile, UnitDone, digest_of
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.plan import Plan
 
 PLANNED = "gauntlet plan on this machine"
@@ -62,14 +62,14 @@ class StageClock:
         )
 
 
-def keep(plan: Plan, cost: CostRecord) -> None:
-    """Keep what a plan is expected to take on this machine."""
-    user_cache.write(_KIND, _key(plan), cost.model_dump_json())
+def keep(plan: Plan, models: Iterable[str], cost: CostRecord) -> None:
+    """Keep what a plan is expected to take on this machine, with models of these fingerprints."""
+    user_cache.write(_KIND, _key(plan, models), cost.model_dump_json())
 
 
-def kept(plan: Plan) -> CostRecord | None:
-    """Return what a plan is expected to take on this machine; None if nobody has asked before."""
-    content = user_cache.read(_KIND, _key(plan))
+def kept(plan: Plan, models: Iterable[str]) -> CostRecord | None:
+    """Return what was kept of the same plan and models; None if nobody has asked before."""
+    content = user_cache.read(_KIND, _key(plan, models))
     try:
         return None if content is None else CostRecord.model_validate_json(content)
     except ValidationError:
@@ -91,7 +91,7 @@ def by_first_units(done: Mapping[str, UnitDone], lanes: int) -> CostRecord | Non
     return CostRecord(stages=stages, units=len(done), basis=FIRST_UNITS)
 
 
-def _key(plan: Plan) -> str:
+def _key(plan: Plan, models: Iterable[str]) -> str:
     gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     machine = [platform.node(), platform.machine(), os.cpu_count(), gpus, torch.__version__]
-    return digest_of([plan.model_dump(mode="json"), machine])
+    return digest_of([plan.model_dump(mode="json"), sorted({*models}), machine])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.method import default_objective
 from gauntlet.pipeline.attacks.query import Query
@@ -22,7 +25,6 @@ from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.oracle.responder import Responder
 from gauntlet.pipeline.results.manifest import ModelCard
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import build_surrogate, build_target, device, image_dtype
 from gauntlet.pipeline.run.showing import Showing
@@ -48,12 +50,14 @@ class Pass:
         step: bytes that such a pass holds beside them: on a GPU its peak, on a CPU what is kept
             for the backward pass, with the largest layer's input and output.
         build: seconds in which the model was built now.
+        fingerprint: of the model with its weights; None where it was not built.
     """
 
     seconds: float
     weights: int | None = None
     step: int | None = None
     build: float = 0.0
+    fingerprint: str | None = None
 
 
 def measured(spec: ModelSpec, role: Role, plan: Plan, batch: Batch, permission: Permission) -> Pass:
@@ -85,7 +89,7 @@ def measured(spec: ModelSpec, role: Role, plan: Plan, batch: Batch, permission: 
         found = Pass(_median(once), _bytes([*model.parameters(), *model.buffers()]), held)
         kept = {"seconds": found.seconds, "weights": found.weights, "step": found.step}
         user_cache.write(_KIND, key, json.dumps({**kept, "model": card.name}))
-    return replace(found, build=build)
+    return replace(found, build=build, fingerprint=card.fingerprint)
 
 
 def step_bytes(once: Callable[[], object], model: torch.nn.Module) -> int:
@@ -130,10 +134,20 @@ def _bytes(tensors: Sequence[torch.Tensor]) -> int:
 
 
 def device_name() -> str:
-    """Return what a time is valid for: the GPU's name, or the CPU with its threads."""
+    """Return what a time is valid for: the GPU's name, or the CPU's with the threads."""
     if device().type == "cuda":
         return torch.cuda.get_device_name()
-    return f"cpu, {torch.get_num_threads()} threads"
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """Return what the system calls its CPU: the cache may be in a home folder of many machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _pass_of(model: Model, role: Role, plan: Plan, batch: Batch) -> Callable[[], object]:

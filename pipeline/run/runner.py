@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
@@ -41,6 +41,8 @@ from gauntlet.pipeline.run.unit import UnitIds
 RECUT = "examples that no unit has begun are cut anew, and the last bits of their rows may differ"
 """What another `resources.batch` means for a run that goes on."""
 
+Foretold = Callable[[Iterable[str]], CostRecord | None]
+
 
 class Runner:
     """Carries a plan out in a run folder, from wherever an earlier attempt stopped."""
@@ -54,7 +56,7 @@ class Runner:
         decide: Decide | None = None,
         guard: Callable[[], None] | None = None,
         begun: float | None = None,
-        foretold: CostRecord | None = None,
+        foretold: Foretold | None = None,
     ) -> None:
         """Take up a run.
 
@@ -66,7 +68,7 @@ class Runner:
             decide: hears what the models say of the clean data.
             guard: asked before anything is recorded; raises when this process may record nothing.
             begun: when the run was asked for, by `time.perf_counter`; now by default.
-            foretold: what it is expected to take.
+            foretold: tells what it is expected to take, by the fingerprints of its models.
         """
         self._plan, self._folder, self._names = plan, folder, UnitIds(plan)
         self._engine, self._progress, self._decide = engine, progress, decide
@@ -124,7 +126,9 @@ class Runner:
             with clock.of("compaction"):
                 compact(self._folder, self._record, self._progress)
         fresh = {unit: done for unit, done in self._record.units.items() if unit not in before}
-        manifest.foretold = self._foretold or by_first_units(fresh, lanes)
+        marks = [card.fingerprint for card in self._engine.cards.values()]
+        planned = None if self._foretold is None else self._foretold(marks)
+        manifest.foretold = planned or by_first_units(fresh, lanes)
         manifest.measured = clock.cost(len(fresh), self._record.files)
         self._save(manifest)
         return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -53,6 +53,8 @@ class Standing:
         driver: who is at work on it or was when it died, in words; None where nobody is.
         alive: whether the driver lives.
         said: the last line of its log.
+        faults: entries of its record that are missing or edited, by number: what they said is not
+            counted.
     """
 
     location: str
@@ -68,6 +70,7 @@ class Standing:
     driver: str | None
     alive: bool
     said: str
+    faults: Mapping[int, str]
 
     @property
     def left(self) -> int | None:
@@ -120,6 +123,7 @@ def standing(location: str) -> Standing:
         driver=None if held is None else held[0],
         alive=held is not None and held[1],
         said=said,
+        faults=record.faults,
     )
 
 

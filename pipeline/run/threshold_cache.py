@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.results.manifest import ThresholdRecord
-from gauntlet.pipeline.run import user_cache
 
 _KIND = "thresholds"
 

@@ -17,7 +17,7 @@ import ray
 import yaml
 from ray._private import services
 
-from gauntlet.actors.address import resolve
+from gauntlet.actors.address import greet, resolve
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
@@ -144,6 +144,19 @@ def test_auto_joins_no_dead_cluster_and_nobody_s_own_session(shared, monkeypatch
             resolve("auto")
         (shared / "ray" / "ray_current_cluster").write_text(address)
         assert resolve("auto") == address
+
+
+def test_a_cluster_that_says_nothing_is_not_waited_for_by_the_minute(monkeypatch):
+    monkeypatch.setenv("GAUNTLET_JOIN_S", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(BadInput, match=r"no word within 0.5 s .* gives it more") as caught:
+            connect(address)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"--address: no Ray cluster to join at {address}: no word")
+    monkeypatch.setenv("GAUNTLET_JOIN_S", "soon")
+    with pytest.raises(BadInput, match="GAUNTLET_JOIN_S: expected seconds above 0, got 'soon'"):
+        greet(address)
 
 
 @pytest.mark.slow

@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.reports.cost_words import cost_words
-from gauntlet.pipeline import results
+from gauntlet.pipeline import results, user_cache
 from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.results.record.entries import UnitDone
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.costs import PLANNED, by_first_units, keep, kept
 from tests.toys.jobs import plan, write
 from tests.toys.manifests import manifest
@@ -47,12 +46,13 @@ def test_a_run_keeps_what_was_planned_beside_what_it_took(tmp_path: Path) -> Non
 def test_what_is_kept_is_of_one_plan(tmp_path: Path) -> None:
     mine, other = (plan(tmp_path, ("batch: 4", f"batch: {size}")) for size in (4, 2))
     cost = CostRecord(seconds=2.0, stages={"attacks": 1.5}, units=2, basis=PLANNED)
-    keep(mine, cost)
-    assert kept(mine) == cost
-    assert kept(other) is None
+    keep(mine, ["one", "two", "one"], cost)
+    assert kept(mine, ["two", "one"]) == cost
+    assert kept(other, ["two", "one"]) is None
+    assert kept(mine, ["two", "other weights"]) is None
     for entry in user_cache.folder("costs").iterdir():
         entry.write_text("{")
-    assert kept(mine) is None
+    assert kept(mine, ["two", "one"]) is None
 
 
 def test_first_units_tell_what_the_others_take() -> None:

@@ -8,9 +8,9 @@ import yaml
 from gauntlet import jobs
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import load
-from gauntlet.pipeline import results
+from gauntlet.pipeline import results, user_cache
 from gauntlet.pipeline.results.manifest import ThresholdRecord
-from gauntlet.pipeline.run import threshold_cache, user_cache
+from gauntlet.pipeline.run import threshold_cache
 from tests.toys.runs import verdicts
 
 FACES = Path(jobs.__file__).parent / "bundled" / "faces.yaml"

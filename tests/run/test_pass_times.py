@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from gauntlet.pipeline import user_cache
 from gauntlet.pipeline.models.sources.permission import granted
-from gauntlet.pipeline.run import user_cache
 from gauntlet.pipeline.run.pass_times import measured, step_bytes
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rehearsal import stand_in

@@ -41,10 +41,13 @@ class Screen:
 
 @contextmanager
 def pseudo_terminal(columns: int) -> Iterator[Screen]:
-    """Put a terminal in the place of this process's input, outputs and errors."""
+    """Put a terminal in the place of this process's input and output, and of `sys.stderr`.
+
+    The descriptor of errors stays: threads of libraries write there whenever something takes long.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    screen, kept = Screen(), {number: os.dup(number) for number in (0, 1, 2)}
+    screen, kept = Screen(), {number: os.dup(number) for number in (0, 1)}
     reader = threading.Thread(target=_read, args=(master, screen))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERM", "xterm-256color")

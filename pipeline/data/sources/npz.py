@@ -29,7 +29,8 @@ class Npz(Numbered):
     source: Literal["npz"]
     """Kind of source."""
     path: str
-    """The .npz file."""
+    """The .npz file. Its images are read from it a batch at a time where it was saved without
+    compression; larger ones than 64 MiB that are compressed are unfolded once into the cache."""
     images: str = "images"
     """Name of the array of images in it: uint8, (N, H, W, 3), RGB."""
     labels: str = "labels"

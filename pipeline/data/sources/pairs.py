@@ -41,7 +41,8 @@ class Pairs(Paired):
     source: Literal["pairs"]
     """Kind of source."""
     images: str
-    """An .npz whose array `images` is uint8, (N, H, W, 3), RGB; or a folder of image files."""
+    """An .npz whose array `images` is uint8, (N, H, W, 3), RGB, better not compressed; or a folder
+    of image files."""
     pairs: str
     """CSV `index_a,index_b,same` (for an .npz) or `file_a,file_b,same` (for a folder); `same` is 1
     or 0. The first image is attacked, the second is its reference."""

@@ -49,6 +49,15 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path: Path, name: str) -> 
     assert found.exception is None or isinstance(found.exception, SystemExit)
 
 
+def test_an_entry_that_is_damaged_is_named(tmp_path: Path) -> None:
+    begun_run(tmp_path, "ab")
+    assert "record:" not in status(tmp_path).output
+    (tmp_path / "record" / "000001.json").write_text("{")
+    found = status(tmp_path)
+    assert found.exit_code == 3
+    assert re.search(r"record: +entry 000001 .*; what it said is not counted above", found.output)
+
+
 def test_a_dead_driver_is_told_from_one_at_work(tmp_path: Path) -> None:
     storage = begun_run(tmp_path, "ab")
     with Lock(storage):

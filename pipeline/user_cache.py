@@ -1,4 +1,4 @@
-"""Small entries in the user's cache, a file each: what takes time to find, and may be lost."""
+"""The user's cache: what takes time to find, a file each, and may be lost."""
 
 from __future__ import annotations
 
