@@ -97,12 +97,12 @@ LOWEST_FIRST = [
         "files",
         "norms",
         "progress",
-        "spec",
         "problems",
+        "spec",
     ),
     *("batch", "exchange"),
-    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
-    *("run", "training"),
+    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle"),
+    *("run", "library", "training"),
 ]
 """The packages and modules of `pipeline`; each imports only those before it."""
 
