@@ -26,7 +26,7 @@ from gauntlet.pipeline.run.stream import Outcome
 def run(
     job: Job | Mapping[str, Any] | str | PathLike[str],
     out: str | PathLike[str] | None = None,
-    placement: str = "in-process",
+    placement: str | None = "in-process",
     *,
     allow_imports: Sequence[str] = (),
     progress: bool = True,
@@ -41,7 +41,7 @@ def run(
             Relative paths of the first two start in the working directory.
         out: the run's folder; by default one with the job's name and the time, below its `output`.
         placement: where the work is done. ``in-process`` takes this process alone, without Ray;
-            ``packed``, ``pinned`` and ``auto`` start Ray on this machine.
+            ``packed``, ``pinned`` and ``auto`` start Ray here; None leaves it to the job.
         allow_imports: packages and folders from which `import:` sources may run code, beside the
             working directory.
         progress: show bars, or lines where there is no terminal.

@@ -41,6 +41,7 @@ LAUNCHING = {
     "jobs/cli/readiness.py",
     "jobs/cli/run_job.py",
     "jobs/cluster/client.py",
+    "jobs/running.py",
 }
 """Files of `jobs` that start runs, or say what one would be: what only reads needs no actors."""
 

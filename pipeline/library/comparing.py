@@ -82,9 +82,10 @@ def matrix(
         tests = pd.DataFrame(index=every, columns=[*_TESTS])
         for judge, label, found in _against(verdicts, reference, by):
             tests.loc[(label, judge)] = _figures(found)
-        kinds = dict.fromkeys(_TESTS, "float64") | {"shown": "boolean"}
-        for figure, kind in kinds.items():
-            tables[figure] = tests[figure].astype(kind).unstack()[judges].loc[labels]
+        for figure in _TESTS:
+            column = tests[figure]
+            column = column.astype("boolean" if figure == "shown" else "float64")
+            tables[figure] = column.unstack()[judges].loc[labels]
     return pd.concat(tables, axis=1, names=["figure", by]).rename_axis("attack")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -87,7 +87,9 @@ def evaluate(
     """
     goal = Goal.named(goal)
     batch = posed(images, labels, goal, ids, true_labels).to("cpu")
-    changed = _changed(adversarial, batch)
+    # In the order of memory that a run has: kernels of another order round otherwise.
+    batch = replace(batch, images=batch.images.contiguous())
+    changed = _changed(adversarial, batch).contiguous()
     if asleep := in_training(targets):
         what = f"in training mode: {', '.join(asleep)}; judged in eval mode, in a copy"
         warnings.warn(what, stacklevel=2)
@@ -104,18 +106,20 @@ def evaluate(
     )
     evaluator = Evaluator(bench, held, thresholds(judges, goal.task, threshold, pairs, seed))
     recipe = attack if isinstance(attack, Attack) else Attack(name=attack, steps=1)
-    unknown = _UNKNOWN if isinstance(attack, str) else {}
+    unknown: dict[str, object] = _UNKNOWN if isinstance(attack, str) else {}
     parts = [
         _judged(evaluator, bench, recipe, unknown, batch.rows(rows), changed[rows])
-        for rows in torch.arange(len(batch)).split(ROWS)
+        for rows in torch.split(torch.arange(len(batch)), ROWS)
     ]
-    frame = pd.concat(parts or [TABLES["verdicts"].empty_table().to_pandas()], ignore_index=True)
+    frame: pd.DataFrame = pd.concat(
+        parts or [TABLES["verdicts"].empty_table().to_pandas()], ignore_index=True
+    )
     order = {model.name: place for place, model in enumerate(judges)}
     place = frame["target"].map(order)
     return frame.iloc[place.argsort(kind="stable")].reset_index(drop=True)
 
 
-_UNKNOWN = {
+_UNKNOWN: dict[str, object] = {
     **dict.fromkeys(("base", "rule", "norm"), ""),
     **dict.fromkeys(("epsilon", "step_size"), float("nan")),
 }
@@ -194,7 +198,7 @@ def _judged(
     evaluator: Evaluator,
     bench: _OwnBench,
     attack: Attack,
-    unknown: Mapping[str, object],
+    unknown: dict[str, object],
     batch: Batch,
     images: Tensor,
 ) -> pd.DataFrame:

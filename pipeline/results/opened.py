@@ -111,6 +111,6 @@ class Run:
         arrays = [results.decode_image(row) for _, row in rows.loc[[*ids]].iterrows()]
         if not arrays:
             return torch.empty(0, 3, 0, 0)
-        stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+        stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
         # Levels in float64 first: the last bit is then that of the images that were judged.
         return stacked.double().div(255 if stacked.dtype is torch.uint8 else 1).float()
