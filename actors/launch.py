@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import ray
@@ -24,22 +21,16 @@ from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.progress import Progress, Silent
-from gauntlet.pipeline.results import RunFolder, records
-from gauntlet.pipeline.results.lock import Lock
-from gauntlet.pipeline.results.reading import occupied
-from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.run.attempt import attempt
 from gauntlet.pipeline.run.costs import kept
 from gauntlet.pipeline.run.engine import Engine
 from gauntlet.pipeline.run.local import LocalEngine
-from gauntlet.pipeline.run.logged import Logged
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.probe.findings import Decide, Probe, Refused
+from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
-from gauntlet.pipeline.run.runner import Runner
 from gauntlet.pipeline.run.stream import Outcome
-from gauntlet.pipeline.run.taking_up import check_same
 
 MEMORY_SHARE = 0.8
 """Packed is chosen when its workers' measured peak stays below this share of the memory."""
@@ -77,51 +68,18 @@ def launch(
         Refused: when the models lack classes of the examples, or when ``decide`` says so; a run
             that had just begun leaves no folder behind.
     """
-    progress, begun = Logged(progress or Silent()), time.perf_counter()
-    store = RunFolder(folder)
-    if resume and not store.holds_run():
-        raise BadInput(Problem(folder, "nothing to resume: plan.json is missing"))
-    if not resume:
-        _refuse_occupied(folder)
-    if obstacle := store.obstacle():
-        raise BadInput(Problem(folder, obstacle))
-    lock = Lock(store, progress.note)
     try:
-        with ExitStack() as stack:
-            if resume:
-                stack.enter_context(lock)
-                _refuse_another(plan, store)
-            engine = _engine(plan, address, progress, permission, checked)
-            stack.callback(engine.close)
-            if not resume:
-                # Not before the models are built: a run that could not begin leaves no folder.
-                stack.enter_context(lock)
-                _refuse_occupied(folder)
-            try:
-                with progress.into(store):
-                    foretold = partial(kept, plan) if address is None else None
-                    guard = lock.check
-                    return Runner(
-                        plan, store, engine, progress, decide, guard, begun, foretold
-                    ).run()
-            except Refused:
-                if not resume:
-                    store.withdraw()
-                raise
+        return attempt(
+            plan,
+            folder,
+            lambda progress: _engine(plan, address, progress, permission, checked),
+            progress=progress,
+            resume=resume,
+            decide=decide,
+            foretell=kept if address is None else None,
+        )
     finally:
         disconnect()
-
-
-def _refuse_occupied(folder: str) -> None:
-    if held := occupied(folder):
-        raise BadInput(Problem(folder, held))
-
-
-def _refuse_another(plan: Plan, store: RunFolder) -> None:
-    """Refuse to resume what cannot be, before anything is started for it."""
-    if (record := Record.read(store)) is None:
-        raise BadInput(Problem(store.location, records.FORMER))
-    check_same(plan, store, record)
 
 
 def look(

@@ -28,7 +28,7 @@ from torchvision.models.resnet import BasicBlock, ResNet, resnet50
 from gauntlet.pipeline.attacks.messages import Question, Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
-from gauntlet.pipeline.library import attack
+from gauntlet.pipeline.library.attacking import attack
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.model import Model, Network, adapt
 from gauntlet.pipeline.models.precision import autocast_for_networks_only

@@ -9,7 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from gauntlet.pipeline.problems import suggest
 
 # Without this every error ends in an address of the validation library's own documentation, which
 # knows nothing of attacks. The library reads it when it first shows an error.
@@ -32,7 +43,7 @@ class Spec(BaseModel):
         return copy
 
 
-class Written(Spec):
+class Stored(Spec):
     """A description that programs write and read: nobody is told what its fields are.
 
     Pydantic parses the source of a class for the docstrings of its fields, which takes longer than
@@ -40,6 +51,33 @@ class Written(Spec):
     """
 
     model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+class Written(Spec):
+    """A description that people write in Python, too: of an unknown field it says which is near."""
+
+    # Not of every spec: what goes through a function here is strict JSON no more.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _near_names(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return build(data)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                error.title, [cls._advised(details) for details in error.errors()]
+            ) from None
+
+    @classmethod
+    def _advised(cls, details: ErrorDetails) -> InitErrorDetails:
+        where, given = details["loc"], details["input"]
+        if details["type"] == "extra_forbidden":
+            # What is further inside was advised by whom it belongs to.
+            what = suggest(str(where[0]), [*cls.model_fields], "field")
+            words = {"what": what if len(where) == 1 else details["msg"]}
+            unknown = PydanticCustomError("extra_forbidden", "{what}", words)
+            return InitErrorDetails(type=unknown, loc=where, input=given)
+        context = details.get("ctx", {})
+        return InitErrorDetails(type=details["type"], loc=where, input=given, ctx=context)
 
 
 _OPERATORS = {

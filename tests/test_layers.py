@@ -41,6 +41,7 @@ LAUNCHING = {
     "jobs/cli/readiness.py",
     "jobs/cli/run_job.py",
     "jobs/cluster/client.py",
+    "jobs/running.py",
 }
 """Files of `jobs` that start runs, or say what one would be: what only reads needs no actors."""
 
@@ -97,12 +98,12 @@ LOWEST_FIRST = [
         "files",
         "norms",
         "progress",
-        "spec",
         "problems",
+        "spec",
     ),
     *("batch", "exchange"),
-    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
-    *("run", "training"),
+    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle"),
+    *("run", "library", "training"),
 ]
 """The packages and modules of `pipeline`; each imports only those before it."""
 

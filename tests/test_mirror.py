@@ -30,7 +30,7 @@ SUBJECTS = {
     "results": "former_columns",
     "run": "damaged_folder faces left_out object_store precision set_aside tampering "
     "trap_18_schema",
-    ".": "citations cluster front_door kubernetes layers library_names mirror",
+    ".": "citations cluster front_door kubernetes layers mirror readme",
 }
 """Tests of what no single module does alone: what their first lines say."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gauntlet.actors.launch import foresee
 from gauntlet.jobs.cli.folders import new_run_folder
 from gauntlet.jobs.spec.checks.inspection import BEFORE_A_RUN, inspect
 from gauntlet.jobs.spec.loading import LoadedJob
@@ -41,6 +40,8 @@ def ready(loaded: LoadedJob, out: str | None, address: str | None) -> tuple[str,
 
 def placed(plan: Plan, address: str | None) -> tuple[str, list[Problem]]:
     """Return where a plan would be worked on, and what would not fit there."""
+    from gauntlet.actors.launch import foresee  # Ray is for those who ask for it
+
     try:
         return foresee(plan, address), []
     except BadInput as error:

@@ -107,8 +107,8 @@ def print_comparison(found: Figures, reference: str, console: Terminal) -> None:
         points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         if result.mcnemar is not None:
             points += f", McNemar p = {result.mcnemar.p_value:.2g}"
-        shown = not result.words.startswith("no difference shown")
-        word = ("better" if gain.value > 0 else "worse") if shown else "no difference shown"
+        better = "better" if gain.value > 0 else "worse"
+        word = better if result.shown else "no difference shown"
         rows.append([group, label, points, word])
     if not rows:
         console.print("no target judged two attacks on the same examples: nothing to compare")

@@ -24,7 +24,7 @@ class Document:
     Attributes:
         name: the file, as the person named it.
         data: mappings, lists, text, numbers, booleans and None.
-        lines: line of each place that the file has, counted from 1.
+        lines: line of each place that the file has, counted from 1; none where there is no file.
         overrides: places that the command line replaced, and the option that did.
     """
 
@@ -45,5 +45,5 @@ class Document:
             option = self.overrides.get(where[:depth])
             if option is not None:
                 return option if depth == len(where) else f"{option}: {dotted(where)}"
-        place = f"{self.name}:{self.line(where)}"
+        place = f"{self.name}:{self.line(where)}" if self.lines else self.name
         return f"{place}: {dotted(where)}" if where else place

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gauntlet.jobs.spec.checks.check import Check
 from gauntlet.jobs.spec.checks.inspection import CHECKS, inspect
 from gauntlet.jobs.spec.document import Document
 from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.overrides import Override, apply
+from gauntlet.jobs.spec.python_source import written
+from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -60,6 +63,19 @@ def open_job(
     """Return a job's plan, what it may run and where its results go; see `load` and `expand`."""
     document = apply(read(Path(path)), _parsed(overrides))
     return expand(document, Path(path).parent, allowed, checks)
+
+
+def of_python(
+    job: Job | Mapping[str, Any],
+    overrides: Sequence[str | Override] = (),
+    allowed: Sequence[str] = (),
+) -> LoadedJob:
+    """Return what `open_job` does of a job that is no file; its paths start in the working folder.
+
+    Raises:
+        BadInput: with all problems of the job, each with its field.
+    """
+    return expand(apply(written(job), _parsed(overrides)), Path(), allowed)
 
 
 def _parsed(overrides: Sequence[str | Override]) -> list[Override]:

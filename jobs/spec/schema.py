@@ -15,12 +15,14 @@ from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.model_spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.models.sources.source import catalogue
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
-from gauntlet.pipeline.spec import Several, Spec
+from gauntlet.pipeline.spec import Several, Spec, Written
 
 
 def _model_entry(value: Any) -> Any:
     if isinstance(value, str | dict):
         return value
+    if isinstance(value, ModelSpec):
+        return _stated(value)
     raise ValueError(
         f"expected a source such as 'timm/resnet18', or a mapping of fields, got {shown(value)}"
     )
@@ -29,8 +31,15 @@ def _model_entry(value: Any) -> Any:
 def _attack_entry(value: Any) -> Any:
     if isinstance(value, dict):
         return value
+    if isinstance(value, Attack):
+        return _stated(value)
     how = written(value) if isinstance(value, str) else None
     raise ValueError(how or f"expected a mapping such as `{{base: mi}}`, got {shown(value)}")
+
+
+def _stated(value: Spec) -> dict[str, Any]:
+    """Return the fields that a person stated in Python."""
+    return {name: getattr(value, name) for name in value.model_fields_set}
 
 
 ModelEntry = Annotated[str | dict[str, Any], BeforeValidator(_model_entry)]
@@ -79,8 +88,12 @@ class ListedAttack(Attack):
     """
 
 
-class Job(Spec):
-    """Everything a run is made from."""
+class Job(Written):
+    """Everything a run is made from.
+
+    In Python, attacks may be `gauntlet.Attack`, too; ``gauntlet.run(Job(...))`` checks all that
+    ``gauntlet check`` does.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)
     """Names the run and its folder."""

@@ -23,7 +23,7 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.discovery import import_all
 from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.problems import suggest
-from gauntlet.pipeline.spec import Spec
+from gauntlet.pipeline.spec import Written
 
 
 class Place(StrEnum):
@@ -45,7 +45,7 @@ class Place(StrEnum):
         return self.value if self in (Place.COMBINE, Place.OBJECTIVE) else "base"
 
 
-class Part(Spec):
+class Part(Written):
     """One choice at one place of the loop; its fields are the method's parameters.
 
     Attributes:

@@ -24,10 +24,10 @@ from gauntlet.pipeline.attacks.part import Choice, Part, Place, find
 from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import Normaliser
-from gauntlet.pipeline.spec import Quantity, Several, Spec, number
+from gauntlet.pipeline.spec import Quantity, Several, Written, number
 
 
-class Attack(Spec):
+class Attack(Written):
     """One attack: a base, a combination rule, a budget, and their options.
 
     ``base`` is put together from the parts that ``gauntlet methods`` lists, in any order:

@@ -14,6 +14,8 @@ from gauntlet.pipeline.problems import suggest
 
 COMPARED = ("example", "attack", "target", "group", "white_box", "success", "clean_correct")
 """Columns of the verdicts that a comparison is made from."""
+WHITE_BOX = " (white box)"
+"""Follows the name of a group whose targets are white boxes of both attacks."""
 HELD = 2**26
 """Bytes of success that wait to be compared, at most: draws are shared among them."""
 
@@ -89,7 +91,7 @@ def compared(
             waiting = {}
     found |= _compared(waiting, reference)
     return [
-        (f"{group} (white box)" if box and group != "white-box" else group, label, result)
+        (f"{group}{WHITE_BOX}" if box and group != "white-box" else group, label, result)
         for group, box, label in product(groups, (False, True), labels)
         if (result := found.get((group, box, label))) is not None
     ]

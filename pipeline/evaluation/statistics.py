@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -237,6 +237,11 @@ class Comparison:
     mcnemar: McNemar | None
     words: str
 
+    @property
+    def shown(self) -> bool:
+        """Whether the interval, and the paired test where there is one, show a difference."""
+        return self.difference.shown and (self.mcnemar is None or self.mcnemar.p_value < 0.05)
+
 
 def compare(
     first: npt.ArrayLike,
@@ -278,16 +283,16 @@ def compare_all(
 
 
 def _worded(difference: Difference, test: McNemar | None, names: tuple[str, str]) -> Comparison:
-    shown = difference.shown and (test is None or test.p_value < 0.05)
     figures = (
         f"{100 * difference.value:+.1f} points "
         f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
     )
     if test is not None:
         figures += f", McNemar p = {test.p_value:.2g}"
-    verb = "differs from" if shown else "against"
+    found = Comparison(difference, test, "")
+    verb = "differs from" if found.shown else "against"
     words = f"{names[0]} {verb} {names[1]}: {figures}"
-    return Comparison(difference, test, words if shown else f"no difference shown: {words}")
+    return replace(found, words=words if found.shown else f"no difference shown: {words}")
 
 
 def _single_target_test(first: Reals, second: Reals) -> McNemar | None:

@@ -81,6 +81,13 @@ def protocol(scores: Reals, same: Flags, fold: npt.NDArray[np.integer]) -> Thres
     )
 
 
+def unit_rows(vectors: npt.NDArray[np.floating]) -> Reals:
+    """Return embeddings (P, D) at length 1, in float64: the cosine of two is their product."""
+    wide = vectors.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(wide / np.maximum(norms, 1e-300))
+
+
 def accuracy(scores: Reals, same: Flags, threshold: float) -> float:
     """Return the share of pairs that the rule "same if score >= threshold" gets right."""
     return float(((scores >= threshold) == same).mean())

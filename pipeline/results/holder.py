@@ -12,10 +12,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from gauntlet.pipeline.spec import Written
+from gauntlet.pipeline.spec import Stored
 
 
-class Holder(Written):
+class Holder(Stored):
     """Who holds a run's lock."""
 
     host: str

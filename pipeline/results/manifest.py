@@ -8,14 +8,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, JsonValue
 
 from gauntlet.pipeline.files import escaped
-from gauntlet.pipeline.spec import Written
+from gauntlet.pipeline.spec import Stored
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Words = Annotated[str, BeforeValidator(lambda text: escaped(text) if type(text) is str else text)]
 """A text in which a file's name may stand: bytes of it that are not UTF-8 are written out."""
 
 
-class Record(Written):
+class Record(Stored):
     """A mapping of the manifest: types are strict, what other versions add is kept as it is."""
 
     model_config = ConfigDict(extra="allow", strict=True)

@@ -15,9 +15,9 @@ from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.run.bench import Bench
 from gauntlet.pipeline.run.criterion import Criterion
 from gauntlet.pipeline.run.engine import Models
-from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import RANDOMISED_REPEATS
 from gauntlet.pipeline.run.showing import Showing
 from gauntlet.pipeline.run.steps import StepVerdicts
@@ -47,14 +47,14 @@ class CleanVerdicts:
 
 
 class Evaluator:
-    """The plan's targets, with their thresholds, ready to judge batches."""
+    """The bench's targets, with their thresholds, ready to judge batches."""
 
     def __init__(
-        self, plan: Plan, models: Models, thresholds: Mapping[str, ThresholdRecord]
+        self, bench: Bench, models: Models, thresholds: Mapping[str, ThresholdRecord]
     ) -> None:
-        self._plan, self._models = plan, models
+        self._bench, self._models = bench, models
         self._thresholds = {name: found.threshold for name, found in thresholds.items()}
-        self._specs = {spec.name: spec for spec in plan.targets}
+        self._specs = {spec.name: spec for spec in bench.targets}
         self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
 
     def _repeats_of(self, spec: ModelSpec) -> int:
@@ -81,7 +81,7 @@ class Evaluator:
         unsound: dict[str, np.ndarray] = {}
         if batch.goal.task is Task.VERIFICATION:
             assert batch.references is not None
-            seed, repeats = self._plan.seed, self._repeats
+            seed, repeats = self._bench.seed, self._repeats
             showing = Showing(batch.references, batch.ids, "reference", seed, repeats)
             references = self._models.ask(names, showing)
             for name, embedded in references.items():
@@ -126,7 +126,7 @@ class Evaluator:
             goal=batch.goal,
             ids=batch.ids,
             attack=attack,
-            seed=self._plan.seed,
+            seed=self._bench.seed,
             repeats={name: self.repeats(name) for name in names},
             thresholds={name: self.threshold(name) for name in names},
             labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
@@ -150,7 +150,7 @@ class Evaluator:
         """
         rows = torch.from_numpy(kept)
         criterion = self.criterion(batch, attack.label, clean.references).rows(kept)
-        showing = criterion.showing(images[rows], self._plan.evaluate.quantize)
+        showing = criterion.showing(images[rows], self._bench.evaluate.quantize)
         return StepVerdicts(
             step=attack.steps,
             linf=linf_distance(images[rows], batch.images[rows]),
@@ -162,7 +162,7 @@ class Evaluator:
         """Return whether a target is one of the attack's surrogates, weights and adapter alike."""
         cards = self._models.cards
         own = cards[f"target/{target}"].fingerprint
-        names = self._plan.surrogates_of(attack)
+        names = self._bench.surrogates_of(attack)
         return any(cards[f"surrogate/{name}"].fingerprint == own for name in names)
 
     def group(self, attack: Attack, target: str) -> str:

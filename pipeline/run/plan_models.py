@@ -75,18 +75,22 @@ def _built(
         permission=permission,
         checked=checked,
     )
-    fingerprint, weights = model.fingerprint, model.weights_fingerprint
-    folded = False
+    card = card_of(model)
     if fold:
         model, folded = fold_batch_norm(model)
-    model = model.to(DTYPES[dtype])
-    return model, ModelCard(
-        name=spec.name,
-        fingerprint=fingerprint,
-        weights=weights,
+        card = card.model_copy(update={"folded": folded})
+    return model.to(DTYPES[dtype]), card
+
+
+def card_of(model: Model) -> ModelCard:
+    """Return what a model says of itself, before its batch norm is folded."""
+    return ModelCard(
+        name=model.name,
+        fingerprint=model.fingerprint,
+        weights=model.weights_fingerprint,
         preprocessing=str(model.preprocessing),
         randomised=model.randomised,
-        folded=folded,
+        folded=False,
         device=str(device()),
         hardware=hardware(device()),
         threads=torch.get_num_threads(),

@@ -13,7 +13,7 @@ import numpy as np
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.examples import Examples, PairList
-from gauntlet.pipeline.evaluation.verification import protocol
+from gauntlet.pipeline.evaluation.verification import protocol, unit_rows
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.manifest import ThresholdRecord
@@ -87,7 +87,7 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
         ids = tuple(f"image/{image}" for image in chunk)
         showing = Showing(examples.images(chunk), ids, "threshold", plan.seed)
         for name, outputs in engine.ask(missing, showing).items():
-            parts[name].append(_unit(outputs[0]))
+            parts[name].append(unit_rows(outputs[0]))
         progress.advance("thresholds", len(chunk))
     for name, embedded in parts.items():
         vectors = np.concatenate(embedded)
@@ -236,9 +236,3 @@ def _looks(
         finally:
             for _, answer in waiting:
                 answer.cancel()
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    wide = vectors.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(wide / np.maximum(norms, 1e-300))

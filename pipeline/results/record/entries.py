@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from gauntlet.pipeline.results.manifest import ThresholdRecord, Words
-from gauntlet.pipeline.spec import Written
+from gauntlet.pipeline.spec import Stored
 
 FORMAT = 1
 """Of the entries; a record of another format is not understood."""
@@ -29,7 +29,7 @@ FileName = Annotated[str, Field(pattern=r"^[a-z]+/[^/\x00]+\.parquet$")]
 """Of a table's file, in the run's folder: an entry must not lead to files beside it."""
 
 
-class TableFile(Written):
+class TableFile(Stored):
     """A file of a table, as a commit names it."""
 
     name: FileName
@@ -61,7 +61,7 @@ class UnitDone:
     last bits of its rows may differ from those of a run that had the memory."""
 
 
-class Begun(Written):
+class Begun(Stored):
     """What the run began with: the first entry."""
 
     kind: Literal["begun"] = "begun"
@@ -74,7 +74,7 @@ class Begun(Written):
     """Of what of the plan determines the rows."""
 
 
-class Chosen(Written):
+class Chosen(Stored):
     """What was found out before the first attack."""
 
     kind: Literal["chosen"] = "chosen"
@@ -84,7 +84,7 @@ class Chosen(Written):
     """Of the ids of the examples, in order."""
 
 
-class Commit(Written):
+class Commit(Stored):
     """Files that count from now on, and the units whose rows are all in files that count."""
 
     kind: Literal["commit"] = "commit"
@@ -92,7 +92,7 @@ class Commit(Written):
     units: dict[str, UnitDone] = Field(default_factory=dict)
 
 
-class Compacted(Written):
+class Compacted(Stored):
     """Files of one table that stand for others from now on: the same rows, sorted."""
 
     kind: Literal["compacted"] = "compacted"
@@ -101,7 +101,7 @@ class Compacted(Written):
     """The files that count no more."""
 
 
-class Repair(Written):
+class Repair(Stored):
     """What counts no more: it was damaged, or is tried again."""
 
     kind: Literal["repair"] = "repair"
@@ -113,7 +113,7 @@ class Repair(Written):
     """Files that stand for some of `files`: the same rows without those of units to do again."""
 
 
-class Change(Written):
+class Change(Stored):
     """Where and how the rest of the run is done from now on."""
 
     kind: Literal["change"] = "change"
@@ -133,7 +133,7 @@ Entry = Annotated[
 ]
 
 
-class Link(Written):
+class Link(Stored):
     """An entry in its place in the chain."""
 
     number: Count

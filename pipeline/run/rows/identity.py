@@ -6,19 +6,19 @@ import math
 from typing import Any
 
 from gauntlet.pipeline.attacks.recipe import Attack
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.bench import Bench
 
 
-def identity_columns(plan: Plan, attack: Attack, ids: list[str]) -> dict[str, Any]:
+def identity_columns(bench: Bench, attack: Attack, ids: list[str]) -> dict[str, Any]:
     """Return the columns that say which attack on which example a row is about."""
     return {
         "example": ids,
-        "task": plan.task.kind.value,
-        "goal": plan.task.goal.value,
+        "task": bench.task.kind.value,
+        "goal": bench.task.goal.value,
         "attack": attack.label,
         "base": attack.base,
         "rule": attack.combine,
-        "surrogates": "+".join(plan.surrogates_of(attack)),
+        "surrogates": "+".join(bench.surrogates_of(attack)),
         "norm": attack.norm,
         "epsilon": _tidy(255 * attack.epsilon),
         "steps": attack.steps,

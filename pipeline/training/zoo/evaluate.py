@@ -14,7 +14,7 @@ from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.evaluation.verdict import cosine, judge
 from gauntlet.pipeline.evaluation.verification import Threshold, protocol
-from gauntlet.pipeline.library import attack
+from gauntlet.pipeline.library.attacking import attack
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.preprocessing import Preprocessing

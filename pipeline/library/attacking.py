@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import replace
-from itertools import count
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
 
 from gauntlet.pipeline.attacks.ask import Ask, Lost
 from gauntlet.pipeline.attacks.combine.gram import Units
@@ -17,18 +17,19 @@ from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.messages import Setting
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal
+from gauntlet.pipeline.library.images import posed
+from gauntlet.pipeline.library.networks import Networks, named
 from gauntlet.pipeline.models.fold import fold_batch_norm
-from gauntlet.pipeline.models.model import Model, Network, adapt
+from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.precision import autocast_for_networks_only
-from gauntlet.pipeline.norms import per_row
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
 
-_ROUNDING = 1e-6
-"""How far from [0, 1] a pixel may lie: as rounding leaves it, no more."""
+OnStep: TypeAlias = Callable[[int, Tensor], None]
+"""Called after every update with t in 1..T and the iterate (B, 3, H, W)."""
 
 
 def attack(
-    models: Sequence[Network],
+    models: Networks,
     images: Tensor,
     labels: Tensor,
     recipe: Attack | None = None,
@@ -39,7 +40,8 @@ def attack(
     quantize: bool = True,
     rows_per_pass: int = 256,
     fold: bool = True,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    on_step: OnStep | None = None,
+    progress: bool = False,
 ) -> Tensor:
     """Return adversarial images for a batch.
 
@@ -52,7 +54,9 @@ def attack(
         models: the surrogates, as they take images in [0, 1] (wrap one that wants normalised input
             with `gauntlet.adapt(net, mean=..., std=...)`): modules, of TorchScript too, or
             functions of images. `DataParallel`, `DistributedDataParallel` and `torch.compile` are
-            taken off. Of several with one name all but the first are called ``NAME-2``, ``NAME-3``.
+            taken off. Names of bundled and library networks, such as ``zoo/NAME`` or
+            ``timm/NAME``, are taken, too. A mapping names them; in a list, of several with one
+            name all but the first are called ``NAME-2``, ``NAME-3``.
         images: (B, 3, H, W), floating point in [0, 1], to within 1e-6. In half precision, 8-bit
             images are read as what they were before they were rounded to it.
         labels: true classes, int64 (B,); wanted classes for ``targeted``; for ``impersonation`` and
@@ -67,6 +71,7 @@ def attack(
             with gradients that agree to 1e-5. Networks that cannot be traced, or that have hooks,
             run as they are.
         on_step: called after every update with t in 1..T and the iterate.
+        progress: show a bar that moves with the updates.
 
     Returns:
         Adversarial images, (B, 3, H, W) in [0, 1], float32; float64 if the images are.
@@ -79,17 +84,17 @@ def attack(
     """
     _refuse_other_than_attack(recipe)
     with _differentiating():
-        batch, surrogates = _posed(models, images, labels, Goal.named(goal), ids, fold)
+        batch, surrogates = _ready(models, images, labels, Goal.named(goal), ids, fold)
         oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
-        result = run(
-            recipe or Attack(), batch, oracle, seed=seed, quantize=quantize, on_step=on_step
-        )
+        recipe = recipe or Attack()
+        with _shown(progress, recipe.steps, on_step) as told:
+            result = run(recipe, batch, oracle, seed=seed, quantize=quantize, on_step=told)
     _refuse_lost(result.lost, len(batch))
     return result.images
 
 
 def gradient_cosines(
-    models: Sequence[Network],
+    models: Networks,
     images: Tensor,
     labels: Tensor,
     recipe: Attack | None = None,
@@ -126,7 +131,7 @@ def gradient_cosines(
     """
     _refuse_other_than_attack(recipe)
     with _differentiating():
-        batch, surrogates = _posed(models, images, labels, Goal.named(goal), ids, fold)
+        batch, surrogates = _ready(models, images, labels, Goal.named(goal), ids, fold)
         oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
         method = (recipe or Attack()).method(batch.goal, images[0].numel() if len(batch) else 1)
         if method.query.objective.guide() is not None:
@@ -150,8 +155,8 @@ def _differentiating() -> Iterator[None]:
         yield
 
 
-def _posed(
-    models: Sequence[Network],
+def _ready(
+    models: Networks,
     images: Tensor,
     labels: Tensor,
     goal: Goal,
@@ -159,69 +164,29 @@ def _posed(
     fold: bool,
 ) -> tuple[Batch, list[Model]]:
     """Return the batch and the models, as a run has them."""
-    if callable(models) and not isinstance(models, nn.ModuleList):
-        name = getattr(models, "__name__", type(models).__name__)
-        raise TypeError(f"models must be a list, got one {name}: write [net]")
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
-    field = {Goal.UNTARGETED: "labels", Goal.TARGETED: "wanted"}.get(goal, "references")
-    names = tuple(ids) if ids is not None else tuple(map(str, range(len(images))))
-    batch = Batch(names, _usable(images), goal, **{field: _usable(labels)})
-    batch = replace(batch, images=_pixels("images", batch.images))
-    if batch.references is not None:
-        references = _pixels("references", batch.references)
-        batch = replace(batch, references=references.to(batch.images))
-    surrogates = [
-        model if isinstance(model, Model) else adapt(model, name=f"model-{index}", task=goal.task)
-        for index, model in enumerate(models)
-    ]
-    apart = _named_apart(surrogates)
+    batch = posed(images, labels, goal, ids)
+    surrogates = named(models, goal.task, "model")
     if fold and len(batch):
         some = batch.images[:2]
-        apart = [fold_batch_norm(net, probe=some.to(net.mean)).model for net in apart]
-    return batch, apart
+        surrogates = [fold_batch_norm(net, probe=some.to(net.mean)).model for net in surrogates]
+    return batch, surrogates
 
 
-def _named_apart(models: Sequence[Model]) -> list[Model]:
-    """Return the models under names of their own, which key their draws; the first keeps its."""
-    taken = {model.name for model in models}
-    apart: list[Model] = []
-    for model in models:
-        if any(model.name == other.name for other in apart):
-            name = next(n for i in count(2) if (n := f"{model.name}-{i}") not in taken)
-            taken.add(name)
-            model = copy(model)  # shares everything but the name with the caller's
-            model.description = replace(model.description, name=name)
-        apart.append(model)
-    return apart
+@contextmanager
+def _shown(shown: bool, steps: int, other: OnStep | None) -> Iterator[OnStep | None]:
+    """Return what is called after every update; a bar moves with it if one is wanted."""
+    if not shown:
+        yield other
+        return
+    with Progress(console=Console(stderr=True)) as bars:
+        bar = bars.add_task("attack", total=steps)
 
+        def told(step: int, points: Tensor) -> None:
+            bars.update(bar, completed=step)
+            if other is not None:
+                other(step, points)
 
-def _usable(values: Tensor) -> Tensor:
-    """Return the values; as a copy if autograd refuses them (made in inference mode)."""
-    return values.clone() if isinstance(values, Tensor) and values.is_inference() else values
-
-
-def _pixels(kind: str, images: Tensor) -> Tensor:
-    """Return images in float32 or float64, and exactly in [0, 1].
-
-    A half-precision image whose every pixel is an 8-bit level as its type rounds it is read as
-    these levels: off their grid, half of the smallest steps would leave the ball.
-
-    Raises:
-        ValueError: when a value is outside [0, 1] by more than 1e-6.
-    """
-    if images.numel():
-        low, high = float(images.min()), float(images.max())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-            raise ValueError(
-                f"{kind} must be in [0, 1], got [{low:.7g}, {high:.7g}]; put the normalisation "
-                "into the model: gauntlet.adapt(net, mean=..., std=...)"
-            )
-    wide = images.detach().to(torch.promote_types(images.dtype, torch.float32)).clamp(0, 1)
-    if wide.dtype is images.dtype:
-        return wide
-    levels = (wide.double() * 255).round().div(255).to(wide.dtype)
-    return torch.where(per_row((levels.to(images) == images).flatten(1).all(1), wide), levels, wide)
+        yield told
 
 
 def _refuse_other_than_attack(recipe: Attack | None) -> None:

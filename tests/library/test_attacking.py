@@ -231,3 +231,24 @@ def test_a_model_without_parameters_is_a_model():
     result = attack([Rule(), SmallNet(0)], CLEAN, LABELS, RECIPE)
     assert (result != CLEAN).any()
     assert attack([adapt(Rule())], CLEAN.double(), LABELS, RECIPE).dtype == torch.float64
+
+
+def test_progress_is_shown_on_stderr_and_changes_nothing(capsys):
+    seen = []
+    shown = attack(
+        [net()], CLEAN, LABELS, RECIPE, progress=True, on_step=lambda t, x: seen.append(t)
+    )
+    assert "attack" in capsys.readouterr().err
+    assert seen == [1, 2, 3, 4]
+    assert torch.equal(shown, attack([net()], CLEAN, LABELS, RECIPE))
+    assert capsys.readouterr().err == ""
+
+
+def test_networks_go_by_names_of_bundled_ones_too():
+    wide, labels = torch.nn.functional.interpolate(CLEAN, 32), LABELS
+    by_name = attack({"one": "quickstart/plain"}, wide, labels, RECIPE)
+    assert torch.equal(by_name, attack(["quickstart/plain"], wide, labels, RECIPE))
+    with pytest.raises(
+        TypeError, match=r"must be a list, got one name: write \['quickstart/plain'\]"
+    ):
+        attack("quickstart/plain", wide, labels, RECIPE)

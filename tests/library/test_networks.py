@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gauntlet import Attack, adapt, attack
-from gauntlet.pipeline.library import gradient_cosines
+from gauntlet.pipeline.library.attacking import gradient_cosines
 
 IMAGES = torch.linspace(0, 1, 2 * 48).reshape(2, 3, 4, 4)
 LABELS = torch.tensor([0, 1])

@@ -1,0 +1,1 @@
+"""What a notebook has: attacks on your own models, their evaluation, and comparisons."""
