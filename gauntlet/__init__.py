@@ -12,12 +12,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gauntlet.pipeline.attacks.own_parts import load_parts
     from gauntlet.pipeline.attacks.recipe import Attack
     from gauntlet.pipeline.batch import Batch, Goal, Task
     from gauntlet.pipeline.library import attack, gradient_cosines
     from gauntlet.pipeline.models.model import Model, adapt
 
-__all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack", "gradient_cosines"]
+__all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack", "gradient_cosines", "load_parts"]
 
 _HOMES = {
     "Attack": "attacks.recipe",
@@ -28,6 +29,7 @@ _HOMES = {
     "adapt": "models.model",
     "attack": "library",
     "gradient_cosines": "library",
+    "load_parts": "attacks.own_parts",
 }
 """Where the public names live: torch is imported when the first of them is asked for."""
 
