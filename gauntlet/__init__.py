@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from gauntlet.pipeline.library import attack, gradient_cosines
     from gauntlet.pipeline.models.model import Model, adapt
 
-__all__ = ["Attack", "Batch", "Goal", "Model", "Task", "adapt", "attack", "gradient_cosines", "load_parts"]
+__all__ = [
+    "Attack",
+    "Batch",
+    "Goal",
+    "Model",
+    "Task",
+    "adapt",
+    "attack",
+    "gradient_cosines",
+    "load_parts",
+]
 
 _HOMES = {
     "Attack": "attacks.recipe",

@@ -101,7 +101,17 @@ LOWEST_FIRST = [
         "problems",
     ),
     *("batch", "exchange"),
-    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle", "library"),
+    *(
+        "results",
+        "data",
+        "evaluation",
+        "interactions",
+        "models",
+        "attacks",
+        "oracle",
+        "laws",
+        "library",
+    ),
     *("run", "training"),
 ]
 """The packages and modules of `pipeline`; each imports only those before it."""

@@ -52,4 +52,13 @@ def plan(
     from gauntlet.jobs.cli.plan_job import plan_job
 
     machine = (cpus, gpus, gpu_memory)
-    end(plan_job, job, changes or [], placement, machine, examples, ms or [], [*(allow_imports or []), *(parts or [])])
+    end(
+        plan_job,
+        job,
+        changes or [],
+        placement,
+        machine,
+        examples,
+        ms or [],
+        [*(allow_imports or []), *(parts or [])],
+    )

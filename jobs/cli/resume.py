@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import end
-from gauntlet.jobs.cli.options import Address, AllowImports, Parts, Placement, RunFolder, Strict, Yes
+from gauntlet.jobs.cli.options import (
+    Address,
+    AllowImports,
+    Parts,
+    Placement,
+    RunFolder,
+    Strict,
+    Yes,
+)
 
 Moved = Annotated[
     list[str] | None,

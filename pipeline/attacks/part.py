@@ -197,7 +197,8 @@ def _refuse_declaration(part: type[Part]) -> None:
     words = token.split("-")
     known = {each for field, each in _catalogue if not field}
     if len(words) > 1 and part.place.field == "base" and known.issuperset(words):
-        raise ValueError(f"{name} has the token {token!r}, which already means {' with '.join(words)}")
+        means = " with ".join(words)
+        raise ValueError(f"{name} has the token {token!r}, which already means {means}")
 
 
 def catalogue() -> list[type[Part]]:

@@ -248,7 +248,8 @@ def recorded(folder: RunFolder, record: Record, permission: Permission | None = 
     if damage.fatal:
         raise BadInput(Problem(folder.location, damage.line))
     try:
-        if (content := record.plan) is not None and (parts := content.get("parts")):
+        content: Any = record.plan
+        if parts := content.get("parts"):
             may = granted() if permission is None else permission
             own_parts.taken_up(parts, Path(content["root"]), may)
         return Plan.model_validate_json(json.dumps(record.plan))

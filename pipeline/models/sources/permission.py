@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet import pipeline
+from gauntlet.pipeline.discovery import VARIABLE as VARIABLE
 from gauntlet.pipeline.problems import BadInput, Problem
 
 OPTION = "--allow-imports"
 PARTS = "--parts"
-VARIABLE = "GAUNTLET_ALLOW_IMPORTS"
 
 _PROJECT = Path(pipeline.__file__).resolve().parents[1]
 _OWN_PACKAGES = tuple(_PROJECT / name for name in ("pipeline", "actors", "jobs", "gauntlet"))

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
+from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
@@ -72,9 +73,7 @@ class Checked:
         self.faults.setdefault(what, []).append(Problem(where, wrong))
 
 
-def check(
-    folder: RunFolder, progress: Progress, permission: Permission | None = None
-) -> Checked:
+def check(folder: RunFolder, progress: Progress, permission: Permission | None = None) -> Checked:
     """Compare everything in a run's folder with its record, and every row with its unit.
 
     Each file is read twice: as bytes, for its checksum, and as rows, for those of its pages. Of the
