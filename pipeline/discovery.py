@@ -29,5 +29,5 @@ def import_offered(group: str) -> None:
     """Import what the packages in `VARIABLE` offer as ``gauntlet.models`` or ``gauntlet.data``."""
     named = os.environ.get(VARIABLE, "").split(":")
     for entry in entry_points(group=group):
-        if entry.module.partition(".")[0] in named or (entry.dist and entry.dist.name in named):
+        if entry.module.partition(".")[0] in named:
             importlib.import_module(entry.module)

@@ -38,7 +38,7 @@ BROKEN = {
     ("Update", "remember(self, d, memory):\n        return d / d.std()"):
     "batch 1 equals batch 8: the memory of an example",
     ("Start", "point(self, clean, ball, draws):\n        return clean + 0.5"):
-    "stays in the ball: the start is outside",
+    "stays in the ball: the start lies outside the ball",
 }  # fmt: skip
 
 
@@ -82,5 +82,5 @@ def test_the_command_asks_and_a_job_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, attacks("  - {combine: broken}"))
     with pytest.raises(BadInput) as caught:
         open_job(path, allowed=[str(file)])
-    assert "job.yaml:9: attacks[0].combine: " in str(caught.value)
+    assert "job.yaml:10: attacks[0].combine: " in str(caught.value)
     assert "'broken': batch 1 equals batch 8" in str(caught.value)

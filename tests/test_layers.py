@@ -110,6 +110,7 @@ LOWEST_FIRST = [
         "attacks",
         "oracle",
         "laws",
+        "foreign",
         "library",
     ),
     *("run", "training"),

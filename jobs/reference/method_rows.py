@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from gauntlet.jobs.reference.field_words import default_words, field_row, is_quantity
 from gauntlet.jobs.reference.index import OPEN, FieldRow, MethodRow
 from gauntlet.pipeline.attacks.own_parts import origin
-from gauntlet.pipeline.attacks.part import Part, catalogue
+from gauntlet.pipeline.attacks.part import Part, catalogue, is_own
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.laws import attacks_with

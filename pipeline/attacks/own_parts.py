@@ -18,8 +18,8 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -158,19 +158,9 @@ def load_parts(source: str | Path) -> tuple[type[Part], ...]:
     )
 
 
-def offers() -> Iterator[EntryPoint]:
-    """Yield what installed packages offer as parts; nothing of them is run."""
-    yield from entry_points(group=GROUP)
-
-
 def offered(permission: Permission) -> list[str]:
     """Return the modules with parts of the packages that the person named."""
-    return [
-        entry.module
-        for entry in offers()
-        if permission.covers(entry.module)
-        or (entry.dist is not None and entry.dist.name in permission.packages)
-    ]
+    return [entry.module for entry in entry_points(group=GROUP) if permission.covers(entry.module)]
 
 
 def only(sources: Iterable[PartsSource]) -> None:
@@ -272,7 +262,7 @@ def _located(path: str, root: Path, permission: Permission) -> Path:
     if not is_module_name(path):
         raise _refused(path, "expected a Python file, such as mine.py, or a module's name")
     top = path.partition(".")[0]
-    if not permission.covers(path) and path not in offered(permission):
+    if not permission.covers(path):
         raise _refused(path, f"is a module; if you trust this job with it, add: {OPTION} {top}")
     try:
         spec = importlib.util.find_spec(path)

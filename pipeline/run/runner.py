@@ -125,6 +125,8 @@ class Runner:
                 compact(self._folder, self._record, self._progress)
         fresh = {unit: done for unit, done in self._record.units.items() if unit not in before}
         manifest.foretold = self._foretold or by_first_units(fresh, lanes)
+        if excess := self._record.excess:
+            manifest.excess = excess
         manifest.measured = clock.cost(len(fresh), self._record.files)
         self._save(manifest)
         return outcome
