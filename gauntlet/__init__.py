@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gauntlet.jobs.running import run
     from gauntlet.jobs.spec.schema import Job
+    from gauntlet.pipeline.attacks.own_parts import load_parts
     from gauntlet.pipeline.attacks.recipe import Attack
     from gauntlet.pipeline.batch import Batch, Goal, Task
     from gauntlet.pipeline.library.attacking import attack, gradient_cosines
@@ -36,6 +37,7 @@ __all__ = [
     "compare",
     "evaluate",
     "gradient_cosines",
+    "load_parts",
     "matrix",
     "open_run",
     "run",
@@ -54,6 +56,7 @@ _HOMES = {
     "compare": "pipeline.library.comparing",
     "evaluate": "pipeline.library.evaluating",
     "gradient_cosines": "pipeline.library.attacking",
+    "load_parts": "pipeline.attacks.own_parts",
     "matrix": "pipeline.library.comparing",
     "open_run": "pipeline.results.opened",
     "run": "jobs.running",

@@ -98,12 +98,13 @@ LOWEST_FIRST = [
         "files",
         "norms",
         "progress",
+        "user_cache",
         "problems",
         "spec",
     ),
     *("batch", "exchange"),
     *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle"),
-    *("run", "library", "training"),
+    *("laws", "foreign", "run", "library", "training"),
 ]
 """The packages and modules of `pipeline`; each imports only those before it."""
 

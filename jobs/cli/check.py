@@ -13,6 +13,7 @@ from gauntlet.jobs.cli.options import (
     Changes,
     JobFile,
     Out,
+    Parts,
     Placement,
     Strict,
 )
@@ -30,6 +31,7 @@ def check(
     ] = False,
     strict: Strict = False,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
 ) -> None:
     """Say what a job would do, without running a model; or all that is wrong with it.
 
@@ -50,5 +52,5 @@ def check(
     """
     from gauntlet.jobs.cli.check_job import check_job
 
-    allowed = allow_imports or []
+    allowed = [*(allow_imports or []), *(parts or [])]
     end(check_job, job, changes or [], out, address, placement, probe, strict, allowed)

@@ -6,6 +6,14 @@ from typing import Annotated
 
 import typer
 
+
+def _python_files(values: list[str] | None) -> list[str] | None:
+    for value in values or ():
+        if not value.endswith(".py"):
+            raise typer.BadParameter(f"expected a Python file, such as mine.py, got {value!r}")
+    return values
+
+
 JobFile = Annotated[
     str, typer.Argument(metavar="JOB", help="A job file, or the name of a bundled job.")
 ]
@@ -56,5 +64,14 @@ AllowImports = Annotated[
         metavar="FOLDER|PACKAGE",
         help="Let the job's import: models run code from this folder (./nets) or installed "
         "package, too. Repeatable. By default: beside the job file, in the working directory.",
+    ),
+]
+Parts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parts",
+        metavar="FILE.py",
+        callback=_python_files,
+        help="A file with parts of your own, which is run. Repeatable; see docs/own-parts.md.",
     ),
 ]

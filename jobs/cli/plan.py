@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import end
-from gauntlet.jobs.cli.options import AllowImports, Changes, JobFile, Placement
+from gauntlet.jobs.cli.options import AllowImports, Changes, JobFile, Parts, Placement
 
 
 def plan(
@@ -33,6 +33,7 @@ def plan(
         ),
     ] = None,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
 ) -> None:
     """Say what a run would cost: what goes where, files and bytes, time, and what limits it.
 
@@ -51,4 +52,13 @@ def plan(
     from gauntlet.jobs.cli.plan_job import plan_job
 
     machine = (cpus, gpus, gpu_memory)
-    end(plan_job, job, changes or [], placement, machine, examples, ms or [], allow_imports or [])
+    end(
+        plan_job,
+        job,
+        changes or [],
+        placement,
+        machine,
+        examples,
+        ms or [],
+        [*(allow_imports or []), *(parts or [])],
+    )

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import end
-from gauntlet.jobs.cli.options import Address, AllowImports, Placement, RunFolder, Strict, Yes
+from gauntlet.jobs.cli.options import (
+    Address,
+    AllowImports,
+    Parts,
+    Placement,
+    RunFolder,
+    Strict,
+    Yes,
+)
 
 Moved = Annotated[
     list[str] | None,
@@ -28,6 +36,7 @@ def resume(
     yes: Yes = False,
     strict: Strict = False,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
 ) -> None:
     """Go on with an interrupted run, or try its failed units again.
 
@@ -46,5 +55,5 @@ def resume(
     """
     from gauntlet.jobs.cli.resume_run import resume_run
 
-    allowed = allow_imports or []
+    allowed = [*(allow_imports or []), *(parts or [])]
     end(resume_run, folder, changes or [], placement, address, yes, strict, allowed)

@@ -9,6 +9,7 @@ from gauntlet.jobs.cli.options import (
     Changes,
     JobFile,
     Out,
+    Parts,
     Placement,
     Strict,
     Yes,
@@ -24,6 +25,7 @@ def run(
     yes: Yes = False,
     strict: Strict = False,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
 ) -> None:
     """Run a job: attack, evaluate, store, and print the summary.
 
@@ -42,5 +44,5 @@ def run(
     """
     from gauntlet.jobs.cli.run_job import run_job
 
-    allowed = allow_imports or []
+    allowed = [*(allow_imports or []), *(parts or [])]
     end(run_job, job, out, changes or [], address, placement, yes, strict, allowed)

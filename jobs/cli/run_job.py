@@ -78,10 +78,10 @@ def go_on(
         Override.parse(change) if isinstance(change, str) else change
         for change in changed(changes, placement)
     ]
-    with reading(folder):
-        before = plan_of(folder)
-    plan = moved(before, overrides)
     permission = granted(allowed, root=root_of(overrides))
+    with reading(folder):
+        before = plan_of(folder, permission)
+    plan = moved(before, overrides)
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)
     if (overrides or address) and (status := finished(folder)) is not None:

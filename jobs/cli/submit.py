@@ -13,6 +13,7 @@ from gauntlet.jobs.cli.options import (
     Dashboard,
     JobFile,
     Out,
+    Parts,
     Placement,
     Strict,
     Yes,
@@ -33,6 +34,7 @@ def submit(
     yes: Yes = False,
     strict: Strict = False,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
     follow: Follow = False,
 ) -> None:
     """Let a Ray cluster do a job, and print the ID that it is known by there.
@@ -52,5 +54,5 @@ def submit(
     """
     from gauntlet.jobs.cli.submit_job import submit_job
 
-    allowed = allow_imports or []
+    allowed = [*(allow_imports or []), *(parts or [])]
     end(submit_job, job, address, out, changes or [], placement, yes, strict, allowed, follow)

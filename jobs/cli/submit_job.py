@@ -40,7 +40,8 @@ def submit_job(
         for option, value in (("--out", out), ("--placement", placement)):
             words += [] if value is None else [option, value]
         words += [word for change in changes for word in ("--set", change)]
-        words += [word for value in there for word in ("--allow-imports", value)]
+        for value in there:
+            words += ["--parts" if value.endswith(".py") else "--allow-imports", value]
         words += ["--yes"] if yes else []
         words += ["--strict"] if strict else []
         version = metadata.version("gauntlet")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import end
-from gauntlet.jobs.cli.options import AllowImports, RunFolder
+from gauntlet.jobs.cli.options import AllowImports, Parts, RunFolder
 
 Sample = Annotated[
     int,
@@ -23,6 +23,7 @@ def verify(
     sample: Sample = 0,
     key: Key = 0,
     allow_imports: AllowImports = None,
+    parts: Parts = None,
 ) -> None:
     """Say whether a run is what its record says: for a person, or for CI.
 
@@ -46,4 +47,4 @@ def verify(
     """
     from gauntlet.jobs.cli.verify_run import verify_run
 
-    end(verify_run, folder, sample, key, allow_imports or [])
+    end(verify_run, folder, sample, key, [*(allow_imports or []), *(parts or [])])

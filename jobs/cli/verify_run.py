@@ -24,7 +24,7 @@ def verify_run(location: str, sample: int, key: int, allowed: Sequence[str]) -> 
     check_run(location)
     permission, folder, out = granted(allowed), RunFolder(location), terminal()
     with shown_on(terminal(stderr=True)) as progress, reading(location):
-        found = check(folder, progress)
+        found = check(folder, progress, permission)
     _print(out, found)
     differs = False
     if sample and found.sound:

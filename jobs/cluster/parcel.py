@@ -27,7 +27,7 @@ _KEYS = frozenset({".env", ".netrc", ".aws", ".ssh", ".kube"})
 
 @contextmanager
 def packed(folder: Path, allowed: Sequence[str]) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder to send, and the values of ``--allow-imports`` there.
+    """Yield a folder to send, and the values of ``--allow-imports`` and ``--parts`` there.
 
     Runs, virtual environments, keys, what version control keeps and links upwards stay behind; what
     other links lead to comes along, and so does a folder of code that lies elsewhere. A package is
@@ -35,7 +35,7 @@ def packed(folder: Path, allowed: Sequence[str]) -> Iterator[tuple[Path, list[st
 
     Args:
         folder: the working folder.
-        allowed: values of ``--allow-imports`` here.
+        allowed: values of ``--allow-imports`` and ``--parts`` here.
 
     Raises:
         BadInput: when the folder is too large to be sent, or cannot be read.
@@ -58,15 +58,20 @@ def _copy(folder: Path, into: Path) -> None:
 
 
 def _carried(value: str, folder: Path, parcel: Path) -> str:
-    """Return what an allowed folder is called in the parcel, after putting it there."""
-    if "/" not in value and value not in (".", "..", "~"):
+    """Return what an allowed folder or file is called in the parcel, after putting it there."""
+    is_file = value.endswith(".py")
+    if not is_file and "/" not in value and value not in (".", "..", "~"):
         return value
     path = Path(value).expanduser().resolve()
     if path.is_relative_to(folder.resolve()):
         return f"./{path.relative_to(folder.resolve())}"
+    name = f"{IMPORTS}/{len(list((parcel / IMPORTS).glob('*')))}"
+    if is_file:
+        (parcel / name).mkdir(parents=True)
+        shutil.copy(path, parcel / name)
+        return f"./{name}/{path.name}"
     if not path.is_dir():
         raise BadInput(Problem("--allow-imports", f"{value}: no such folder"))
-    name = f"{IMPORTS}/{len(list((parcel / IMPORTS).glob('*')))}"
     _copy(path, parcel / name)
     return f"./{name}"
 

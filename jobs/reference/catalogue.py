@@ -67,7 +67,8 @@ def _widths(room: int) -> list[int]:
 
 def _cells(row: MethodRow, count: int) -> list[str]:
     """Return a row's first cells; what has no column of its own stands under what the part is."""
-    cells = [row.name, row.what, row.defaults, row.cost, row.needs, row.paper]
+    source = "; ".join(filter(None, (row.paper, row.origin)))
+    cells = [row.name, row.what, row.defaults, row.cost, row.needs, source]
     folded = zip(_COLUMNS[count:], cells[count:], strict=True)
     cells[1] = "\n".join([row.what, *(f"{name}: {cell}" for (name, *_), cell in folded if cell)])
     return [cell.replace("`", "") for cell in cells[:count]]
@@ -93,7 +94,7 @@ def print_method(name: str, known: Sequence[MethodRow], console: Terminal) -> No
         others = sorted({n for k in NAMES for n in k.names if n.lower() not in tokens})
         # After a near name, the hundred others would only hide it.
         words, near, _ = suggest(name, [*tokens, *others], "method").partition("? known: ")
-        renewed = "a part of your own: `python -m gauntlet.jobs.reference.renew` lists it, too"
+        renewed = "a part of your own: name its file with `--parts`"
         found_near = f"{words}? `gauntlet methods` lists all"
         raise BadInput(Problem("", f"{found_near if near else words}; {renewed}"))
     for row in found:
@@ -111,7 +112,7 @@ def _print_named(named: Named, console: Terminal) -> None:
 
 def _print_part(part: MethodRow, console: Terminal) -> None:
     console.print(part.name, style="bold", end="  ")
-    console.print(f"{part.place}, {part.paper}")
+    console.print(", ".join(filter(None, (part.place, part.paper, part.origin))))
     console.print()
     console.print(part.text.replace("`", ""))
     console.print()

@@ -73,6 +73,8 @@ class MethodRow(Spec):
     example: str = ""
     """An entry of `attacks` with the part."""
     options: tuple[FieldRow, ...] = ()
+    origin: str = ""
+    """Where a part of the person's own is defined; empty for what comes along."""
 
 
 class SourceRow(Spec):

@@ -12,9 +12,11 @@ from pydantic.fields import FieldInfo
 
 from gauntlet.jobs.reference.field_words import default_words, field_row, is_quantity
 from gauntlet.jobs.reference.index import OPEN, FieldRow, MethodRow
-from gauntlet.pipeline.attacks.part import Part, Place, catalogue
+from gauntlet.pipeline.attacks.own_parts import origin
+from gauntlet.pipeline.attacks.part import Part, catalogue, is_own
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.laws import attacks_with
 
 _OTHERS = (
     MethodRow(
@@ -60,10 +62,11 @@ def _row(part: type[Part]) -> MethodRow:
         defaults=", ".join(defaults(part)),
         cost=part.cost,
         needs=needs(part),
-        paper=part.paper,
+        paper=part.__dict__.get("paper", "") if is_own(part) else part.paper,
         text=inspect.cleandoc(part.__doc__ or ""),
         example=in_a_job(part),
         options=tuple(_option_rows(part)),
+        origin=origin(part),
     )
 
 
@@ -124,7 +127,7 @@ def _short(field: FieldInfo, value: object) -> str:
 def in_a_job(part: type[Part]) -> str:
     """Return an entry of `attacks` that uses a part, with its first options, as YAML."""
     options = _options(part)
-    for fields in _uses(part):
+    for fields in attacks_with(part):
         entry = fields | ({"options": {part.token: options}} if options else {})
         try:
             Attack.model_validate(entry)
@@ -133,18 +136,6 @@ def in_a_job(part: type[Part]) -> str:
         text = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=1000)
         return f"- {text.strip()}"
     raise ValueError(f"there is no attack with {part.token!r} and its default options")
-
-
-def _uses(part: type[Part]) -> list[dict[str, Any]]:
-    """Return attacks that use a part, the simplest first; not all need be possible."""
-    token = part.token
-    if part.place is Place.COMBINE:
-        return [{"base": "mi", "combine": rule} for rule in (token, f"{token}/imtlg")]
-    if part.place is Place.OBJECTIVE:
-        return [{"base": "mi", "objective": token}]
-    alone = part.place in (Place.UPDATE, Place.START)
-    simple = {"base": token if alone else f"{token}-mi"}
-    return [simple, {"base": f"pgd-{token}"}, {"base": token, "norm": "l2"}]
 
 
 def _options(part: type[Part]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def made() -> Index:
 
 def text() -> str:
     """Return the content of the index's file."""
-    return made().model_dump_json(indent=1) + "\n"
+    return made().model_dump_json(indent=1, exclude={"methods": {"__all__": {"origin"}}}) + "\n"
 
 
 def main() -> None:

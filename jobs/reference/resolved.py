@@ -36,6 +36,10 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
         raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}")
     print_table(console, "attacks", _COLUMNS, [_row(plan, attack) for attack in plan.attacks])
+    for source in plan.parts:
+        tokens = ", ".join(part.token for part in source.load())
+        text = f"parts of your own: {tokens} ({source.path}, sha256 {source.digest[:12]})"
+        console.print(text, soft_wrap=True)
     for role, listed in (("surrogates", plan.surrogates), ("targets", plan.targets)):
         console.print(role, style="italic")
         for spec in listed:

@@ -48,6 +48,18 @@ def threshold_notes(manifest: Manifest) -> list[str]:
     return [entry.in_words(name) for name, entry in found.items() if not entry.from_all_pairs]
 
 
+def excess_words(record: Record | None) -> list[str]:
+    """Return by how much foreign attacks had left the balls that they are judged in."""
+    found = {} if record is None else record.excess
+    return [
+        f"{attack} is foreign: its images had left the ball by up to {most:.4g} 8-bit steps, and "
+        "were clipped to it"
+        if most
+        else f"{attack} is foreign: its images were inside the ball"
+        for attack, most in sorted(found.items())
+    ]
+
+
 def narrowed_words(record: Record | None) -> list[str]:
     """Return what is to be said of units that there was not the memory for, as the plan has it."""
     narrowed = {} if record is None else record.narrowed

@@ -13,6 +13,7 @@ from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import (
+    excess_words,
     narrowed_words,
     notes,
     threshold_notes,
@@ -66,7 +67,9 @@ def print_report(
             _print_rates(found.targets(), "target", "attack x target", console)
         for line in [*notes(groups), *threshold_notes(reading.manifest)]:
             console.print(line, style="dim")
-        for line in [*unmoved_words(found.unmoved()), *narrowed_words(reading.record)]:
+        record = reading.record
+        remarks = (unmoved_words(found.unmoved()), narrowed_words(record), excess_words(record))
+        for line in (line for lines in remarks for line in lines):
             console.print(line, style="yellow")
         if steps:
             _print_steps(found, targets, console)

@@ -220,6 +220,8 @@ def _build_all(drafts: Sequence[Draft], problems: JobProblems) -> list[tuple[Att
 
 def _validate(draft: Draft) -> Attack | list[Complaint]:
     """Validate the fields, then each option block by itself, then the attack as a whole."""
+    if draft.fields.get("source") or draft.fields.get("images"):
+        return validate(Attack, draft.fields, ListedAttack)  # it has no parts
     fields = {key: value for key, value in draft.fields.items() if key != "options"}
     blocks = draft.fields.get("options", {})
     bare = validate(Attack, fields, ListedAttack)

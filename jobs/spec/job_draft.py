@@ -13,7 +13,9 @@ from gauntlet.jobs.spec.document import Document, Where
 from gauntlet.jobs.spec.draft import Draft
 from gauntlet.jobs.spec.job_problems import JobProblems
 from gauntlet.jobs.spec.models import Listed
+from gauntlet.jobs.spec.parts_sources import sound_parts
 from gauntlet.jobs.spec.sections import sound_sections
+from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.data_spec import DataSpec
@@ -35,6 +37,7 @@ class JobDraft:
         document: as it is written.
         sections: the top-level fields that are right by themselves, see `sound_sections`.
         permission: the code of the person's that its models' `import:` sources may run.
+        parts: files and modules with parts of the person's own, loaded.
         models: every model.
         attacks: every sound attack, and where it is written.
         problems: everything that was found wrong.
@@ -43,6 +46,7 @@ class JobDraft:
     document: Document
     sections: Mapping[str, Any]
     permission: Permission
+    parts: Sequence[PartsSource]
     models: Sequence[Listed]
     attacks: Sequence[tuple[Attack, Draft]]
     problems: JobProblems
@@ -65,10 +69,12 @@ class JobDraft:
         sections = sound_sections(document, folder, problems)
         # A `root` that the job itself names is not trusted.
         trusted = sections.get("root") if ("root",) in document.overrides else None
+        permission = granted(allowed, job=folder, root=trusted)
         return JobDraft(
             document,
             sections,
-            granted(allowed, job=folder, root=trusted),
+            permission,
+            sound_parts(sections, permission, problems),
             model_entries.resolve(
                 {role: document.data.get(role) for role in ("surrogates", "targets")}, problems
             ),

@@ -122,6 +122,7 @@ def expand(
         select=job.select,
         surrogates=job.specs("surrogates"),
         targets=job.specs("targets"),
+        parts=tuple(job.parts),
         attacks=tuple(attack for attack, _ in job.attacks),
         evaluate=job.evaluate,
         resources=job.resources,

@@ -110,6 +110,9 @@ class Job(Written):
     """Models whose gradients the attacks use: a list of sources or mappings."""
     targets: Several[ModelEntry] = Field(min_length=1)
     """Models that judge the attacked images: a list of sources or mappings."""
+    parts: Several[str] = ()
+    """Parts of your own that the attacks use: files (`mine.py`), or modules of packages that
+    `--allow-imports` names. See docs/own-parts.md."""
     attacks: Several[AttackEntry] = Field(min_length=1)
     """What is done to every example: a list of attacks and grids."""
     evaluate: Evaluate = Evaluate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gauntlet.pipeline.attacks.part import Part, Place, catalogue, find
+from gauntlet.pipeline.attacks.part import Part, Place, catalogue, find, generation
 
 _PLACES = tuple(place for place in Place if place.field == "base")
 _SINGLE = {Place.START: "start", Place.UPDATE: "update rule", Place.PENALTY: "penalty"}
@@ -28,13 +28,17 @@ def tokens(base: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=1024)
 def parse(base: str) -> tuple[type[Part], ...]:
     """Return the parts that a base names, in its order.
 
     Raises:
         ValueError: when it names none, an unknown one, one twice, or two where one can be.
     """
+    return _parsed(base, generation())
+
+
+@lru_cache(maxsize=1024)
+def _parsed(base: str, known: int) -> tuple[type[Part], ...]:
     names = tokens(base)
     if not names:
         raise ValueError("an attack needs a base such as 'i' or 'di-ti-mi'")

@@ -10,11 +10,16 @@ file in this package that defines one subclass and registers it::
         token = "shrink"
         paper = "Somebody 2026"
 
-Every module of this package is imported by the catalogue, so a new file needs no other edit.
+Every module of this package is imported by the catalogue, so a new file needs no other edit. The
+same declaration works outside of it: in a file that a job names, in an installed package, in a
+cell of a notebook (`own_parts`, docs/own-parts.md).
 """
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal, TypeVar
@@ -60,7 +65,7 @@ class Part(Written):
 
     token: ClassVar[str]
     place: ClassVar[Place]
-    paper: ClassVar[str]
+    paper: ClassVar[str] = ""
     cost: ClassVar[str] = "k"
     needs: ClassVar[str] = ""
     twice: ClassVar[bool] = False
@@ -111,13 +116,89 @@ _catalogue: dict[tuple[bool, str], type[Part]] = {}
 
 
 def register(part: PartType) -> PartType:
-    """Enter a part into the catalogue under its token (class decorator)."""
-    key = (part.place.field != "base", part.token)
-    if key in _catalogue and _catalogue[key].__qualname__ != part.__qualname__:
-        places = f"{_catalogue[key].__module__} and {part.__module__}"
+    """Enter a part into the catalogue under its token (class decorator).
+
+    Defined again under the same name in the same module, as by a cell that is run again, it takes
+    the place of the former one.
+
+    Raises:
+        ValueError: when the class cannot be a part, or its token means something else already.
+    """
+    if is_own(part):
+        catalogue()  # before the bundled parts are known no token is known to be taken
+        _refuse_declaration(part)
+    other = _catalogue.get(_key(part))
+    if other is not None and _home(other) != _home(part):
+        places = f"{place_of(other)} and {place_of(part)}"
         raise ValueError(f"two parts claim the token {part.token!r}: {places}")
-    _catalogue[key] = part
+    _catalogue[_key(part)] = part
+    _changed()
     return part
+
+
+def forget(parts: Iterable[type[Part]]) -> None:
+    """Take parts out of the catalogue again."""
+    for part in parts:
+        if _catalogue.get(_key(part)) is part:
+            del _catalogue[_key(part)]
+    _changed()
+
+
+def generation() -> int:
+    """Return a number that changes with the catalogue: what is found in it is kept by it."""
+    return _generation[0]
+
+
+def is_own(part: type[Part]) -> bool:
+    """Return whether a part is a person's own, and none of those that come along."""
+    return not part.__module__.startswith("gauntlet.")
+
+
+def place_of(part: type[Part]) -> str:
+    """Return ``file:line`` of an own part's class; the module of one that comes along."""
+    if not is_own(part):
+        return part.__module__
+    try:
+        return f"{inspect.getsourcefile(part)}:{inspect.getsourcelines(part)[1]}"
+    except (OSError, TypeError):  # typed into a Python that keeps no source
+        return f"{part.__module__}.{part.__qualname__}"
+
+
+_generation = [0]
+_TOKEN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _changed() -> None:
+    _generation[0] += 1
+
+
+def _key(part: type[Part]) -> tuple[bool, str]:
+    return part.place.field != "base", part.token
+
+
+def _home(part: type[Part]) -> tuple[str, str]:
+    return part.__module__, part.__qualname__
+
+
+def _refuse_declaration(part: type[Part]) -> None:
+    """Refuse a class that no attack could use, or whose token would change what others mean."""
+    name = part.__name__
+    for attribute, example in (("token", '"mine"'), ("place", "Place.VIEW")):
+        if not hasattr(part, attribute):
+            what = "derive it from a kind of part" if attribute == "place" else "give it one"
+            raise ValueError(f"{name} has no `{attribute}`: {what} ({attribute} = {example})")
+    if missing := sorted(getattr(part, "__abstractmethods__", ())):
+        raise ValueError(f"{name} does not define {', '.join(f'`{word}`' for word in missing)}")
+    token = part.token
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise ValueError(
+            f"{name} has the token {token!r}: expected lower-case letters, digits and single dashes"
+        )
+    words = token.split("-")
+    known = {each for field, each in _catalogue if not field}
+    if len(words) > 1 and part.place.field == "base" and known.issuperset(words):
+        means = " with ".join(words)
+        raise ValueError(f"{name} has the token {token!r}, which already means {means}")
 
 
 def catalogue() -> list[type[Part]]:

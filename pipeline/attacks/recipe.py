@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
+    JsonValue,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
@@ -24,7 +26,15 @@ from gauntlet.pipeline.attacks.part import Choice, Part, Place, find
 from gauntlet.pipeline.attacks.query import Query
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import Normaliser
-from gauntlet.pipeline.spec import Quantity, Several, Written, number
+from gauntlet.pipeline.spec import Quantity, Several, Spec, Written, number
+
+_FOREIGN = ("name", "norm", "epsilon", "epsilon_unit", "surrogates")
+"""Fields that an attack of another library has, too, beside `source` or `images`."""
+
+
+def _default(model: type[Spec], name: str) -> object:
+    """Return a field's default as JSON has it; what `steps` of a foreign attack are, too."""
+    return 0 if name == "steps" else model.model_fields[name].get_default(call_default_factory=True)
 
 
 class Attack(Written):
@@ -61,7 +71,34 @@ class Attack(Written):
     surrogates: Annotated[Several[str], Field(min_length=1)] | None = None
     """Names of the surrogates to use; all by default."""
     options: dict[str, SerializeAsAny[Part]] = Field(default_factory=dict)
-    """Parameters of the parts, by token."""
+    """Parameters of the parts, by token; those of a `source`, by its own names."""
+    source: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$")
+    """Another library's attack on the same bench, in place of `base` and all that belongs to it:
+    `torchattacks:CLASS`, `foolbox:CLASS`, `art:CLASS`, `transferattack:NAME`, or
+    `MODULE:FUNCTION` of your own, called with (model, images, labels)."""
+    images: str | None = Field(None, min_length=1)
+    """Finished adversarial images of these examples, in place of an attack: a folder of image files
+    (named as the examples), an .npz (`images`, and `ids` or in order), or a Parquet table."""
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the `source` is called with: `options` as a job writes them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _foreign(cls, data: Any) -> Any:
+        # A foreign attack has no parts: what it is written with is its own.
+        if not isinstance(data, dict) or not (data.get("source") or data.get("images")):
+            return data
+        if data.get("source") and data.get("images"):
+            raise ValueError("`source` and `images` exclude each other: one attack, or its results")
+        kind = "source" if data.get("source") else "images"
+        fields = {name: value for name, value in data.items() if value is not None}
+        known = {*_FOREIGN, kind, *(("options", "arguments") if kind == "source" else ())}
+        whole = fields.keys() - known
+        if unused := sorted(name for name in whole if fields[name] != _default(cls, name)):
+            raise ValueError(f"{', '.join(unused)} has no meaning beside `{kind}`")
+        fields = {name: value for name, value in fields.items() if name in known}
+        given = fields.pop("options", {})
+        return {"arguments": given, **fields, "steps": 0} if given else {**fields, "steps": 0}
 
     @field_validator("base")
     @classmethod
@@ -161,6 +198,11 @@ class Attack(Written):
         return tuple(self._parts)
 
     @property
+    def foreign(self) -> str | None:
+        """Whose attack it is, where it is not one of parts: its `source`, or `images`."""
+        return self.source or (None if self.images is None else "images")
+
+    @property
     def rule(self) -> Rule:
         """The combination rule with its parameters."""
         return self._parts.rule
@@ -184,6 +226,8 @@ class Attack(Written):
         """The attack's name in the results; keys its random draws."""
         if self.name is not None:
             return self.name
+        if self.foreign is not None:
+            return f"{self.foreign}/{self.norm}-{self.epsilon * 255:.4g}"
         only = f"[{'+'.join(self.surrogates)}]" if self.surrogates else ""
         raised = f"({self.objective})" if self.objective else ""
         return f"{self.base}{raised}/{self.combine}{only}/{self.norm}-{self.epsilon * 255:.4g}"
@@ -249,10 +293,11 @@ class Attack(Written):
 
     def summary(self) -> dict[str, str | float | int]:
         """Return what was resolved, for manifests and ``gauntlet check`` (spec. trap 10)."""
+        mine = self.foreign is None
         return {
             "attack": self.label,
-            "base": self.base,
-            "combine": self.combine,
+            "base": self.foreign or self.base,
+            "combine": self.combine if mine else "foreign",
             "norm": self.norm,
             "epsilon": self.epsilon,
             "epsilon_unit": (self.epsilon_unit or "rms") if self.norm == "l2" else "abs",
@@ -262,7 +307,9 @@ class Attack(Written):
             "objective": self.objective or "default",
             "random_start": self._parts.start is not None,
             "surrogates": "+".join(self.surrogates or ()) or "all",
-            "parts": "; ".join(repr(p) for p in self.parts if p.place is not Place.OBJECTIVE),
+            "parts": "; ".join(repr(p) for p in self.parts if p.place is not Place.OBJECTIVE)
+            if mine
+            else json.dumps(self.arguments or self.images, sort_keys=True),
         }
 
     def guide(self, fields: Mapping[str, object]) -> Attack:

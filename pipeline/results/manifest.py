@@ -193,6 +193,9 @@ class Manifest(Record):
     seconds: FiniteFloat = 0.0
     """Wall-clock time of all attempts that went to their end."""
     units: UnitsRecord = UnitsRecord()
+    excess: dict[str, FiniteFloat] | None = None
+    """By foreign attack, the most by which an image had left the ball before it was clipped, 8-bit
+    steps of the ball's norm; None where no attack is foreign."""
     foretold: CostRecord | None = None
     """What the run was expected to take; None, too, in runs that are older than this."""
     measured: CostRecord | None = None

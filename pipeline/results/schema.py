@@ -16,8 +16,13 @@ _ATTACK = [
     _column("task", _TEXT, "classification or verification"),
     _column("goal", _TEXT, "untargeted, targeted, impersonation or dodging"),
     _column("attack", _TEXT, "label of the attack, unique within the run"),
-    _column("base", _TEXT, "its base: the parts besides the combination rule, such as di-ti-mi"),
-    _column("rule", _TEXT, "its combination rule, such as rgea"),
+    _column(
+        "base",
+        _TEXT,
+        "its base: the parts besides the combination rule, such as "
+        "di-ti-mi; of a foreign attack its source, or images",
+    ),
+    _column("rule", _TEXT, "its combination rule, such as rgea; foreign for what others made"),
     _column("surrogates", _TEXT, "names of the surrogates, joined by +"),
     _column("norm", _TEXT, "norm of the budget: linf or l2"),
     _column("epsilon", _REAL, "budget as the job states it, 8-bit steps (255 times [0, 1] units)"),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from torch import Tensor
+
 from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
@@ -25,9 +27,12 @@ class AttackResult(Attacked):
 
     Attributes:
         steps: verdicts on the iterates that were judged, in order; not on the result.
+        excess: of a foreign attack, by how much each example had left its ball, in [0, 1] units of
+            the ball's norm, float64 (B,); None of ours.
     """
 
     steps: tuple[StepVerdicts, ...] = ()
+    excess: Tensor | None = None
 
 
 class Models(Protocol):

@@ -12,6 +12,8 @@ from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.foreign import libraries
+from gauntlet.pipeline.foreign.outcome import brought
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
 from gauntlet.pipeline.oracle.in_process import InProcessOracle
 from gauntlet.pipeline.oracle.narrow import NarrowOracle
@@ -59,6 +61,7 @@ class LocalSurrogates:
             list(self.models.values()), rows_per_pass=plan.resources.rows_per_pass
         )
         self._oracle = watched(oracle)
+        self._permission = permission
 
     def attack(
         self,
@@ -79,8 +82,18 @@ class LocalSurrogates:
         """
         plan = self._plan
         moved = batch.to(device(), image_dtype(plan.resources))
+        if attack.source is not None:
+            return self._foreign(attack, moved)
         oracle = narrowed(self._oracle, rows_per_pass)
         return run_judged(plan, attack, moved, oracle, judged, show)
+
+    def _foreign(self, attack: Attack, batch: Batch) -> AttackResult:
+        """Have another library attack a batch."""
+        plan = self._plan
+        models = {name: self.models[name] for name in plan.surrogates_of(attack)}
+        made = libraries.attacked(attack, batch, models, plan.seed, plan.root, self._permission)
+        found = brought(attack, batch, made, plan.evaluate.quantize, {})
+        return AttackResult(found.images, found.trace, found.lost, excess=found.excess)
 
 
 def narrowed(oracle: Oracle, rows_per_pass: int | None) -> Oracle:

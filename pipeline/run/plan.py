@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from gauntlet.pipeline.attacks import own_parts
+from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.model_spec import ModelSpec
+from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.record.chain import Record
@@ -191,6 +194,9 @@ class Plan(Spec):
     """Models whose gradients the attacks use."""
     targets: tuple[ModelSpec, ...] = Field(min_length=1)
     """Models that judge the attacked images."""
+    parts: tuple[PartsSource, ...] = ()
+    """Files and modules of the person's own whose parts the attacks use. Before the attacks: a
+    process that the plan comes to has them when it reads these."""
     attacks: tuple[Attack, ...] = Field(min_length=1)
     """Every attack, written out."""
     evaluate: Evaluate = Evaluate()
@@ -211,31 +217,41 @@ class Plan(Spec):
         return attack.surrogates or tuple(spec.name for spec in self.surrogates)
 
 
-def plan_of(location: str) -> Plan:
+def plan_of(location: str, permission: Permission | None = None) -> Plan:
     """Return the plan that the run in a folder was started with.
 
+    Args:
+        location: the run's.
+        permission: the code of the person's that may be run, for parts of their own; by default
+            that of the working directory.
+
     Raises:
-        BadInput: when there is no run in the folder, or its plan is damaged or was edited.
+        BadInput: when there is no run in the folder, or its plan is damaged or was edited; when the
+            parts that it uses are not here, or others than then.
     """
     folder = RunFolder(location)
     if not folder.holds_run():
         raise BadInput(Problem(location, "no run here: plan.json is missing"))
     if (record := Record.read(folder)) is not None:
-        return recorded(folder, record)
+        return recorded(folder, record, permission)
     remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
     return records.record(folder, "plan.json", Plan.model_validate_json, remedy)
 
 
-def recorded(folder: RunFolder, record: Record) -> Plan:
-    """Return the plan that a run's record says.
+def recorded(folder: RunFolder, record: Record, permission: Permission | None = None) -> Plan:
+    """Return the plan that a run's record says; arguments as of `plan_of`.
 
     Raises:
-        BadInput: when `plan.json` is another one, or the record has lost it.
+        BadInput: when `plan.json` is another one, or the record has lost it; and as `plan_of`.
     """
     damage = examine(folder, record)
     if damage.fatal:
         raise BadInput(Problem(folder.location, damage.line))
     try:
+        content: Any = record.plan
+        if parts := content.get("parts"):
+            may = granted() if permission is None else permission
+            own_parts.taken_up(parts, Path(content["root"]), may)
         return Plan.model_validate_json(json.dumps(record.plan))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

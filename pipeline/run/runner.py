@@ -129,6 +129,8 @@ class Runner:
         marks = [card.fingerprint for card in self._engine.cards.values()]
         planned = None if self._foretold is None else self._foretold(marks)
         manifest.foretold = planned or by_first_units(fresh, lanes)
+        if excess := self._record.excess:
+            manifest.excess = excess
         manifest.measured = clock.cost(len(fresh), self._record.files)
         self._save(manifest)
         return outcome

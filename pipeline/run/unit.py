@@ -16,6 +16,7 @@ import torch
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.foreign import finished
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.record.entries import UnitDone
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
@@ -131,12 +132,13 @@ class UnitRows:
         if unit.reports:
             for example, reason in work.left_out.items():
                 failures.add(example, "input", reason)
-        lost = 0
+        lost, excess = 0, None
         tables: Tables = {}
         if work.batch is not None:
             label = unit.attack.label
             judged = self._judged(unit, work.batch)
-            result = self._models.attack(unit.attack, work.batch, judged, unit.rows_per_pass)
+            result = self._attacked(unit, work.batch, judged)
+            excess = largest_excess(result)
             lost = len(result.lost)
             for row in result.lost.values():
                 why = f"step {row.step}, surrogate {row.model!r}: {row.reason}"
@@ -151,8 +153,16 @@ class UnitRows:
             seconds=round(time.perf_counter() - started, 3),
             left_out=work.left_out,
             rows_per_pass=unit.rows_per_pass,
+            excess=excess,
         )
         return tables, done
+
+    def _attacked(self, unit: Unit, batch: Batch, judged: JudgedSteps | None) -> AttackResult:
+        plan = self._plan
+        if unit.attack.images is None:
+            return self._models.attack(unit.attack, batch, judged, unit.rows_per_pass)
+        found = finished.judged(unit.attack, batch, plan.root, plan.evaluate.quantize)
+        return AttackResult(found.images, found.trace, found.lost, excess=found.excess)
 
     def _judged(self, unit: Unit, batch: Batch) -> JudgedSteps | None:
         """Return which iterates to judge, without the last one: the result is judged by itself."""
@@ -190,6 +200,11 @@ class UnitRows:
         if plan.evaluate.traces:
             tables["traces"] = trace_columns(attack, identity["example"], trace)
         return tables
+
+
+def largest_excess(result: AttackResult) -> float | None:
+    """Return the most by which a foreign attack left its ball, 8-bit steps; None of ours."""
+    return None if result.excess is None else round(255 * float(result.excess.max()), 3)
 
 
 def _without(batch: Batch | None, ids: Collection[str]) -> Batch | None:

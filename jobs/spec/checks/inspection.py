@@ -9,10 +9,12 @@ from gauntlet.jobs.spec.checks import (
     attacks,
     data,
     evaluate,
+    foreign,
     grids,
     heads,
     models,
     networks,
+    own_parts,
     select,
     white_box,
 )
@@ -26,7 +28,10 @@ def _of(*subjects: ModuleType) -> tuple[Check, ...]:
     return tuple(c for subject in subjects for c in vars(subject).values() if isinstance(c, Check))
 
 
-CHECKS = _of(models, white_box, data, attacks, evaluate, networks, grids, select)
+CHECKS = _of(
+    *(models, white_box, data, attacks, own_parts, foreign),
+    *(evaluate, networks, grids, select),
+)
 """What is asked of every job."""
 WITHOUT_MODELS = _of(data, attacks, evaluate, select)
 """What can be asked where the models' weights need not be: nothing here looks into a network."""

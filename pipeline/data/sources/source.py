@@ -29,7 +29,7 @@ from pydantic import Field
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
-from gauntlet.pipeline.discovery import import_all
+from gauntlet.pipeline.discovery import import_all, import_offered
 from gauntlet.pipeline.spec import Spec
 
 Side = Annotated[int, Field(ge=1, le=8192)]
@@ -138,4 +138,5 @@ def register(source: SourceType) -> SourceType:
 def catalogue() -> list[type[DataSource]]:
     """Return every registered source, by task and name."""
     import_all("gauntlet.pipeline.data.sources")
+    import_offered("gauntlet.data")
     return sorted(_catalogue.values(), key=lambda source: (source.task, name_of(source)))

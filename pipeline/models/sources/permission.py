@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet import pipeline
+from gauntlet.pipeline.discovery import VARIABLE as VARIABLE
 from gauntlet.pipeline.problems import BadInput, Problem
 
 OPTION = "--allow-imports"
-VARIABLE = "GAUNTLET_ALLOW_IMPORTS"
+PARTS = "--parts"
 
 _PROJECT = Path(pipeline.__file__).resolve().parents[1]
 _OWN_PACKAGES = tuple(_PROJECT / name for name in ("pipeline", "actors", "jobs", "gauntlet"))
@@ -45,10 +46,12 @@ class Permission:
     Attributes:
         places: the folders, in the order in which a module is looked for.
         packages: names of installed packages or modules, with everything inside them.
+        files: Python files that the person named themselves, absolute, without symbolic links.
     """
 
     places: tuple[Place, ...] = ()
     packages: frozenset[str] = frozenset()
+    files: tuple[Path, ...] = ()
 
     def candidates(self, module: str) -> Iterator[Path]:
         """Yield the file that a module's name stands for in each place that has one."""
@@ -65,6 +68,8 @@ class Permission:
         working directory is none of the person's modules. Links count as what they lead to.
         """
         real = file.resolve()
+        if real in self.files:
+            return True
         if any(real.is_relative_to(package) for package in _OWN_PACKAGES):
             return False
         return any(_in_packages(real, place.folder) for place in self.places)
@@ -93,7 +98,7 @@ def granted(
 
     Args:
         allowed: values of ``--allow-imports``: a folder, written with a slash (``./nets``, ``.``),
-            or the name of an installed package.
+            or the name of an installed package; and of ``--parts``: a file, ``NAME.py``.
         job: folder of the job file, if there is one.
         root: the `root` given on the command line, if it was.
 
@@ -103,13 +108,16 @@ def granted(
     found = ((job, "beside the job file"), (Path(), "the working directory"), (root, "--set root"))
     places = [Place(folder.resolve(), why) for folder, why in found if folder is not None]
     packages: set[str] = set()
+    files: list[Path] = []
     for option, values in ((OPTION, allowed), (VARIABLE, _from_environment())):
         for value in values:
-            if "/" in value or os.sep in value or value in (".", "..", "~"):
+            if option == OPTION and value.endswith(".py"):
+                files.append(_file(value))
+            elif "/" in value or os.sep in value or value in (".", "..", "~"):
                 places.append(Place(_folder(value, option), option))
             else:
                 packages.add(_package(value, option))
-    return Permission(_each_once(places), frozenset(packages))
+    return Permission(_each_once(places), frozenset(packages), tuple(dict.fromkeys(files)))
 
 
 def _from_environment() -> list[str]:
@@ -122,6 +130,13 @@ def _folder(value: str, option: str) -> Path:
     if option == OPTION and not folder.is_dir():
         raise BadInput(Problem(option, f"no folder {folder}"))
     return folder
+
+
+def _file(value: str) -> Path:
+    file = Path(value).expanduser().resolve()
+    if not file.is_file():
+        raise BadInput(Problem(PARTS, f"no file {file}"))
+    return file
 
 
 def _package(value: str, option: str) -> str:

@@ -26,7 +26,7 @@ from typing import ClassVar, Self, TypeVar
 
 from torch import nn
 
-from gauntlet.pipeline.discovery import import_all
+from gauntlet.pipeline.discovery import import_all, import_offered
 from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
@@ -129,6 +129,7 @@ def register(source: SourceType) -> SourceType:
 def catalogue() -> list[Source]:
     """Return every registered source, by scheme."""
     import_all("gauntlet.pipeline.models.sources")
+    import_offered("gauntlet.models")
     return [_catalogue[scheme] for scheme in sorted(_catalogue)]
 
 

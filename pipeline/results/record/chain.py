@@ -133,6 +133,15 @@ class Record:
         """The units that were done with fewer rows a pass than their plan says, and how many."""
         return {unit: done.rows_per_pass for unit, done in self.units.items() if done.rows_per_pass}
 
+    @property
+    def excess(self) -> dict[str, float]:
+        """The most by which foreign images had left their ball, 8-bit steps, by attack."""
+        found: dict[str, float] = {}
+        for done in self.units.values():
+            if done.excess is not None:
+                found[done.attack] = max(done.excess, found.get(done.attack, 0.0))
+        return found
+
     def append(self, entry: Entry) -> None:
         """Add an entry: when this returns it holds, whatever happens to the machine.
 

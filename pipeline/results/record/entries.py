@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from gauntlet.pipeline.results.manifest import ThresholdRecord, Words
@@ -59,6 +59,9 @@ class UnitDone:
     rows_per_pass: Count | None = Field(default=None, exclude_if=lambda value: value is None)
     """Where there was no memory for that of the plan: what the surrogates' passes were cut to. The
     last bits of its rows may differ from those of a run that had the memory."""
+    excess: FiniteFloat | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Of a foreign attack: the most by which an image had left the ball, or [0, 1], before it was
+    clipped, 8-bit steps of the ball's norm."""
 
 
 class Begun(Stored):

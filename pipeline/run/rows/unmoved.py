@@ -40,8 +40,9 @@ def why_unmoved(attack: Attack, trace: Trace, linf: np.ndarray) -> list[str | No
     """
     without = silent(trace)
     moved = trace.linf[-1].numpy() > 0 if len(trace.linf) else np.zeros(len(linf), bool)
+    asked = attack.steps == 0 and attack.foreign is None
     causes = np.select(
-        [moved, np.full(len(linf), attack.steps == 0), np.full(len(linf), attack.epsilon == 0)],
+        [moved, np.full(len(linf), asked), np.full(len(linf), attack.epsilon == 0)],
         [BELOW_A_LEVEL, NO_UPDATE, NO_BUDGET],
         np.where(without, NO_GRADIENT, NOWHERE),
     )

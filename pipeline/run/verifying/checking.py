@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
+from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
@@ -72,11 +73,16 @@ class Checked:
         self.faults.setdefault(what, []).append(Problem(where, wrong))
 
 
-def check(folder: RunFolder, progress: Progress) -> Checked:
+def check(folder: RunFolder, progress: Progress, permission: Permission | None = None) -> Checked:
     """Compare everything in a run's folder with its record, and every row with its unit.
 
     Each file is read twice: as bytes, for its checksum, and as rows, for those of its pages. Of the
     rows only bits are held: which were met.
+
+    Args:
+        folder: the run's.
+        progress: hears how far it is.
+        permission: as of `gauntlet.pipeline.run.plan.plan_of`.
 
     Raises:
         BadInput: when there is no record, or this version does not know its plan or format.
@@ -94,7 +100,7 @@ def check(folder: RunFolder, progress: Progress) -> Checked:
         found.add(FILES if where.partition("/")[0] in (*TABLES, "_parts") else RECORD, where, wrong)
     if damage.fatal or record.chosen is None or damage.chosen:
         return found
-    plan = recorded(folder, record)
+    plan = recorded(folder, record, permission)
     if any(attack.steps > MOST_STEPS for attack in plan.attacks):
         what = f"its plan has an attack of more than {MOST_STEPS:,} steps: too many to be compared"
         raise BadInput(Problem(folder.location, what))

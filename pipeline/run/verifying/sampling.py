@@ -116,7 +116,7 @@ def recompute(
     """
     record = Record.read(folder)
     assert record is not None
-    plan, manifest = recorded(folder, record), records.manifest(folder)
+    plan, manifest = recorded(folder, record, permission), records.manifest(folder)
     sample = drawn(sound, count, key)
     by_size: dict[int, list[str]] = {}
     for unit in sample:

@@ -1,0 +1,1 @@
+"""What others made, on the same bench: attacks of other libraries, and finished images."""
