@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.reference import index, job_page, methods_page
+from gauntlet.jobs.reference import faces_page, index, job_page, methods_page
 from gauntlet.jobs.reference.index import MOST_NAMES, Index
 from gauntlet.jobs.reference.job_sections import sections
 from gauntlet.jobs.reference.method_rows import rows
 from gauntlet.jobs.reference.source_rows import source_rows
 
 COMMAND = "python -m gauntlet.jobs.reference.renew"
-"""Renews the index and both pages."""
+"""Renews the index and the pages."""
 DOCS = index.PATH.resolve().parents[2] / "docs"
 """Where the pages are, in a checkout."""
 
@@ -32,6 +32,7 @@ def main() -> None:
     if DOCS.is_dir():
         (DOCS / "jobs.md").write_text(job_page.markdown(sections()), encoding="utf-8")
         (DOCS / "methods.md").write_text(methods_page.markdown(), encoding="utf-8")
+        (DOCS / "faces.md").write_text(faces_page.markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":
