@@ -96,9 +96,9 @@ def _print(every: bool) -> int:
     if every:
         from gauntlet.jobs.reference.source_rows import source_rows
 
-        print_models(source_rows(), terminal())
+        print_models(source_rows(), shipped().layouts, terminal())
     else:
-        print_models(shipped().sources, terminal())
+        print_models(shipped().sources, shipped().layouts, terminal())
     return Status.DONE
 
 

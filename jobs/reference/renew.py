@@ -7,6 +7,7 @@ from gauntlet.jobs.reference.index import MOST_NAMES, Index
 from gauntlet.jobs.reference.job_sections import sections
 from gauntlet.jobs.reference.method_rows import rows
 from gauntlet.jobs.reference.source_rows import source_rows
+from gauntlet.pipeline.models.matching import layouts
 
 COMMAND = "python -m gauntlet.jobs.reference.renew"
 """Renews the index and the pages."""
@@ -17,7 +18,10 @@ DOCS = index.PATH.resolve().parents[2] / "docs"
 def made() -> Index:
     """Return the rows, from the code."""
     return Index(
-        methods=tuple(rows()), sections=tuple(sections()), sources=tuple(source_rows(MOST_NAMES))
+        methods=tuple(rows()),
+        sections=tuple(sections()),
+        sources=tuple(source_rows(MOST_NAMES)),
+        layouts=layouts(),
     )
 
 

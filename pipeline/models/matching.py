@@ -174,6 +174,15 @@ def entries_of(name: str) -> Mapping[str, Tensor]:
     return _entries(constructor, (), ())
 
 
+def layouts() -> int:
+    """Return how many different sets of names and shapes the known architectures have."""
+    return len({frozenset(_shapes(name)) for name in ARCHITECTURES})
+
+
+def _shapes(name: str) -> list[tuple[str, tuple[int, ...]]]:
+    return [(entry, tuple(value.shape)) for entry, value in entries_of(name).items()]
+
+
 @dataclass(frozen=True)
 class Nearest:
     """The known architecture that differs least from a checkpoint.

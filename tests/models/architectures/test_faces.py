@@ -67,7 +67,7 @@ def filled(row: dict[str, Any], network: nn.Module, times: float) -> dict[str, T
     norms = {n.removesuffix("running_mean") for n, _ in row["keys"] if n.endswith("running_mean")}
     own, made = network.state_dict(), {}
     for place, (name, shape) in enumerate(row["keys"]):
-        value = torch.randn(shape, generator=torch.Generator().manual_seed(place))
+        value = torch.randn(shape, generator=torch.Generator().manual_seed(place)).double()
         if name.endswith("num_batches_tracked"):
             value = torch.tensor(0)
         elif name.endswith("running_var"):
@@ -87,13 +87,13 @@ def filled(row: dict[str, Any], network: nn.Module, times: float) -> dict[str, T
 
 def off_by(name: str, row: dict[str, Any], which: str) -> float:
     """Return how far a network's answer is from the published class's, relatively."""
-    network = ARCHITECTURES[name].constructor()
+    network = ARCHITECTURES[name].constructor().double().eval()
     state = filled(row, network, 8 if which == "probe3" else 1)
     network.load_state_dict(fit(state, network, ARCHITECTURES[name].unused).state)
     torch.manual_seed(0)
     image = torch.rand(1, *row["input"]).double()
     with torch.inference_mode():
-        (found,) = network.double().eval()(image)
+        (found,) = network(image)
     # RobFR's classes scale pixels by themselves; here that is said beside the network.
     wanted = row[which].get("without_inner_scaling", row[which])
     if name.startswith("adaface"):  # its class returns the unit embedding and its length apart
