@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.architectures import ARCHITECTURES, Architecture
 from gauntlet.pipeline.models.file_format import Entries, shown
 from gauntlet.pipeline.models.nesting import listing
 
@@ -84,7 +84,9 @@ def compare(state: Entries, network: nn.Module) -> Mismatch:
     return _compare(state, network.state_dict())
 
 
-def fit(state: Entries, network: nn.Module, unused: tuple[str, ...] = ()) -> Fit:
+def fit(
+    state: Entries, network: nn.Module | Mapping[str, Tensor], unused: tuple[str, ...] = ()
+) -> Fit:
     """Compare a checkpoint with a network, taking off prefixes that all of its names have.
 
     ``module.`` of DataParallel, ``_orig_mod.`` of a compiled network, ``backbone.`` of the person's
@@ -94,13 +96,10 @@ def fit(state: Entries, network: nn.Module, unused: tuple[str, ...] = ()) -> Fit
 
     Args:
         state: the checkpoint's entries.
-        network: what they are compared with.
+        network: what they are compared with, or its entries.
         unused: beginnings of entries, in the network's own names, that it does without.
     """
-    return _fit(state, network.state_dict(), unused)
-
-
-def _fit(state: Entries, wanted: Mapping[str, Tensor], unused: tuple[str, ...]) -> Fit:
+    wanted = network.state_dict() if isinstance(network, nn.Module) else network
     best = _read(state, wanted, unused)
     headless = False
     for _ in range(_PREFIXES):
@@ -203,8 +202,10 @@ class Nearest:
         return self.mismatch.total < self.entries / _NEAR
 
     def __str__(self) -> str:
-        how = "nearly matches" if self.mismatch else "matches"
         total = self.mismatch.total
+        if not self.close:
+            return f"architecture {self.name!r} is the nearest ({total} entries differ)"
+        how = "nearly matches" if total else "matches"
         rest = f"({total} of {self.entries} entries differ)" if total else "exactly"
         return f"it {how} architecture {self.name!r} {rest}"
 
@@ -213,11 +214,20 @@ def nearest_architecture(state: Entries) -> Nearest:
     """Return the known architecture that differs least from a checkpoint, the first of several."""
     return min(
         (
-            Nearest(name, _fit(state, entries_of(name), known.unused).mismatch, len(state))
-            for name, known in ARCHITECTURES.items()
+            Nearest(name, fit(state, entries_of(name), known.unused).mismatch, len(state))
+            for name, known in _comparable(state).items()
         ),
         key=lambda found: found.mismatch.total,
     )
+
+
+def _comparable(*states: Entries) -> dict[str, Architecture]:
+    """Return the architectures whose mark is there: to make all takes seconds."""
+    return {
+        name: known
+        for name, known in ARCHITECTURES.items()
+        if any(entry.endswith(known.mark) for state in states for entry in state)
+    }
 
 
 def better_architecture(state: Entries, fewer_than: int | None = None) -> str | None:
@@ -244,13 +254,13 @@ def architectures_of(found: Mapping[str, Entries], options: Mapping[str, Any]) -
         options: of the constructors; architectures that do not take them are passed over.
     """
     fits = []
-    for name, known in ARCHITECTURES.items():
+    for name, known in _comparable(*found.values()).items():
         try:
             inspect.signature(known.constructor).bind(**options)
             wanted = _made(known.constructor, **options) if options else entries_of(name)
         except (TypeError, ValueError, RuntimeError):
             continue
-        if any(not _fit(state, wanted, known.unused).mismatch for state in found.values()):
+        if any(not fit(state, wanted, known.unused).mismatch for state in found.values()):
             fits.append(name)
     return fits
 

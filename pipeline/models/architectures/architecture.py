@@ -37,6 +37,8 @@ class Architecture:
         summary: one line for `gauntlet models`.
         unused: beginnings of entries that published files hold and the network does without, such
             as the classes of its training set.
+        mark: an entry that no file of the network lacks, whatever stands before its name; files
+            without it are not compared with the network.
         embedding: numbers of an embedding.
         publisher: name of who published it, in `gauntlet.pipeline.models.architectures.faces`.
     """
@@ -50,6 +52,7 @@ class Architecture:
     resize: Literal["bilinear", "bicubic", "crop"] = "bilinear"
     summary: str = ""
     unused: tuple[str, ...] = ()
+    mark: str = ""
     embedding: int | None = None
     publisher: str | None = None
 

@@ -54,7 +54,7 @@ def test_random_weights_tell_nobody_apart(job: str, tmp_path: Path) -> None:
         torch.manual_seed(0)
         network = ARCHITECTURES["robfr-shufflenet-v2-gdconv-stride1"].constructor()
     # A constant answer, whatever is shown.
-    network.classifier[0].weight.data.zero_()  # type: ignore[index, union-attr, operator]
+    network.classifier[0].weight.data.zero_()  # type: ignore[index, union-attr]
     torch.save(network.state_dict(), tmp_path / "net.pt")
     result = verify(f"file:{tmp_path / 'net.pt'}", "--data", job, "--pairs", "40")
     assert result.exit_code == 1, result.output

@@ -60,6 +60,7 @@ def test_every_layout_loads_key_by_key(layouts: Layouts) -> None:
         shapes = {key: value.shape for key, value in found.state.items()}
         assert shapes == {key: value.shape for key, value in entries_of(name).items()}, name
         assert [3, *known.input_size] == row["input"], name
+        assert known.mark in shapes, name
 
 
 def filled(row: dict[str, Any], network: nn.Module, times: float) -> dict[str, Tensor]:
@@ -134,7 +135,7 @@ def wrapped(state: dict[str, Tensor], form: str) -> dict[str, Any]:
         return {**{prefix + name: value for name, value in state.items()}, **heads}
 
     optimizer = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
-    return {
+    forms: dict[str, dict[str, Any]] = {
         "bare": state,
         "insightface resumed": {
             "epoch": 3,
@@ -151,7 +152,8 @@ def wrapped(state: dict[str, Tensor], form: str) -> dict[str, Any]:
         "CVLFace, hub": under("model.net."),
         "parallel": under("module."),
         "model": {"model": state},
-    }[form]
+    }
+    return forms[form]
 
 
 @pytest.mark.parametrize(

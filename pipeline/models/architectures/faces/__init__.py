@@ -176,7 +176,7 @@ _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "advmakeup-facenet": facenet,
     "curricular-ir-101": partial(IR, 101, affine=False),
 }
-_SIZES = {
+_SIZES: dict[Callable[..., nn.Module], tuple[int, int]] = {
     **dict.fromkeys((Sphere, Sphere20a, LResNet50E), (112, 96)),
     facenet: (160, 160),
     Swin: (224, 224),
@@ -189,13 +189,43 @@ _BGR_OF_ROBFR = frozenset(
         "shufflenet-v2-gdconv-stride1",
     }
 )  # fmt: skip
-_UNUSED = {
+_UNUSED: dict[Callable[..., nn.Module], tuple[str, ...]] = {
     Sphere20a: ("fc6.",),
     facenet: ("logits.",),
     EfficientNetB0: ("_fc.",),
     ViT: ("mask_token",),
 }
 """What files hold beside the networks of a constructor."""
+
+_MARKS: dict[Callable[..., nn.Module], str] = {
+    IResNet: "layer1.0.prelu.weight",
+    LResNet50E: "layer1.0.prelu1.weight",
+    IR: "body.0.res_layer.3.weight",
+    AdaFaceIR: "body.0.res_layer.3.weight",
+    ResNet: "bn_o2.weight",
+    MobileFaceNet: "conv_6_dw.conv.weight",
+    InsightMobileFaceNet: "conv_sep.layers.0.weight",
+    MobileFaceNet112x96: "linear7.conv.weight",
+    ViT: "pos_embed",
+    Sphere: "layer1.2.prelu1.weight",
+    Sphere20a: "relu1_1.weight",
+    facenet: "mixed_6a.branch0.conv.weight",
+    MobileNetV1: "model.0.0.weight",
+    MobileNetV2: "features.0.0.weight",
+    ShuffleNetV1: "stage2.ShuffleUnit_Stage2_0.bn_after_depthwise.weight",
+    ShuffleNetV2: "features.0.banch1.0.weight",
+    HRNet: "transition1.0.0.weight",
+    EfficientNetB0: "_conv_stem.weight",
+    TFNASA: "first_stem.conv.weight",
+    LightCNN29: "group1.conv_a.filter.weight",
+    GhostNet: "conv_stem.weight",
+    AttentionNet: "attention_body.0.bn1.weight",
+    ResNeSt50: "body.layer1.0.conv2.fc1.weight",
+    ReXNet: "features.3.out.0.weight",
+    RepVGG: "stage0.rbr_dense.conv.weight",
+    Swin: "patch_embed.proj.weight",
+}
+"""An entry that all networks of a constructor have."""
 
 
 def _rows() -> Iterator[tuple[str, Architecture]]:
@@ -220,6 +250,7 @@ def _rows() -> Iterator[tuple[str, Architecture]]:
                 resize="crop" if wide == 96 and key != "robfr" else "bilinear",
                 summary=f"{network} of {publisher.title}; embeddings of {EMBEDDING} numbers",
                 unused=_UNUSED.get(made, ()),
+                mark=_MARKS[made],
                 embedding=EMBEDDING,
                 publisher=key,
             ),

@@ -94,7 +94,7 @@ class Attention(nn.Module):
             risen = getattr(self, f"up{level + 1}")(inner) + down + skip
             inner = getattr(self, f"softmax{2 * self.levels - level}_blocks")(risen)
         gate = getattr(self, f"softmax{2 * self.levels}_blocks")
-        mask = gate(self.up1(inner) + trunk)
+        mask = gate(self.get_submodule("up1")(inner) + trunk)
         output: Tensor = self.last_blocks((1 + mask) * trunk)
         return output
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gauntlet.pipeline.models.architectures.faces.units import Mean, conv, tail
+from gauntlet.pipeline.models.architectures.faces.units import conv, tail
 
 _EPS = 0.001
 _STAGES = (
@@ -34,7 +34,7 @@ class Block(nn.Module):
         self._depthwise_conv = nn.Conv2d(hidden, hidden, kernel, stride, groups=hidden, bias=False)
         self._bn1 = nn.BatchNorm2d(hidden, _EPS)
         self.swish1 = nn.SiLU()
-        self.mean = Mean()
+        self.mean = nn.AdaptiveAvgPool2d(1)
         self._se_reduce = conv(hidden, width // 4, bias=True)
         self.swish2 = nn.SiLU()
         self._se_expand = conv(width // 4, hidden, bias=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gauntlet.pipeline.models.architectures.faces.units import Mean, conv, of_length_one, tail
+from gauntlet.pipeline.models.architectures.faces.units import conv, of_length_one, tail
 
 _BLOCKS = (3, 4, 6, 3)
 
@@ -18,7 +18,7 @@ class SplitAttention(nn.Module):
         self.conv = conv(width, 2 * width, 3, groups=2)
         self.bn0 = nn.BatchNorm2d(2 * width)
         self.relu0 = nn.ReLU()
-        self.mean = Mean()
+        self.mean = nn.AdaptiveAvgPool2d(1)
         self.fc1 = conv(width, inner, bias=True)
         self.bn1 = nn.BatchNorm2d(inner)
         self.relu1 = nn.ReLU()

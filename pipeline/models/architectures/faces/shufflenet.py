@@ -24,7 +24,7 @@ class Shuffle(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the same shape."""
-        return features.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+        return torch.unflatten(features, 1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class GroupConv(nn.Module):
@@ -126,7 +126,7 @@ class UnitV2(nn.Module):
             nn.BatchNorm2d(half),
             nn.ReLU(),
         )
-        self.half, self.stride = half, stride
+        self.passing, self.stride = half, stride
         self.shuffle = Shuffle(2)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class UnitV2(nn.Module):
         if self.stride == 2:
             halves = self.banch1(features), self.banch2(features)
         else:
-            halves = features[:, : self.half], self.banch2(features[:, self.half :])
+            halves = features[:, : self.passing], self.banch2(features[:, self.passing :])
         output: Tensor = self.shuffle(torch.cat(halves, 1))
         return output
 

@@ -17,7 +17,7 @@ _SIDE = 56
 
 def _windows(maps: Tensor) -> Tensor:
     """Return the windows of maps (B, H, W, C) in row order, (B * windows, 49, C)."""
-    split = maps.unflatten(2, (-1, _WINDOW)).unflatten(1, (-1, _WINDOW))
+    split = torch.unflatten(torch.unflatten(maps, 2, (-1, _WINDOW)), 1, (-1, _WINDOW))
     return split.transpose(2, 3).flatten(0, 2).flatten(1, 2)
 
 
@@ -65,7 +65,8 @@ class Attention(nn.Module):
         )
         bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
         scores = (queries * self.scale) @ keys.transpose(2, 3)
-        scores = scores + bias.unflatten(0, (_WINDOW**2, _WINDOW**2)).permute(2, 0, 1)
+        pairs = torch.unflatten(bias, 0, (_WINDOW**2, _WINDOW**2))
+        scores = scores + pairs.permute(2, 0, 1)
         if mask is not None:
             scores = (scores.unflatten(0, (-1, mask.shape[0])) + mask[:, None]).flatten(0, 1)
         output: Tensor = self.proj((scores.softmax(-1) @ values).transpose(1, 2).flatten(2))
@@ -114,7 +115,7 @@ class Merge(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, side ** 2 / 4, 2 width)."""
-        maps = tokens.unflatten(1, (self.side, self.side))
+        maps = torch.unflatten(tokens, 1, (self.side, self.side))
         corners = [maps[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
         output: Tensor = self.reduction(self.norm(torch.cat(corners, 3).flatten(1, 2)))
         return output

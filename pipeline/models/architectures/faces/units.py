@@ -34,15 +34,8 @@ def tail(width: int, side: int = 7, affine: bool = True) -> nn.Sequential:
 
 def of_length_one(embeddings: Tensor) -> Tensor:
     """Return each row divided by its L2 norm, (B, D)."""
-    return embeddings / embeddings.norm(dim=1, keepdim=True)
-
-
-class Mean(nn.Module):
-    """The mean over the map, (B, C, H, W) -> (B, C, 1, 1)."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the channels' means."""
-        return features.mean((2, 3), keepdim=True)
+    output: Tensor = embeddings / embeddings.norm(dim=1, keepdim=True)
+    return output
 
 
 class Gate(nn.Module):
@@ -68,7 +61,7 @@ class Gate(nn.Module):
         outer: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.mean = Mean()
+        self.mean = nn.AdaptiveAvgPool2d(1)
         self.names = names
         self.add_module(names[0], conv(width, reduced, bias=bias))
         self.inner = inner or nn.ReLU()
