@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import Status, end
-from gauntlet.jobs.cli.options import AllowImports
+from gauntlet.jobs.cli.options import AllowImports, Changes
 from gauntlet.jobs.reports.terminal import terminal
 
 models = typer.Typer(name="models")
@@ -54,6 +54,41 @@ def inspect(
     end(_inspect, model, surgery, layers, size, architecture, key, allowed)
 
 
+@models.command()
+def verify(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model of the job, or a source: file:net.pt.")
+    ],
+    data: Annotated[
+        str, typer.Option(metavar="JOB", help="A job whose pairs of faces are used, and its root.")
+    ],
+    changes: Changes = None,
+    architecture: Annotated[str | None, typer.Option(help="Of a file: source.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which of several in a file: source.")] = None,
+    pairs: Annotated[int, typer.Option(min=40, help="Most pairs, half of each kind.")] = 1200,
+    allow_imports: AllowImports = None,
+) -> None:
+    """Say whether a face model is what it seems, by what it says of pairs.
+
+    The weights are loaded strictly and run: accuracy and threshold by the LFW
+    protocol, thresholds at false-accept rates. Then other channel orders, scales
+    and sizes are tried on the same pairs, and the other published networks that a
+    file fits. Nothing is attacked or written.
+
+    \b
+    gauntlet models verify mobilefacenet --data faces
+    gauntlet models verify file:backbone.pth --data faces
+    gauntlet models verify file:backbone.pth --architecture magface-iresnet50 --data faces
+
+    Not good enough is a model that another reading of the images suits better
+    beyond doubt, or that hardly tells people apart.
+    """
+    from gauntlet.jobs.cli.verify_model import Wanted, verify_model
+
+    allowed = allow_imports or []
+    end(verify_model, Wanted(model, data, changes or [], architecture, key, pairs, allowed))
+
+
 def _print(every: bool) -> int:
     from gauntlet.jobs.reference.catalogue import print_models
     from gauntlet.jobs.reference.index import shipped
@@ -61,9 +96,9 @@ def _print(every: bool) -> int:
     if every:
         from gauntlet.jobs.reference.source_rows import source_rows
 
-        print_models(source_rows(), terminal())
+        print_models(source_rows(), shipped().layouts, terminal())
     else:
-        print_models(shipped().sources, terminal())
+        print_models(shipped().sources, shipped().layouts, terminal())
     return Status.DONE
 
 

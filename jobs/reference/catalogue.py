@@ -133,10 +133,22 @@ def _print_part(part: MethodRow, console: Terminal) -> None:
     print_table(console, f"options: {{{part.name}: {{...}}}}", columns, cells)
 
 
-def print_models(sources: Sequence[SourceRow], console: Terminal) -> None:
-    """Print the sources of models, and the names that each knows."""
+def print_models(sources: Sequence[SourceRow], layouts: int, console: Terminal) -> None:
+    """Print the sources of models, and the names that each knows.
+
+    Args:
+        sources: what there is.
+        layouts: different layouts of weights that files can have.
+        console: where to print.
+    """
     rows = [
         [source.form, source.what, MANY if source.names is None else ", ".join(source.names)]
         for source in sources
     ]
     print_table(console, "sources of models", names("source", "what", "names"), rows)
+    files = sum(len(row.names or ()) for row in sources if row.form == "file:PATH")
+    console.print(
+        f"file: {files} architectures, {layouts} layouts of weights load key by key; "
+        "docs/faces.md: channel order, scale, published files and figures",
+        style="dim",
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from gauntlet.pipeline.spec import Spec
 
 PATH = Path(__file__).with_name("index.json")
-MOST_NAMES = 12
+MOST_NAMES = 20
 """Names of one source that a table can take; libraries have more, and others in each version."""
 OPEN = "…"
 """Stands for a default that is found from the network or the other options."""
@@ -95,6 +95,8 @@ class Index(Spec):
     sections: tuple[Section, ...]
     """In reading order."""
     sources: tuple[SourceRow, ...]
+    layouts: int
+    """Different sets of names and shapes of weights that the architectures of files have."""
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.reference import index, job_page, methods_page
+from gauntlet.jobs.reference import faces_page, index, job_page, methods_page
 from gauntlet.jobs.reference.index import MOST_NAMES, Index
 from gauntlet.jobs.reference.job_sections import sections
 from gauntlet.jobs.reference.method_rows import rows
 from gauntlet.jobs.reference.source_rows import source_rows
+from gauntlet.pipeline.models.matching import layouts
 
 COMMAND = "python -m gauntlet.jobs.reference.renew"
-"""Renews the index and both pages."""
+"""Renews the index and the pages."""
 DOCS = index.PATH.resolve().parents[2] / "docs"
 """Where the pages are, in a checkout."""
 
@@ -17,7 +18,10 @@ DOCS = index.PATH.resolve().parents[2] / "docs"
 def made() -> Index:
     """Return the rows, from the code."""
     return Index(
-        methods=tuple(rows()), sections=tuple(sections()), sources=tuple(source_rows(MOST_NAMES))
+        methods=tuple(rows()),
+        sections=tuple(sections()),
+        sources=tuple(source_rows(MOST_NAMES)),
+        layouts=layouts(),
     )
 
 
@@ -32,6 +36,7 @@ def main() -> None:
     if DOCS.is_dir():
         (DOCS / "jobs.md").write_text(job_page.markdown(sections()), encoding="utf-8")
         (DOCS / "methods.md").write_text(methods_page.markdown(), encoding="utf-8")
+        (DOCS / "faces.md").write_text(faces_page.markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":

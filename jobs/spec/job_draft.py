@@ -23,7 +23,7 @@ from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import Problem
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec, ThresholdRule
 
 Section = Literal["task", "root", "data", "surrogates", "targets"]
 """A part of a job that nothing stands in for when it is wrong."""
@@ -114,6 +114,18 @@ class JobDraft:
         """The images or pairs to attack."""
         data: DataSpec = self.sections["data"]
         return data
+
+    @property
+    def calibrate(self) -> DataSpec | None:
+        """The pairs that thresholds are found on, where they are not those of the data."""
+        calibrate: DataSpec | None = self.sections["calibrate"]
+        return calibrate
+
+    @property
+    def threshold(self) -> ThresholdRule:
+        """How thresholds are found."""
+        threshold: ThresholdRule = self.sections["threshold"]
+        return threshold
 
     @property
     def seed(self) -> int:

@@ -119,6 +119,8 @@ def expand(
         task=job.task,
         root=job.root,
         data=job.data,
+        calibrate=job.calibrate,
+        threshold=job.threshold,
         select=job.select,
         surrogates=job.specs("surrogates"),
         targets=job.specs("targets"),

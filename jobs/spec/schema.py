@@ -14,7 +14,7 @@ from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.model_spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.models.sources.source import catalogue
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec, ThresholdRule
 from gauntlet.pipeline.spec import Several, Spec, Written
 
 
@@ -104,6 +104,12 @@ class Job(Written):
     file (to the working directory when given by `--set`)."""
     data: DataSpec
     """The images or pairs to attack: a mapping with `source` and the fields of that source."""
+    calibrate: DataSpec | None = None
+    """Verification: the pairs that thresholds are found on, a mapping as of `data`. By default the
+    whole list of `data`; a list of its own lets pairs be attacked that are no part of it."""
+    threshold: ThresholdRule = "accuracy"
+    """Verification: how thresholds are found that no model's entry gives. `accuracy`: best accuracy
+    on all pairs (LFW protocol). `{far: 1e-2}`: at a false-accept rate."""
     select: Select = Select()
     """Which of them are attacked."""
     surrogates: Several[ModelEntry] = Field(min_length=1)

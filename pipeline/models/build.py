@@ -26,7 +26,9 @@ from gauntlet.pipeline.models.sources.source import (
 )
 from gauntlet.pipeline.problems import BadInput, Problem
 
-_NETWORK = {"source", "members", "task", "architecture", "key", "unfold_limit", "options"}
+_NETWORK = {
+    "source", "members", "task", "architecture", "key", "sha256", "unfold_limit", "options",
+}  # fmt: skip
 """Fields of a spec that its source makes the network from."""
 
 
@@ -249,7 +251,7 @@ def _foreign_fields(spec: ModelSpec, source: Source | None) -> list[Problem]:
     if spec.members and source is not None:
         found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
     reads = source.fields if source is not None else ()
-    for field in ("architecture", "key", "unfold_limit"):
+    for field in ("architecture", "key", "sha256", "unfold_limit"):
         if getattr(spec, field) is not None and field not in reads:
             what = f"only a file: source takes one, not {spec.source!r}"
             found.append(Problem(field, what))

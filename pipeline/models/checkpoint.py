@@ -82,20 +82,20 @@ def load_checkpoint(
     architecture: str,
     *,
     key: str | None = None,
-    ignore: tuple[str, ...] = (),
+    unused: tuple[str, ...] = (),
     unfold_limit: int = UNFOLD_LIMIT,
 ) -> None:
     """Load a checkpoint into a network, strictly: all names, shapes and kinds of number must agree.
 
     Of several state dicts in the file the one that fits is taken. Prefixes that all names have in
-    common are taken off where the network has none.
+    common are taken off where the network has none, and a training loop's head with them.
 
     Args:
         path: the checkpoint.
         network: changed in place; keeps its own floating point type and device.
         architecture: the network's name, for the error message.
         key: which state dict, when several fit.
-        ignore: prefixes of entries of the checkpoint that are left out on purpose.
+        unused: beginnings of entries, in the network's names, that it does without on purpose.
         unfold_limit: how many times the file's own size its content may take in memory.
 
     Raises:
@@ -103,7 +103,7 @@ def load_checkpoint(
             value is not finite.
     """
     found = open_checkpoint(path, key, device="cpu", unfold_limit=unfold_limit)
-    state = _fitting(path, found, network, architecture, ignore)
+    state = _fitting(path, found, network, architecture, unused)
     _refuse_not_finite(path, state)
     # The comparison has been strict; only num_batches_tracked can be missing or extra here.
     network.load_state_dict(state, strict=False)
@@ -115,15 +115,17 @@ def check_checkpoint(
     architecture: str,
     *,
     key: str | None = None,
+    unused: tuple[str, ...] = (),
     unfold_limit: int = UNFOLD_LIMIT,
 ) -> None:
     """Raise what `load_checkpoint` would, of a network that may be on the meta device.
 
     Names and shapes first: the values of what does not fit are not read.
     """
-    _fitting(path, open_checkpoint(path, key, unfold_limit=unfold_limit), network, architecture)
+    bare = open_checkpoint(path, key, unfold_limit=unfold_limit)
+    _fitting(path, bare, network, architecture, unused)
     found = open_checkpoint(path, key, device="cpu", unfold_limit=unfold_limit)
-    _refuse_not_finite(path, _fitting(path, found, network, architecture))
+    _refuse_not_finite(path, _fitting(path, found, network, architecture, unused))
 
 
 def weights_fingerprint(network: nn.Module) -> str:
@@ -177,15 +179,11 @@ def _fitting(
     found: Mapping[str, Entries],
     network: nn.Module,
     architecture: str,
-    ignore: tuple[str, ...] = (),
+    unused: tuple[str, ...],
 ) -> Entries:
-    """Return the one state dict that fits, without ignored entries and needless prefixes."""
-    kept = {
-        way: {name: value for name, value in state.items() if not name.startswith(ignore)}
-        for way, state in found.items()
-    }
+    """Return the one state dict that fits, without unused entries and needless prefixes."""
     try:
-        return fitting(kept, network, architecture).state
+        return fitting(found, network, architecture, unused).state
     except ValueError as error:
         raise refuse(path, str(error)) from None
 

@@ -23,6 +23,7 @@ class Description:
             that they were not, None when nothing is known.
         classes: number of a classifier's logits, where it is known without building it.
         ran: files of the person's own code that make the network; they have been run.
+        guessed: the architecture that a file's entries told, where the job names none.
         name: unique within a job.
         source: the spec's, with the architecture if one is named.
         defence: transform in front of everything, or None.
@@ -33,6 +34,7 @@ class Description:
     adversarial: str | Literal[False] | None = None
     classes: int | None = None
     ran: tuple[Path, ...] = ()
+    guessed: str | None = None
     name: str = "model"
     source: str = ""
     defence: Defence | None = None
@@ -48,10 +50,11 @@ class Description:
     def stated(self, spec: ModelSpec) -> Description:
         """Return a source's description with what a job says of the model in its place."""
         own = self.preprocessing
+        architecture = spec.architecture or (self.guessed and f"{self.guessed}, by its entries")
         return replace(
             self,
             name=spec.name,
-            source=spec.source + (f" ({spec.architecture})" if spec.architecture else ""),
+            source=spec.source + (f" ({architecture})" if architecture else ""),
             task=self.task or spec.task,
             preprocessing=Preprocessing(
                 input_size=spec.input_size or own.input_size,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gauntlet.pipeline.models.architectures import ARCHITECTURES
+from gauntlet.pipeline.models.architectures import ARCHITECTURES, Architecture
 from gauntlet.pipeline.models.file_format import Entries, shown
 from gauntlet.pipeline.models.nesting import listing
 
@@ -19,6 +21,8 @@ _PREFIXES = 8
 """Prefixes that are taken off one after the other."""
 _NEAR = 10
 """An architecture nearly fits when less than one entry in this many differs."""
+_HEADS = frozenset({"head", "fc"})
+"""Where training loops keep the classes of the training set, beside the network itself."""
 
 
 @dataclass(frozen=True)
@@ -80,37 +84,68 @@ def compare(state: Entries, network: nn.Module) -> Mismatch:
     return _compare(state, network.state_dict())
 
 
-def fit(state: Entries, network: nn.Module) -> Fit:
+def fit(
+    state: Entries, network: nn.Module | Mapping[str, Tensor], unused: tuple[str, ...] = ()
+) -> Fit:
     """Compare a checkpoint with a network, taking off prefixes that all of its names have.
 
     ``module.`` of DataParallel, ``_orig_mod.`` of a compiled network, ``backbone.`` of the person's
-    own module: they go, one by one, as long as that is needed and brings the two nearer.
+    own module: they go, one by one, as long as that is needed and brings the two nearer. With
+    ``backbone.`` goes what a training loop keeps beside it, ``head.`` or ``fc.``, if all of the
+    rest then fits.
+
+    Args:
+        state: the checkpoint's entries.
+        network: what they are compared with, or its entries.
+        unused: beginnings of entries, in the network's own names, that it does without.
     """
-    wanted = network.state_dict()
-    best = Fit(state, _compare(state, wanted))
+    wanted = network.state_dict() if isinstance(network, nn.Module) else network
+    best = _read(state, wanted, unused)
+    headless = False
     for _ in range(_PREFIXES):
-        shorter = without_prefix(state) if best.mismatch else None
+        if not best.mismatch:
+            break
+        shorter = without_prefix(state)
+        if shorter is None:
+            shorter = without_prefix(_without_heads(state))
+            headless = True
         if shorter is None:
             break
         state = shorter
-        mismatch = _compare(state, wanted)
-        if mismatch.total < best.mismatch.total:
-            best = Fit(state, mismatch)
+        made = _read(state, wanted, unused)
+        if made.mismatch.total < best.mismatch.total and not (headless and made.mismatch):
+            best = made
     return best
 
 
-def fitting(found: Mapping[str, Entries], network: nn.Module, architecture: str) -> Fit:
+def _read(state: Entries, wanted: Mapping[str, Tensor], unused: tuple[str, ...]) -> Fit:
+    if unused:
+        state = {name: value for name, value in state.items() if not name.startswith(unused)}
+    return Fit(state, _compare(state, wanted))
+
+
+def _without_heads(state: Entries) -> Entries:
+    return {name: v for name, v in state.items() if name.partition(".")[0] not in _HEADS}
+
+
+def fitting(
+    found: Mapping[str, Entries],
+    network: nn.Module,
+    architecture: str,
+    unused: tuple[str, ...] = (),
+) -> Fit:
     """Return the one state dict of a checkpoint that a network takes.
 
     Args:
         found: the checkpoint's state dicts by the ways that lead to them.
         network: what they are compared with.
         architecture: the network's name, for the error message.
+        unused: as of `fit`.
 
     Raises:
         ValueError: when none fits, with what differs, or when several do.
     """
-    fits = {way: fit(state, network) for way, state in found.items()}
+    fits = {way: fit(state, network, unused) for way, state in found.items()}
     sound = [way for way, made in fits.items() if not made.mismatch]
     if len(sound) == 1:
         return fits[sound[0]]
@@ -128,6 +163,73 @@ def on_meta(constructor: Callable[[], nn.Module]) -> nn.Module:
         return constructor()
 
 
+@cache
+def entries_of(name: str) -> Mapping[str, Tensor]:
+    """Return an architecture's entries, without values; those of one constructor are made once."""
+    constructor = ARCHITECTURES[name].constructor
+    if isinstance(constructor, partial):
+        options = tuple(sorted(constructor.keywords.items()))
+        return _entries(constructor.func, constructor.args, options)
+    return _entries(constructor, (), ())
+
+
+def layouts() -> int:
+    """Return how many different sets of names and shapes the known architectures have."""
+    return len({frozenset(_shapes(name)) for name in ARCHITECTURES})
+
+
+def _shapes(name: str) -> list[tuple[str, tuple[int, ...]]]:
+    return [(entry, tuple(value.shape)) for entry, value in entries_of(name).items()]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The known architecture that differs least from a checkpoint.
+
+    Attributes:
+        name: the architecture's.
+        mismatch: what differs.
+        entries: number of the checkpoint's.
+    """
+
+    name: str
+    mismatch: Mismatch
+    entries: int
+
+    @property
+    def close(self) -> bool:
+        """Whether less than a tenth of the entries differ."""
+        return self.mismatch.total < self.entries / _NEAR
+
+    def __str__(self) -> str:
+        total = self.mismatch.total
+        if not self.close:
+            return f"architecture {self.name!r} is the nearest ({total} entries differ)"
+        how = "nearly matches" if total else "matches"
+        rest = f"({total} of {self.entries} entries differ)" if total else "exactly"
+        return f"it {how} architecture {self.name!r} {rest}"
+
+
+def nearest_architecture(state: Entries) -> Nearest:
+    """Return the known architecture that differs least from a checkpoint, the first of several."""
+    return min(
+        (
+            Nearest(name, fit(state, entries_of(name), known.unused).mismatch, len(state))
+            for name, known in _comparable(state).items()
+        ),
+        key=lambda found: found.mismatch.total,
+    )
+
+
+def _comparable(*states: Entries) -> dict[str, Architecture]:
+    """Return the architectures whose mark is there: to make all takes seconds."""
+    return {
+        name: known
+        for name, known in ARCHITECTURES.items()
+        if any(entry.endswith(known.mark) for state in states for entry in state)
+    }
+
+
 def better_architecture(state: Entries, fewer_than: int | None = None) -> str | None:
     """Return the known architecture that a checkpoint fits, or nearly fits.
 
@@ -139,16 +241,28 @@ def better_architecture(state: Entries, fewer_than: int | None = None) -> str | 
         A clause such as "it fits architecture 'cifar-resnet-32' exactly", or None when every known
         architecture differs in a tenth of the entries, or in as many as the one in question.
     """
-    best, least = None, min(len(state) / _NEAR, len(state) if fewer_than is None else fewer_than)
-    for name in ARCHITECTURES:
-        total = fit(state, _known(name)).mismatch.total
-        if total < least:
-            best, least = name, total
-    if best is None:
-        return None
-    how = "matches" if least == 0 else "nearly matches"
-    rest = "exactly" if least == 0 else f"({least} of {len(state)} entries differ)"
-    return f"it {how} architecture {best!r} {rest}"
+    found = nearest_architecture(state)
+    worse = fewer_than is not None and found.mismatch.total >= fewer_than
+    return None if worse or not found.close else str(found)
+
+
+def architectures_of(found: Mapping[str, Entries], options: Mapping[str, Any]) -> list[str]:
+    """Return the known architectures that one of a checkpoint's state dicts fits exactly.
+
+    Args:
+        found: the state dicts by the ways that lead to them.
+        options: of the constructors; architectures that do not take them are passed over.
+    """
+    fits = []
+    for name, known in _comparable(*found.values()).items():
+        try:
+            inspect.signature(known.constructor).bind(**options)
+            wanted = _made(known.constructor, **options) if options else entries_of(name)
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        if any(not fit(state, wanted, known.unused).mismatch for state in found.values()):
+            fits.append(name)
+    return fits
 
 
 def explain(made: Fit, architecture: str) -> str:
@@ -166,9 +280,15 @@ def without_prefix(state: Entries) -> Entries | None:
     return {name.partition(".")[2]: value for name, value in state.items()}
 
 
-@lru_cache(maxsize=len(ARCHITECTURES))
-def _known(name: str) -> nn.Module:
-    return on_meta(ARCHITECTURES[name].constructor)
+@cache
+def _entries(
+    constructor: Callable[..., nn.Module], given: tuple[Any, ...], options: tuple[Any, ...]
+) -> Mapping[str, Tensor]:
+    return _made(constructor, *given, **dict(options))
+
+
+def _made(constructor: Callable[..., nn.Module], *given: Any, **options: Any) -> Entries:
+    return on_meta(lambda: constructor(*given, **options)).state_dict()
 
 
 def _compare(state: Entries, network: Mapping[str, Tensor]) -> Mismatch:

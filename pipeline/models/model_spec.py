@@ -35,10 +35,13 @@ class ModelSpec(Spec):
     task: Task | None = None
     """`import:` sources: what the model does; the job's task by default. Other sources know it."""
     architecture: str | None = None
-    """Named architecture of a `file:` source (see `gauntlet models`)."""
+    """Named architecture of a `file:` source (see `gauntlet models`); by default the one that the
+    names and shapes of its weights tell, where only one has these."""
     key: str | None = Field(None, exclude_if=_is_none)
     """`file:` sources: which state dict of a checkpoint that holds several, as its message lists
     them: `ema`, or `nets.0`. Wrappers and prefixes are taken off without it."""
+    sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{8,64}$", exclude_if=_is_none)
+    """`file:` sources: how the file's SHA-256 begins, 8 digits or more; another file is refused."""
     unfold_limit: int | None = Field(None, ge=1, exclude_if=_is_none)
     """`file:` sources: how many times the file's own size a checkpoint may take in memory. More
     than 4 (the default) is refused: that is no network, but a trap or an unusual compression."""

@@ -87,7 +87,7 @@ class ThresholdRecord(Record):
     """A verification model's threshold, and what is known of it where the protocol gave it."""
 
     source: str
-    """`job` or `LFW protocol`."""
+    """`job`, `LFW protocol` or `false-accept rate R`."""
     pairs: Count | None = None
     threshold: float
     """Cosine."""
@@ -96,6 +96,16 @@ class ThresholdRecord(Record):
     accuracy_standard_error: float | None = None
     accuracy_sd: float | None = None
     accuracy_at_threshold: FiniteFloat | None = None
+    low: FiniteFloat | None = None
+    """Lower end of the threshold's 95 % interval, at a false-accept rate."""
+    high: FiniteFloat | None = None
+    """Upper end."""
+    impostors: Count | None = None
+    """Pairs of different people that a false-accept rate is counted over."""
+    false_accepts: Count | None = None
+    """Those of them that pass."""
+    true_accept_rate: FiniteFloat | None = None
+    """Share of the pairs of one person that pass."""
     pairs_listed: Count | None = None
     """Pairs of the list; more than ``pairs`` where images did not decode."""
 
@@ -103,6 +113,12 @@ class ThresholdRecord(Record):
         """Return the threshold of a model of that name, and from how many pairs it is where it is
         not from all of the list."""
         text = f"{name}: threshold {self.threshold:.4f}"
+        if self.low is not None and self.high is not None and self.impostors is not None:
+            text += (
+                f" ({self.low:.4f} to {self.high:.4f}) at {self.source}: {self.false_accepts:,} of "
+                f"{self.impostors:,} pairs of different people pass, and "
+                f"{100 * (self.true_accept_rate or 0):.1f} % of those of one person"
+            )
         if self.from_all_pairs:
             return text
         return f"{text} from {self.pairs:,} of {self.pairs_listed:,} pairs"

@@ -54,6 +54,21 @@ class Select(Spec):
     """Stop after this many kept examples."""
 
 
+class FalseAccepts(Spec):
+    """A threshold by the share of pairs of different people that may pass."""
+
+    far: float = Field(gt=0, lt=1)
+    """False-accept rate, such as `1e-2`. From pairs of different people alone; where they are too
+    few to fix it (368 for 1e-2, 3,688 for 1e-3), the job is refused."""
+
+    def __str__(self) -> str:
+        return f"false-accept rate {self.far:g}"
+
+
+ThresholdRule = Literal["accuracy"] | FalseAccepts
+"""How a verification model's threshold is found."""
+
+
 class Evaluate(Spec):
     """What is evaluated and kept."""
 
@@ -188,6 +203,10 @@ class Plan(Spec):
     """Folder that relative paths of data and checkpoints start from."""
     data: DataSpec
     """The images or pairs to attack."""
+    calibrate: DataSpec | None = Field(None, exclude_if=lambda value: value is None)
+    """The pairs that thresholds are found on, where they are not those of `data`."""
+    threshold: ThresholdRule = Field("accuracy", exclude_if=lambda value: value == "accuracy")
+    """How thresholds are found."""
     select: Select = Select()
     """Which of them are attacked."""
     surrogates: tuple[ModelSpec, ...] = Field(min_length=1)

@@ -12,8 +12,16 @@ import numpy as np
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.account import first_names
-from gauntlet.pipeline.data.examples import Examples, PairList
-from gauntlet.pipeline.evaluation.verification import protocol, unit_rows
+from gauntlet.pipeline.data.examples import Examples, PairList, open_examples
+from gauntlet.pipeline.evaluation.false_accepts import at_false_accept_rate
+from gauntlet.pipeline.evaluation.verification import (
+    Flags,
+    Reals,
+    Threshold,
+    accuracy,
+    protocol,
+    unit_rows,
+)
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.manifest import ThresholdRecord
@@ -21,7 +29,7 @@ from gauntlet.pipeline.run import threshold_cache
 from gauntlet.pipeline.run.engine import Carries, Engine
 from gauntlet.pipeline.run.evaluator import not_finite
 from gauntlet.pipeline.run.order import CleanAnswers, Order
-from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.plan import FalseAccepts, Plan, ThresholdRule
 from gauntlet.pipeline.run.showing import Showing
 
 
@@ -39,10 +47,13 @@ class Thresholds:
 
 
 def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progress) -> Thresholds:
-    """Return each verification model's threshold and accuracy by the LFW protocol.
+    """Return each verification model's threshold by the job's rule, and its accuracy.
 
     Every image of the pair list is embedded once by every model whose job entry gives no threshold
     and for which none was found before on the same pairs.
+
+    Raises:
+        BadInput: when there are no pairs to find a threshold on, or too few for the rule.
     """
     if plan.task.kind is Task.CLASSIFICATION:
         return Thresholds({})
@@ -55,13 +66,16 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     missing = [name for name in wanted if name not in found]
     if not missing:
         return Thresholds(found)
+    if plan.calibrate is not None:
+        goal, root = plan.task.goal, plan.root
+        examples = open_examples(plan.calibrate, goal, root=root, seed=plan.seed)
     pairs = examples.verification_pairs()
     if pairs.left_out:
         progress.note(_left_out(pairs))
     cards = engine.cards
     keys = {
         name: f"{(cards.get(f'target/{name}') or cards[f'surrogate/{name}']).fingerprint}"
-        f"-{pairs.fingerprint}-{plan.seed}"
+        f"-{pairs.fingerprint}-{plan.seed}{_suffix(plan.threshold)}"
         for name in missing
     }
     # The key is of the pairs that are used: an entry may be from a list without the others.
@@ -96,15 +110,7 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
             * vectors[[row[image] for image in pairs.second]]
         ).sum(1)
         result = protocol(scores, pairs.same, pairs.fold)
-        entry = ThresholdRecord(
-            source="LFW protocol",
-            pairs=len(pairs.first),
-            threshold=result.threshold,
-            accuracy=result.accuracy_mean,
-            accuracy_standard_error=result.accuracy_standard_error,
-            accuracy_sd=result.accuracy_sd,
-            accuracy_at_threshold=result.accuracy_at_threshold,
-        )
+        entry = _entry(result, scores, pairs.same, plan.threshold)
         threshold_cache.save(keys[name], entry)
         found[name] = entry.model_copy(update=listed)
         progress.note(
@@ -113,6 +119,46 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
             f"(ten folds, standard error)"
         )
     return Thresholds(found, pairs)
+
+
+def _suffix(rule: ThresholdRule) -> str:
+    """Return what a rule adds to the names of what is found by it; nothing for the first one."""
+    return f"-far-{rule.far:g}" if isinstance(rule, FalseAccepts) else ""
+
+
+def _entry(result: Threshold, scores: Reals, same: Flags, rule: ThresholdRule) -> ThresholdRecord:
+    """Return a model's threshold by a rule, with its accuracy by the LFW protocol.
+
+    Raises:
+        BadInput: when the pairs are too few for the rule.
+    """
+    entry = ThresholdRecord(
+        source="LFW protocol",
+        pairs=len(scores),
+        threshold=result.threshold,
+        accuracy=result.accuracy_mean,
+        accuracy_standard_error=result.accuracy_standard_error,
+        accuracy_sd=result.accuracy_sd,
+        accuracy_at_threshold=result.accuracy_at_threshold,
+    )
+    if not isinstance(rule, FalseAccepts):
+        return entry
+    try:
+        found = at_false_accept_rate(scores[~same], rule.far)
+    except ValueError as error:
+        raise BadInput(Problem("threshold.far", str(error))) from None
+    return entry.model_copy(
+        update={
+            "source": str(rule),
+            "threshold": found.threshold,
+            "low": found.low,
+            "high": found.high,
+            "impostors": found.impostors,
+            "false_accepts": found.accepted,
+            "true_accept_rate": float((scores[same] >= found.threshold).mean()),
+            "accuracy_at_threshold": accuracy(scores, same, found.threshold),
+        }
+    )
 
 
 def _left_out(pairs: PairList) -> str:

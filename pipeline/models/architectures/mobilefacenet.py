@@ -167,20 +167,25 @@ def _branch_prelu(width: int, hidden: int, out: int, stride: int) -> nn.Sequenti
 
 
 class MobileFaceNet112x96(nn.Module):
-    """The layout with PReLU for images 112 high and 96 wide; 999,552 parameters."""
+    """The layout with PReLU for images 112 high and 96 wide; 999,552 parameters.
 
-    def __init__(self) -> None:
+    Args:
+        embedding: numbers of an embedding.
+        last: height and width of the last map; RobFR's network has 7 x 7, of 112 x 112.
+    """
+
+    def __init__(self, embedding: int = EMBEDDING, last: tuple[int, int] = (7, 6)) -> None:
         super().__init__()
         self.conv1 = ConvUnit(_conv(3, _WIDTH, 3, 2), active=True)
         self.dw_conv1 = ConvUnit(_conv(_WIDTH, _WIDTH, 3, groups=_WIDTH), active=True)
         self.blocks = _stack(_branch_prelu)
         self.conv2 = ConvUnit(_conv(128, _LAST, 1), active=True)
-        whole = nn.Conv2d(_LAST, _LAST, (7, 6), groups=_LAST, bias=False)
+        whole = nn.Conv2d(_LAST, _LAST, last, groups=_LAST, bias=False)
         self.linear7 = ConvUnit(whole, active=False)
-        self.linear1 = ConvUnit(_conv(_LAST, EMBEDDING, 1), active=False)
+        self.linear1 = ConvUnit(_conv(_LAST, embedding, 1), active=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return embeddings, (B, 128), of normalised images (B, 3, 112, 96)."""
+        """Return embeddings, (B, embedding), of normalised images (B, 3, 112, 96)."""
         features = self.blocks(self.dw_conv1(self.conv1(images)))
         embedding: Tensor = self.linear1(self.linear7(self.conv2(features)))
         return embedding.flatten(1)

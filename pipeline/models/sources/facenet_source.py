@@ -57,7 +57,7 @@ class FacenetSource(Source):
         if pretrained:
             source = f"facenet/{rest}"
             # The files hold the training set's classifier too.
-            load_checkpoint(fetch_url(source, _URLS[rest]), network, source, ignore=("logits.",))
+            load_checkpoint(fetch_url(source, _URLS[rest]), network, source, unused=("logits.",))
         return network
 
     def offers(self) -> list[Offer]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from gauntlet.jobs.cli.folders import bundled_jobs, find_job, new_run_folder
 from gauntlet.jobs.cli.signals import Terminated
 from gauntlet.pipeline import results
 from gauntlet.pipeline.models import build
+from gauntlet.pipeline.models.architectures.faces import FACES
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import RunFolder
@@ -211,6 +213,9 @@ def test_models_lists_sources_and_architectures() -> None:
     assert result.exit_code == 0
     for name in ("timm/", "torchvision/", "cifar-resnet-20", "mobilefacenet-112x96"):
         assert name in result.output
+    for name in FACES:
+        assert name in result.output
+    assert re.search(r"file: 1\d\d architectures, \d\d layouts of weights load", result.output)
 
 
 def test_bundled_jobs_are_found_by_name() -> None:

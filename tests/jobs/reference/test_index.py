@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from gauntlet.jobs.reference.faces_page import markdown
 from gauntlet.jobs.reference.index import PATH, shipped
-from gauntlet.jobs.reference.renew import COMMAND, text
+from gauntlet.jobs.reference.renew import COMMAND, DOCS, text
 from tests.jobs.cli.test_run_job import gauntlet
 
 HEAVY = ("torch", "ray", "pandas", "scipy", "matplotlib")
@@ -16,6 +17,10 @@ HEAVY = ("torch", "ray", "pandas", "scipy", "matplotlib")
 
 def test_the_shipped_index_is_up_to_date() -> None:
     assert PATH.read_text(encoding="utf-8") == text(), f"run: {COMMAND}"
+
+
+def test_the_page_of_face_networks_is_up_to_date() -> None:
+    assert (DOCS / "faces.md").read_text(encoding="utf-8") == markdown(), f"run: {COMMAND}"
 
 
 @pytest.mark.parametrize("words", ["methods", "methods rgea", "methods PGD-l2", "models", "schema"])

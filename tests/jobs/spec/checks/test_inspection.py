@@ -51,6 +51,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
     "models.specifications": [(S0, "options: {seed: 0}, std: [0, 0, 0]}")],
     "white_box.white_boxes": [("seed: 2}}", "seed: 2}, white_box: true}")],
     "data.listed_examples": [("path: images.npz", "path: nowhere.npz")],
+    "data.calibration": [(PLACEMENT, "threshold: {far: 0.01}\n" + PLACEMENT)],
     "attacks.names_of_surrogates": [(ATTACK, f"{ATTACK}, surrogates: [nobody]")],
     "attacks.goals": [(ATTACK, f"{ATTACK}, objective: cosine")],
     "attacks.references": [TARGETED, (ATTACK, f"{ATTACK}, objective: aa")],

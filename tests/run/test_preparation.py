@@ -1,0 +1,87 @@
+"""Thresholds: by which rule, and on which pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.spec.loading import load
+from gauntlet.pipeline import results
+from gauntlet.pipeline.problems import BadInput
+from tests.toys.runs import verdicts
+
+JOB = """
+name: calibrated
+task: {kind: verification, goal: impersonation}
+data: {source: rendered, pairs: 20, limit: 2}
+calibrate: {source: rendered, pairs: 160, faces: 1}
+threshold: {far: 0.05}
+surrogates: [zoo/s1]
+targets: [{like: s1, white_box: true}]
+attacks: [{base: i, epsilon: 4/255, steps: 1}]
+resources: {placement: in-process}
+"""
+
+
+def written(folder: Path, *changes: tuple[str, str]) -> Path:
+    text = JOB
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "job.yaml").write_text(text)
+    return folder / "job.yaml"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def test_a_false_accept_rate_on_pairs_that_are_not_attacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path / "cache"))
+    plan = load(written(tmp_path))
+    launch(plan, str(tmp_path / "run"))
+    (entry,) = (results.manifest(str(tmp_path / "run")).thresholds or {}).values()
+    assert entry.source == "false-accept rate 0.05"
+    assert (entry.pairs, entry.impostors) == (160, 80)
+    assert entry.false_accepts is not None
+    assert entry.false_accepts <= 4
+    assert entry.low is not None
+    assert entry.high is not None
+    assert entry.low <= entry.threshold <= entry.high
+    frame = verdicts(tmp_path / "run")
+    assert len(frame) == 2
+    assert (frame["threshold"] == entry.threshold).all()
+    # Another rule finds another threshold on the same pairs, cached or not.
+    other = load(written(tmp_path, ("threshold: {far: 0.05}", "threshold: accuracy")))
+    launch(other, str(tmp_path / "other"))
+    (by_accuracy,) = (results.manifest(str(tmp_path / "other")).thresholds or {}).values()
+    assert by_accuracy.source == "LFW protocol"
+    assert by_accuracy.threshold != entry.threshold
+    assert by_accuracy.impostors is None
+
+
+def test_what_no_threshold_can_be_found_on_is_refused(tmp_path: Path) -> None:
+    few = refusal(written(tmp_path, ("{far: 0.05}", "{far: 0.01}")))
+    assert "threshold.far: a false-accept rate of 0.01 needs 368 pairs of different people" in few
+    assert "here are 80" in few
+    own = written(tmp_path, ("calibrate: {source: rendered, pairs: 160, faces: 1}\n", ""))
+    assert "needs 72 pairs of different people or more, here are 10" in refusal(own)
+    absent = written(tmp_path, ("{source: rendered, pairs: 160, faces: 1}", "{source: pairs, "
+                     "images: nowhere.npz, pairs: nowhere.csv}"))  # fmt: skip
+    assert "calibrate." in refusal(absent)
+
+
+def test_plans_without_either_stay_what_they_were(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        ("calibrate: {source: rendered, pairs: 160, faces: 1}\n", ""),
+        ("threshold: {far: 0.05}\n", ""),
+    )
+    assert {"calibrate", "threshold"}.isdisjoint(load(path).what)
+    assert load(written(tmp_path)).what["threshold"] == {"far": 0.05}
