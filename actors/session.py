@@ -204,7 +204,6 @@ def _join(address: str, note: Callable[[str], None], runtime_env: dict[str, Any]
         leaving.enter_context(_quiet())
         leaving.callback(ray.shutdown)
         try:
-            _take_token()
             greet(address)
             with _signals_kept():
                 ray.init(
