@@ -10,6 +10,7 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
 
 RENDERED = """
+name: rendered
 task: {kind: verification, goal: impersonation}
 data: {source: rendered, pairs: 200, limit: 4}
 surrogates:
@@ -17,7 +18,7 @@ surrogates:
   - {name: wrong, source: zoo/s1, channels: bgr}
 targets:
   - {name: scaled, source: zoo/n1, mean: [0, 0, 0], std: [1/255, 1/255, 1/255]}
-attacks: [{base: i}]
+attacks: [{base: i, epsilon: 8/255}]
 """
 
 
