@@ -14,6 +14,7 @@ from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.data.pair_list import PairList
 from gauntlet.pipeline.evaluation.false_accepts import at_false_accept_rate
+from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.architectures.published import lfw_accuracies
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.model import Model
@@ -111,7 +112,7 @@ def _models(spec: ModelSpec, root: Path, permission: Permission) -> Iterator[tup
     """Yield the model as configured, and under other architectures that its file fits."""
     names: list[str] = []
     if spec.source.startswith(_FILE):
-        path = root / spec.source.removeprefix(_FILE)
+        path = root / expanded(spec.source.removeprefix(_FILE))
         if path.is_file():
             names = candidates(path, spec)
     several = len(names) > 1 and spec.architecture is None

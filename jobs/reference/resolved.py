@@ -76,7 +76,21 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
     work = units * len(plan.attacks)
     text += f"; at most {work:,} unit{'' if work == 1 else 's'} of work"
-    return [text, *(f"data: {line}" for line in others)]
+    return [text, *(f"data: {line}" for line in others), *_calibration(plan)]
+
+
+def _calibration(plan: Plan) -> list[str]:
+    """Return how thresholds are found, where the job says it."""
+    if plan.calibrate is None and plan.threshold == "accuracy":
+        return []
+    rule = "best accuracy" if plan.threshold == "accuracy" else str(plan.threshold)
+    if plan.calibrate is None:
+        return [f"thresholds: {rule}"]
+    source, goal = plan.calibrate, plan.task.goal
+    first, *_ = described(
+        open_examples(source, goal, root=plan.root, seed=plan.seed), source.source
+    )
+    return [f"thresholds: {rule}, on pairs of their own: {first}"]
 
 
 def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gauntlet.actors.launch import launch
+from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
@@ -75,6 +77,12 @@ def test_what_no_threshold_can_be_found_on_is_refused(tmp_path: Path) -> None:
     absent = written(tmp_path, ("{source: rendered, pairs: 160, faces: 1}", "{source: pairs, "
                      "images: nowhere.npz, pairs: nowhere.csv}"))  # fmt: skip
     assert "calibrate." in refusal(absent)
+
+
+def test_check_says_how_thresholds_are_found(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["check", str(written(tmp_path))])
+    assert result.exit_code == 0, result.output
+    assert "thresholds: false-accept rate 0.05, on pairs of their own: " in result.output
 
 
 def test_plans_without_either_stay_what_they_were(tmp_path: Path) -> None:

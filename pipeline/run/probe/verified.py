@@ -121,14 +121,15 @@ class Shown:
 def others(model: Model) -> Iterator[tuple[str, Model]]:
     """Yield the usual mistakes put right: what the entry would say, and the model so read.
 
-    Channel order, scale and size, one at a time.
+    Channel order, scale and size, one at a time; sizes where the model's is one of `SIZES`.
     """
     given = model.preprocessing
     for name in INPUTS:
         found = None if name == AS_GIVEN else read_as(name, given)
         if found is not None:
             yield written(given, found), model.reread(found)
-    for size in SIZES:
+    usual = given.input_size in (None, *SIZES)
+    for size in SIZES if usual else ():
         if size != given.input_size:
             yield _sized(given, size), model.reread(replace(given, input_size=size))
 

@@ -10,14 +10,15 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
 
 RENDERED = """
+name: rendered
 task: {kind: verification, goal: impersonation}
-data: {source: rendered, pairs: 200, limit: 4}
+data: {source: rendered, pairs: 100, limit: 4}
 surrogates:
   - {name: right, source: zoo/s1}
-  - {name: wrong, source: zoo/s1, channels: bgr}
+  - {name: swapped, source: zoo/s1, channels: bgr}
 targets:
-  - {name: scaled, source: zoo/n1, mean: [0, 0, 0], std: [1/255, 1/255, 1/255]}
-attacks: [{base: i}]
+  - {name: scaled, source: zoo/s1, mean: [0, 0, 0], std: [1/255, 1/255, 1/255]}
+attacks: [{base: i, epsilon: 8/255}]
 """
 
 
@@ -40,15 +41,22 @@ def test_a_model_that_is_read_as_it_should_be(job: str) -> None:
     assert "needs 368 pairs of different people or more" in result.output
 
 
-@pytest.mark.parametrize(("model", "fits"), [("wrong", "channels: rgb"), ("scaled", "mean: [0.5")])
-def test_what_fits_better_is_said(job: str, model: str, fits: str) -> None:
-    result = verify(model, "--data", job)
+@pytest.mark.parametrize(
+    ("model", "pairs", "fits"),
+    [
+        ("scaled", 100, "mean: [0.5"),
+        pytest.param("swapped", 800, "channels: rgb", marks=pytest.mark.slow),
+    ],
+)
+def test_what_fits_better_is_said(job: str, model: str, pairs: int, fits: str) -> None:
+    result = verify(model, "--data", job, "--set", f"data.pairs={pairs}")
     assert result.exit_code == 1, result.output
     last = result.output.strip().splitlines()[-1]
     assert last.startswith(f"with `{fits}")
     assert "%, as configured " in last
 
 
+@pytest.mark.slow
 def test_random_weights_tell_nobody_apart(job: str, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -63,6 +71,7 @@ def test_random_weights_tell_nobody_apart(job: str, tmp_path: Path) -> None:
     assert "published for robfr-shufflenet-v2-gdconv-stride1: 99.15 % on LFW" in result.output
 
 
+@pytest.mark.slow
 def test_of_several_publishers_the_best_is_named(job: str, tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -82,12 +91,13 @@ def test_of_several_publishers_the_best_is_named(job: str, tmp_path: Path) -> No
 def test_what_cannot_be_asked_is_refused(job: str) -> None:
     result = verify("nobody", "--data", job)
     assert result.exit_code == 2
-    assert "'nobody' is no model of the job (right, wrong, scaled) and no source" in result.output
+    assert "'nobody' is no model of the job (right, swapped, scaled) and no source" in result.output
     result = verify("right", "--data", "quickstart")
     assert result.exit_code == 2
     assert "no labelled pairs" in result.output or "is no model of the job" in result.output
 
 
+@pytest.mark.slow
 def test_the_acceptance_network(data_root: Path) -> None:
     root = f"root={data_root}"
     result = verify("mobilefacenet", "--data", "faces", "--set", root, "--pairs", "400")
