@@ -5,6 +5,7 @@ import pickle
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def gauntlet(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays() -> None:
+def _nothing_stays() -> Iterator[None]:
     yield
     for path in list(own_parts._loaded):
         own_parts._drop(path)
@@ -91,6 +92,33 @@ def test_the_page_s_cells_run_as_written() -> None:
         exec(cell, names)
     assert (names["adversarial"] - names["images"]).abs().max() > 0.02
     forget([names["Agreed"]])
+
+
+def test_a_cell_s_part_is_recorded_and_stays_in_its_process(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(blocks("python")[0], names)
+    try:
+        loaded = open_job(job(here, "attacks: {combine: agreed}\n"))
+        (source,) = loaded.plan.parts
+        assert source.path == "__main__.Agreed"
+        launch(loaded.plan, "run", permission=loaded.permission)
+        assert plan_of("run") == loaded.plan
+        elsewhere = {"placement": "packed", "workers": 2}
+        packed = loaded.plan.model_copy(update={"resources": Resources.model_validate(elsewhere)})
+        with pytest.raises(BadInput, match="Agreed is defined in a notebook or script, which"):
+            launch(packed, "packed", permission=loaded.permission)
+    finally:
+        forget([names["Agreed"]])
+    with pytest.raises(BadInput, match="define Agreed in this one"):
+        plan_of("run")
+
+
+def test_a_file_that_was_loaded_before_comes_with_the_plan(here: Path) -> None:
+    load_parts("mine.py")
+    plan = open_job(job(here, "attacks: {combine: agreed}\n")).plan
+    assert plan.parts[0].text == (here / "mine.py").read_text()
 
 
 @pytest.mark.slow
