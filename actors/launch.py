@@ -17,6 +17,7 @@ from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed
 from gauntlet.actors.wire import Packed
+from gauntlet.pipeline.attacks.own_parts import from_cells
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
@@ -173,6 +174,13 @@ def _engine(
     ran = own_code(models, plan.root, plan.task.kind, permission, checked)
     if (reason := _needs_no_ray(plan, address)) is not None:
         return LocalEngine(plan, reason, permission, checked=True)
+    if cells := from_cells(plan.parts):
+        what = (
+            f"{', '.join(cells)} is defined in a notebook or script, which other processes lack: "
+        )
+        raise BadInput(
+            Problem("parts", f"{what}write it to a file, or choose placement in-process")
+        )
     # A session that this process has already took its environment when it began.
     elsewhere = address not in (None, "local") and not ray.is_initialized()
     if not elsewhere and not ray.is_initialized():

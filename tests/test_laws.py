@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def text(kind: str, body: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays() -> None:
+def _nothing_stays() -> Iterator[None]:
     yield
     for path in list(own_parts._loaded):
         own_parts._drop(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from gauntlet.jobs.reference.index import Index, MethodRow, Section, shipped
+from gauntlet.jobs.reference.index import MethodRow, Section, shipped
 
 GROUP = "gauntlet.parts"
 """As in `gauntlet.pipeline.attacks.own_parts`, which takes torch."""
@@ -13,12 +13,22 @@ GROUP = "gauntlet.parts"
 
 def rows(own: Sequence[str]) -> tuple[MethodRow, ...]:
     """Return all methods, with the parts of files and packages that a person named."""
-    return _with(own).methods
+    if not own:
+        return shipped().methods
+    _load(own)
+    from gauntlet.jobs.reference import method_rows
+
+    return tuple(method_rows.rows())
 
 
 def sections(own: Sequence[str]) -> tuple[Section, ...]:
     """Return the job file's mappings, with the options of such parts."""
-    return _with(own).sections
+    if not own:
+        return shipped().sections
+    _load(own)
+    from gauntlet.jobs.reference import job_sections
+
+    return tuple(job_sections.sections())
 
 
 def offers() -> list[str]:
@@ -30,12 +40,8 @@ def offers() -> list[str]:
     ]
 
 
-def _with(own: Sequence[str]) -> Index:
-    if not own:
-        return shipped()
-    from gauntlet.jobs.reference.renew import made
+def _load(own: Sequence[str]) -> None:
     from gauntlet.pipeline.attacks.own_parts import load_parts
 
     for source in own:
         load_parts(source)
-    return made()

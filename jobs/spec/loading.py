@@ -15,6 +15,8 @@ from gauntlet.jobs.spec.overrides import Override, apply
 from gauntlet.jobs.spec.python_source import written
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.yaml_source import read
+from gauntlet.pipeline.attacks import own_parts
+from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import Plan
@@ -124,10 +126,18 @@ def expand(
         select=job.select,
         surrogates=job.specs("surrogates"),
         targets=job.specs("targets"),
-        parts=tuple(job.parts),
+        parts=_parts(job),
         attacks=tuple(attack for attack, _ in job.attacks),
         evaluate=job.evaluate,
         resources=job.resources,
         seed=job.seed,
     )
     return LoadedJob(plan, job.permission, job.output, job)
+
+
+def _parts(job: JobDraft) -> tuple[PartsSource, ...]:
+    """Return the sources of parts that a job names, and of others that its attacks use."""
+    named = {source.path: source for source in job.parts}
+    modules = {source.module for source in job.parts}
+    used = own_parts.used(part for attack, _ in job.attacks for part in attack.parts)
+    return (*named.values(), *(source for source in used if source.module not in modules))

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import linecache
 import re
 import sys
@@ -37,6 +38,8 @@ from gauntlet.pipeline.spec import Spec
 
 GROUP = "gauntlet.parts"
 """Entry points of packages that have parts: ``name = "package.module"``."""
+_CELL = "__main__."
+"""What the path of a class begins with that is in no file of its own."""
 _SHOWN = 20
 """Lines of a difference that a message shows."""
 
@@ -45,7 +48,8 @@ class PartsSource(Spec):
     """A file or module with parts of the person's own, as it was when a run began."""
 
     path: str
-    """A file's path, relative to the job's root where it lies inside; or a module's name."""
+    """A file's path, relative to the job's root where it lies inside; a module's name; or that of a
+    class of a notebook, `__main__.NAME`."""
     digest: str
     """SHA-256 of the text."""
     text: str
@@ -63,6 +67,8 @@ class PartsSource(Spec):
         Raises:
             BadInput: when it is not there, is no text, or may not be run.
         """
+        if path.startswith(_CELL):
+            return _source_of(_of_cell(path))
         file = _located(path, root, permission)
         try:
             text = file.read_bytes().decode()
@@ -81,15 +87,17 @@ class PartsSource(Spec):
         Raises:
             BadInput: when it does not run, or registers nothing; says in which line.
         """
+        if self.path.startswith(_CELL):
+            return (_of_cell(self.path),)
         module = self.module
-        if _loaded.get(self.path) == (module, self.digest):
+        if _loaded.get(self.path) == self:
             return _made[module]
         _drop(self.path)
         if module in _made:
             _registered(module, self.path, lambda: [register(part) for part in _made[module]])
         else:
             _made[module] = _registered(module, self.path, self._run)
-        _loaded[self.path] = (module, self.digest)
+        _loaded[self.path] = self
         return _made[module]
 
     @property
@@ -130,8 +138,8 @@ class PartsSource(Spec):
 
 _made: dict[str, tuple[type[Part], ...]] = {}
 """The parts of every module that this process has run."""
-_loaded: dict[str, tuple[str, str]] = {}
-"""The modules whose parts are in the catalogue, and their digests, by the path of their source."""
+_loaded: dict[str, PartsSource] = {}
+"""The sources whose parts are in the catalogue, by path."""
 _of_jobs: set[str] = set()
 """Paths of those that came with a job, and go when another job comes."""
 
@@ -198,7 +206,7 @@ def taken_up(recorded: Iterable[Mapping[str, str]], root: Path, permission: Perm
     """
     sources = [PartsSource.model_validate(each) for each in recorded]
     for source in sources:
-        if _loaded.get(source.path) == (source.module, source.digest):
+        if _loaded.get(source.path) == source:
             continue
         named = [f for f in permission.files if f.name == Path(source.path).name]
         now = PartsSource.read(str(named[0]) if named else source.path, root, permission)
@@ -209,10 +217,19 @@ def taken_up(recorded: Iterable[Mapping[str, str]], root: Path, permission: Perm
     only(sources)
 
 
-def from_cells(parts: Iterable[Part]) -> list[str]:
-    """Return the tokens of parts that are defined in a notebook or script: other processes lack
-    them."""
-    return sorted({part.token for part in parts if type(part).__module__ == "__main__"})
+def used(parts: Iterable[Part]) -> list[PartsSource]:
+    """Return the sources of the own parts among some: files, modules, and classes of a cell."""
+    found: dict[str, PartsSource] = {}
+    for kind in dict.fromkeys(type(part) for part in parts if is_own(type(part))):
+        source = _source_of(kind)
+        found[source.path] = source
+    return [*found.values()]
+
+
+def from_cells(sources: Iterable[PartsSource]) -> list[str]:
+    """Return the classes that are defined in a notebook or script, which other processes lack."""
+    names = (source.path for source in sources)
+    return [name.removeprefix(_CELL) for name in names if name.startswith(_CELL)]
 
 
 def origin(part: type[Part]) -> str:
@@ -236,11 +253,37 @@ def place_in(error: BaseException, file: str) -> str:
     return f"{file}:{lines[-1]}" if lines else file
 
 
+def _of_cell(path: str) -> type[Part]:
+    """Return a part that is defined in the notebook or script that runs."""
+    name = path.removeprefix(_CELL)
+    for part in catalogue():
+        if part.__module__ == "__main__" and part.__qualname__ == name:
+            return part
+    what = (
+        f"was defined in a notebook or script: define {name} in this one (its text is in the plan)"
+    )
+    raise _refused(path, what)
+
+
+def _source_of(kind: type[Part]) -> PartsSource:
+    """Return the source that a registered part is from."""
+    for source in _loaded.values():
+        if source.module == kind.__module__:
+            return source
+    cell = kind.__module__ == "__main__"
+    try:
+        text = inspect.getsource(kind if cell else sys.modules[kind.__module__])
+    except (OSError, TypeError):
+        text = ""  # typed into a Python that keeps none
+    path = f"{_CELL}{kind.__qualname__}" if cell else kind.__module__
+    return PartsSource(path=path, digest=hashlib.sha256(text.encode()).hexdigest(), text=text)
+
+
 def _drop(path: str) -> None:
     """Take the parts of a source out of the catalogue, unless another path has the same."""
-    module, _ = _loaded.pop(path, ("", ""))
-    if module and module not in (other for other, _ in _loaded.values()):
-        forget(_made[module])
+    source = _loaded.pop(path, None)
+    if source and source.module not in (other.module for other in _loaded.values()):
+        forget(_made[source.module])
 
 
 def _arrived(path: str, digest: str, text: str) -> PartsSource:

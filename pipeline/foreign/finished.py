@@ -58,7 +58,11 @@ def open_finished(images: str, root: Path) -> Finished:
     Raises:
         BadInput: when there is nothing, or nothing that can be read.
     """
-    return _opened(root / expanded(images))
+    path = root / expanded(images)
+    try:
+        return _opened(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise _refused(f"nothing at {path} ({error.strerror or error})") from None
 
 
 def problems(images: str, root: Path, ids: Sequence[str], limit: int | None) -> list[Problem]:
@@ -115,18 +119,16 @@ def judged(attack: Attack, batch: Batch, root: Path, quantize: bool) -> Brought:
                 f"{finished.path}: {finished.names[position]} is of shape {pixels.shape}, the "
                 f"example {example!r} of {(*found.shape[2:], 3)}"
             )
-        wide = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+        wide = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
         found[row] = wide / 255 if pixels.dtype == np.uint8 else wide
     return brought(attack, batch, found, quantize, lost)
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path) -> Finished:
+def _opened(path: Path, changed: int) -> Finished:
     if path.is_dir():
         tables = sorted(path.rglob("*.parquet"))
         return _table(path, tables) if tables else _folder(path)
-    if not path.is_file():
-        raise _refused(f"nothing at {path}")
     if path.suffix == ".npz":
         return _archive(path)
     if path.suffix == ".parquet":

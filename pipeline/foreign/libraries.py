@@ -171,7 +171,7 @@ def _art(name: str) -> Found:
             clip_values=(0, 1),
             device_type="cpu" if images.device.type == "cpu" else "gpu",
         )
-        more = {"targeted": True} if goal is Goal.TARGETED else {}
+        more: dict[str, Any] = {"targeted": True} if goal is Goal.TARGETED else {}
         more |= {"verbose": False} if "verbose" in _parameters(kind) else {}
         more |= {"batch_size": len(images)} if "batch_size" in _parameters(kind) else {}
         made = kind(estimator, **{**more, **_with_budget(attack, kind, "eps")})

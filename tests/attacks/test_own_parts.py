@@ -4,14 +4,13 @@ import inspect
 import pickle
 import re
 import shlex
-import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from typer.testing import CliRunner
 
 from gauntlet import Attack, attack, load_parts
@@ -20,10 +19,11 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.attacks import own_parts
 from gauntlet.pipeline.attacks.part import catalogue, forget
-from gauntlet.pipeline.models.sources.permission import granted
+from gauntlet.pipeline.models.sources.permission import VARIABLE, granted
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.run.plan import Plan, plan_of
+from gauntlet.pipeline.run.plan import Resources, plan_of
 from tests.toys import runs
+from tests.toys.jobs import attacks, write
 from tests.toys.surrogates import SmallNet, images
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-parts.md"
@@ -55,7 +55,7 @@ def gauntlet(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays() -> None:
+def _nothing_stays() -> Iterator[None]:
     yield
     for path in list(own_parts._loaded):
         own_parts._drop(path)
@@ -64,19 +64,16 @@ def _nothing_stays() -> None:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the page's file and the images of the quickstart."""
+    """A working directory with the page's file."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "tests")
     (tmp_path / "mine.py").write_text(blocks("python")[2])
-    shutil.copy(runs.QUICKSTART / "shapes.npz", tmp_path)
     return tmp_path
 
 
-def job(folder: Path, **changes: object) -> Path:
-    entries = yaml.safe_load(blocks("yaml")[0])
-    resources = {"batch": 4, "threads": 1, "placement": "in-process"}
-    changes = {"select": {"limit": 8}, "resources": resources, "root": ".", **entries, **changes}
-    (folder / "job.yaml").write_text(yaml.safe_dump(runs.job(**changes)))
-    return folder / "job.yaml"
+def job(folder: Path, text: str | None = None) -> Path:
+    """A tiny job with the page's attacks, or others."""
+    return write(folder, (attacks("")[0], blocks("yaml")[0] if text is None else text))
 
 
 def refused(folder: Path, text: str) -> str:
@@ -95,6 +92,33 @@ def test_the_page_s_cells_run_as_written() -> None:
         exec(cell, names)
     assert (names["adversarial"] - names["images"]).abs().max() > 0.02
     forget([names["Agreed"]])
+
+
+def test_a_cell_s_part_is_recorded_and_stays_in_its_process(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(blocks("python")[0], names)
+    try:
+        loaded = open_job(job(here, "attacks: {combine: agreed}\n"))
+        (source,) = loaded.plan.parts
+        assert source.path == "__main__.Agreed"
+        launch(loaded.plan, "run", permission=loaded.permission)
+        assert plan_of("run") == loaded.plan
+        elsewhere = {"placement": "packed", "workers": 2}
+        packed = loaded.plan.model_copy(update={"resources": Resources.model_validate(elsewhere)})
+        with pytest.raises(BadInput, match="Agreed is defined in a notebook or script, which"):
+            launch(packed, "packed", permission=loaded.permission)
+    finally:
+        forget([names["Agreed"]])
+    with pytest.raises(BadInput, match="define Agreed in this one"):
+        plan_of("run")
+
+
+def test_a_file_that_was_loaded_before_comes_with_the_plan(here: Path) -> None:
+    load_parts("mine.py")
+    plan = open_job(job(here, "attacks: {combine: agreed}\n")).plan
+    assert plan.parts[0].text == (here / "mine.py").read_text()
 
 
 @pytest.mark.slow
@@ -142,7 +166,7 @@ def test_a_job_s_file_is_run_where_code_may_be_and_else_only_if_named(
     far.mkdir()
     ran = far / "ran"
     (far / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n{HALVED}")
-    path = job(here, parts=["far/evil.py"], attacks=[{"base": "halved"}])
+    path = job(here, "parts: far/evil.py\nattacks: {base: halved}\n")
     with pytest.raises(BadInput) as caught:
         open_job(path)
     assert f"to run it, add: --parts {far}/evil.py" in str(caught.value)
@@ -154,7 +178,7 @@ def test_a_job_s_file_is_run_where_code_may_be_and_else_only_if_named(
 def test_the_parts_of_a_job_go_when_another_comes(here: Path) -> None:
     open_job(job(here))
     assert {"agreed", "smoothed", "brighter"} <= {part.token for part in catalogue()}
-    open_job(job(here, parts=[], attacks=[{"base": "i"}]))
+    open_job(job(here, "attacks: {base: i}\n"))
     assert "agreed" not in {part.token for part in catalogue()}
 
 
@@ -175,10 +199,11 @@ def test_another_process_has_the_parts_when_it_reads_the_plan(here: Path) -> Non
 
 @pytest.mark.slow
 def test_two_packed_workers_have_them_and_give_the_same_rows(here: Path) -> None:
-    plan = open_job(job(here)).plan
-    launch(plan, "alone")
-    resources = {**plan.resources.model_dump(), "placement": "packed", "workers": 2}
-    launch(Plan.model_validate(plan.model_dump() | {"resources": resources}), "packed")
+    loaded = open_job(job(here))
+    launch(loaded.plan, "alone", permission=loaded.permission)
+    elsewhere = {"placement": "packed", "workers": 2, "batch": 4}
+    plan = loaded.plan.model_copy(update={"resources": Resources.model_validate(elsewhere)})
+    launch(plan, "packed", permission=loaded.permission)
     assert runs.verdicts("alone").equals(runs.verdicts("packed"))
 
 
@@ -190,7 +215,7 @@ def test_commands_show_them_beside_the_others(here: Path) -> None:
     assert "`options` of `brighter`" in gauntlet("schema", "--parts", "mine.py")[1]
     status, said = gauntlet("check", str(job(here)))
     assert status == 0, said
-    assert "parts of your own: agreed, smoothed, brighter (mine.py, sha256 " in said
+    assert "parts of your own: brighter, agreed, smoothed (mine.py, sha256 " in said
     assert "expected a Python file" in gauntlet("methods", "--parts", "mine")[1]
 
 
@@ -247,8 +272,7 @@ def test_a_package_s_parts_are_run_when_a_person_names_it(
     said = gauntlet("methods")[1]
     assert "halved: in offering-dist, which is installed" in said
     assert "offering" not in sys.modules
-    text = {"parts": ["offering"], "attacks": [{"base": "halved"}]}
-    path = job(tmp_path, **text, root=str(runs.QUICKSTART))
+    path = job(tmp_path, "parts: offering\nattacks: {base: halved}\n")
     with pytest.raises(BadInput, match="add: --allow-imports offering"):
         open_job(path)
     assert open_job(path, allowed=["offering"]).plan.parts[0].path == "offering"

@@ -227,7 +227,7 @@ def test_an_unknown_method_lists_all_only_without_a_near_one() -> None:
     with pytest.raises(BadInput) as near:
         printed("rega")
     assert "? `gauntlet methods` lists all; " in str(near.value)
-    assert str(near.value).endswith("`python -m gauntlet.jobs.reference.renew` lists it, too")
+    assert str(near.value).endswith("a part of your own: name its file with `--parts`")
     assert "known:" not in str(near.value)
     with pytest.raises(BadInput, match=r"known: .*svre"):
         printed("zzzzzzzz")

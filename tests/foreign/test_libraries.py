@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gauntlet.actors.launch import launch
+from gauntlet.jobs.reports.notes import excess_words
+from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline import results
+from gauntlet.pipeline.foreign.libraries import PIP
+from gauntlet.pipeline.results import RunFolder
+from gauntlet.pipeline.results.record.chain import Record
+from gauntlet.pipeline.results.records import manifest
+from tests.toys import runs
+from tests.toys.jobs import attacks, problems, write
+
+KEYS = ["example", "target"]
+
+
+def theirs(name: str, more: str = "", ours: str = "") -> tuple[str, str]:
+    return attacks(f'  - {{name: theirs, source: "tests.toys.theirs:{name}"{more}}}{ours}')
+
+
+def carried_out(folder: Path, *changes: tuple[str, str], name: str = "run") -> str:
+    loaded = open_job(write(folder, *changes))
+    launch(loaded.plan, str(folder / name), permission=loaded.permission)
+    return str(folder / name)
+
+
+def test_a_function_is_judged_beside_the_same_attack_of_ours(tmp_path: Path) -> None:
+    """One step of the sign of the mean logits' gradient, on the same surrogates and targets."""
+    ours = "\n  - {name: ours, base: i, steps: 1, step_size: eps, combine: ens-logits}"
+    run = carried_out(tmp_path, theirs("fgsm", ours=ours))
+    found = results.read(run, "verdicts")
+    mine, other = (
+        found[found.attack == name].sort_values(KEYS).reset_index() for name in ("ours", "theirs")
+    )
+    same = ["success", "prediction", "linf", "clean_score", "clean_correct", "surrogates"]
+    assert mine[same].equals(other[same])
+    np.testing.assert_allclose(mine.score, other.score, atol=0.05)
+    assert set(other.base) == {"tests.toys.theirs:fgsm"}
+    assert set(other.rule) == {"foreign"}
+    assert manifest(RunFolder(run)).excess == {"theirs": 0.0}
+
+
+def test_options_surrogates_and_excess(tmp_path: Path) -> None:
+    """One surrogate; three times the budget, which is clipped and said."""
+    run = carried_out(
+        tmp_path, theirs("fgsm", ", epsilon: 4/255, options: {eps: 0.0470588}, surrogates: s1")
+    )
+    found = results.read(run, "verdicts")
+    assert set(found.surrogates) == {"s1"}
+    assert found.linf.max() == 4
+    record = Record.read(RunFolder(run))
+    assert record is not None
+    assert record.excess["theirs"] == pytest.approx(8, abs=0.01)
+    (line,) = excess_words(record)
+    assert line.startswith("theirs is foreign: its images had left the ball by up to 8 8-bit")
+
+
+def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path) -> None:
+    runs_of_it = [carried_out(tmp_path, theirs("noisy"), name=name) for name in ("a", "b")]
+    first, second = (results.read(run, "examples").sort_values("example") for run in runs_of_it)
+    assert list(first.image) == list(second.image)
+    assert first.linf.min() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("smaller", "returned shape (4, 3, 7, 8), expected (4, 3, 8, 8)"),
+        ("levels", "expected [0, 1]: divide by 255"),
+        ("nothing", "returned NoneType, expected a tensor of images"),
+    ],
+)
+def test_what_is_no_result_is_a_failure_with_its_reason(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    lost = results.read(carried_out(tmp_path, theirs(name)), "failures")
+    assert said in lost.reason.iloc[0]
+
+
+def test_an_image_that_is_not_finite_is_lost_alone(tmp_path: Path) -> None:
+    run = carried_out(tmp_path, theirs("hole"))
+    lost = results.read(run, "failures")
+    assert set(lost.example) == {"images/0", "images/4"}  # the first of each batch
+    assert "the foreign image is not finite" in lost.reason.iloc[0]
+    assert len(results.read(run, "verdicts")) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (theirs("fgms"), "unknown function of tests.toys.theirs 'fgms'; did you mean 'fgsm'"),
+        (theirs("fgsm", ", options: {epz: 1}"), "unknown option 'epz'; did you mean 'eps'"),
+        (theirs("fgsm", ", base: mi"), "base has no meaning beside `source`"),
+        (theirs("fgsm", ", images: x"), "`source` and `images` exclude each other"),
+        (attacks('  - {source: "os:system"}'), "belongs to the standard library; a job runs only"),
+        (attacks("  - {images: nowhere}"), "nothing at"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    (line,) = problems(tmp_path, change)
+    assert said in line
+
+
+def test_pinned_surrogates_are_in_no_one_s_reach(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, theirs("fgsm"), ("in-process", "pinned"))
+    assert "needs its surrogates in one process: placement packed, or in-process" in line
+
+
+LIBRARIES = {
+    "torchattacks": 'source: "torchattacks:PGD", options: {alpha: 0.0078431, steps: 10}',
+    "foolbox": 'source: "foolbox:LinfPGD", options: {abs_stepsize: 0.0078431, steps: 10}',
+    "art": 'source: "art:ProjectedGradientDescent", '
+    "options: {eps_step: 0.0078431, max_iter: 10, num_random_init: 1}",
+}
+
+
+@pytest.mark.parametrize(("library", "entry"), LIBRARIES.items(), ids=LIBRARIES)
+def test_a_library_that_is_missing_names_its_line(tmp_path: Path, library: str, entry: str) -> None:
+    if importlib.util.find_spec(library):
+        pytest.skip(f"{library} is installed")
+    (line,) = problems(tmp_path, attacks(f"  - {{{entry}}}"))
+    assert line.endswith(f"{library} is not installed; {PIP[library]}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("library", "entry"), LIBRARIES.items(), ids=LIBRARIES)
+def test_their_pgd_does_as_ours(tmp_path: Path, library: str, entry: str) -> None:
+    """Success on every network within three standard errors of the difference."""
+    if not importlib.util.find_spec(library):
+        pytest.skip(PIP[library])
+    ours = "  - {name: ours, base: pgd, combine: ens-logits, steps: 10, step_size: 2/255}\n"
+    import yaml
+
+    listed = yaml.safe_load(f"{ours}  - {{name: theirs, {entry}}}")
+    runs.carry_out(tmp_path, "in-process", attacks=listed, select={"limit": 256})
+    found = runs.verdicts(tmp_path / "run")
+    for _, rows in found.groupby("target"):
+        wide = rows.pivot(index="example", columns="attack", values="success")
+        differing = wide.ours - wide.theirs
+        assert abs(differing.mean()) <= 3 * differing.std() / len(differing) ** 0.5 + 1e-9
+
+
+def test_a_checkout_of_transferattack_is_given_our_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laid out as its classes are: a constructor with a model's name, and a call for delta."""
+    package = tmp_path / "checkout" / "transferattack"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from tests.toys.theirs import fgsm\n\n"
+        "class FGSM:\n"
+        "    def __init__(self, model_name, epsilon=16/255, targeted=False, device=None):\n"
+        "        self.model, self.epsilon = self.load_model(model_name), epsilon\n"
+        "    def load_model(self, name):\n"
+        "        raise SystemExit('downloads weights')\n"
+        "    def __call__(self, data, label):\n"
+        "        return fgsm(self.model, data, label, self.epsilon) - data\n\n"
+        "def load_attack_class(name):\n"
+        "    return {'fgsm': FGSM}[name]\n"
+    )
+    path = write(tmp_path, attacks('  - {source: "transferattack:fgsm", epsilon: 4/255}'))
+    loaded = open_job(path, allowed=[str(tmp_path / "checkout")])
+    launch(loaded.plan, str(tmp_path / "run"), permission=loaded.permission)
+    assert set(results.read(str(tmp_path / "run"), "verdicts").linf) == {4}
