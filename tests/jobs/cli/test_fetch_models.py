@@ -16,7 +16,7 @@ from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
 from tests.toys.jobs import write
 from tests.toys.server import served
 
-PAPER = [f"ir-table{n}" for n in range(3, 10)]
+PAPER = [f"rgea-table{n}" for n in (2, 3, 4)] + [f"ir-table{n}" for n in range(3, 10)]
 
 
 def gauntlet(*arguments: str) -> Result:
