@@ -17,12 +17,14 @@ class Files:
 
     Attributes:
         content: file by path, such as ``/net.pth``.
+        links: where a path leads to, and the SHA-256 that is stated beside it.
         cut: bytes of a file after which the connection ends.
         ranges: the `Range` of every request for a file, in order.
         address: of the server.
     """
 
     content: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, tuple[str, str]] = field(default_factory=dict)
     cut: int | None = None
     ranges: list[str | None] = field(default_factory=list)
     address: str = ""
@@ -41,6 +43,13 @@ def served() -> Iterator[Files]:
             self._answer(False)
 
         def _answer(self, body: bool) -> None:
+            if self.path in files.links:
+                path, sha256 = files.links[self.path]
+                self.send_response(302)
+                self.send_header("Location", path)
+                self.send_header("X-Linked-ETag", f'"{sha256}"')
+                self.end_headers()
+                return
             whole = files.content.get(self.path)
             if whole is None:
                 self.send_error(404)

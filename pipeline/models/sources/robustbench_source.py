@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from torch import nn
 
@@ -52,10 +53,14 @@ class RobustBenchSource(Source):
     def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return the data set's size; whatever normalises is in the network."""
         data, threat, name = rest.split("/")
-        side = _SIDES[data]
+        # Names such as BicubicRes256Crop224 end with the side of what the network takes.
+        stated = str(_entry(rest).get("preprocessing") or "")
+        found = re.search(r"(\d+)$", stated)
+        side = int(found[1]) if found else _SIDES[data]
+        resize: Literal["bicubic", "bilinear"] = "bicubic" if "Bicubic" in stated else "bilinear"
         return Description(
             Task.CLASSIFICATION,
-            Preprocessing((side, side)),
+            Preprocessing((side, side), resize=resize),
             False if name == "Standard" else f"RobustBench's, {threat}",
             classes=_CLASSES[data],
         )

@@ -39,7 +39,8 @@ def download(
     Args:
         url: of HTTP or HTTPS.
         path: where the file shall be; its folder is made.
-        sha256: how its SHA-256 begins, in hexadecimal; "" where nobody has said.
+        sha256: how its SHA-256 begins, in hexadecimal; "" where nobody has said. Then it is what
+            the server states, as Hugging Face's does.
         check: raises for content that is not what is wanted, before anybody sees it in its place.
         most: bytes that are taken at most.
 
@@ -57,9 +58,9 @@ def download(
             part.unlink()
             return
         try:
-            _receive(url, file, tag, most)
+            stated = _receive(url, file, tag, most)
             file.flush()
-            _compare(part, sha256)
+            _compare(part, sha256 or stated)
             check(part)
         except OSError:
             if file.seek(0, 2) == 0:
@@ -87,8 +88,27 @@ def _held(part: Path) -> IO[bytes]:
         file.close()
 
 
-def _receive(url: str, file: IO[bytes], tag: Path, most: int) -> None:
-    """Append what is left of a file, or all of it where the server has another one by now."""
+class _Linked(urllib.request.HTTPRedirectHandler):
+    """Follows a link to a store and keeps the SHA-256 that stands beside it."""
+
+    sha256 = ""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request that follows the link, with the same headers."""
+        tag = str(headers.get("X-Linked-ETag") or "").strip('"')
+        if re.fullmatch("[0-9a-f]{64}", tag):
+            self.sha256 = tag
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _receive(url: str, file: IO[bytes], tag: Path, most: int) -> str:
+    """Append what is left of a file, or all of it where the server has another one by now.
+
+    Returns:
+        The SHA-256 that the server states, or "".
+    """
     have = file.seek(0, 2)
     request = urllib.request.Request(url, headers={"User-Agent": "gauntlet"})
     # A part of which nobody knows which file it is of is no beginning.
@@ -96,13 +116,14 @@ def _receive(url: str, file: IO[bytes], tag: Path, most: int) -> None:
     if have and known:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", known)
+    linked = _Linked()
     try:
-        answer = urllib.request.urlopen(request, timeout=SECONDS)
+        answer = urllib.request.build_opener(linked).open(request, timeout=SECONDS)
     except urllib.error.HTTPError as error:
         if error.code != _NOTHING_LEFT:
             raise
         tag.unlink(missing_ok=True)
-        return
+        return linked.sha256
     with answer:
         if answer.status != _ANSWERS_WITH_A_PART or not _goes_on(answer, have):
             have = 0
@@ -121,6 +142,7 @@ def _receive(url: str, file: IO[bytes], tag: Path, most: int) -> None:
         raise OSError(
             f"the connection ended after {have:,} of {whole:,} bytes; again goes on there"
         )
+    return linked.sha256
 
 
 def _goes_on(answer: Any, have: int) -> bool:

@@ -83,6 +83,14 @@ def test_what_is_not_wanted_is_deleted(files: Files, place: Path) -> None:
     assert left(place) == []
 
 
+def test_the_checksum_that_a_server_states_is_compared(files: Files, place: Path) -> None:
+    files.links = {"/good": ("/net.pth", SHA), "/bad": ("/net.pth", "0" * 64)}
+    with pytest.raises(ValueError, match="does not begin with 0000"):
+        download(f"{files.address}/bad", place)
+    download(f"{files.address}/good", place)
+    assert place.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://host/net.pth", "net.pth"])
 def test_only_http_is_an_address(address: str, place: Path) -> None:
     with pytest.raises(ValueError, match="expected an address of http or https"):
