@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from gauntlet.actors.launch import look
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.readiness import changed, placed, ready
-from gauntlet.jobs.reference import resolved
+from gauntlet.jobs.reference import resolved, to_fetch
 from gauntlet.jobs.reports.doubts import print_probe, strictly_refused
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
+from gauntlet.jobs.spec.overrides import Override
 from gauntlet.pipeline.problems import BadInput, Problem
 
 
@@ -32,7 +35,13 @@ def check_job(
     """
     if strict and not probe:
         raise BadInput(Problem("--strict", "is about what --probe finds; give both"))
-    loaded = open_job(find_job(job), changed(changes, placement), allowed)
+    path, overrides = find_job(job), changed(changes, placement)
+    called = shlex.join([job, *(word for change in changes for word in ("--set", change))])
+    try:
+        loaded = open_job(path, overrides, allowed)
+    except BadInput:
+        _say_what_is_missing(called, path, overrides)
+        raise
     folder, problems = ready(loaded, out, address)
     where, misplaced = placed(loaded.plan, address)
     if problems := problems + misplaced:
@@ -40,6 +49,7 @@ def check_job(
     resolved.print_plan(loaded.plan, loaded.permission, terminal())
     place = loaded.output if out is None else folder
     resolved.print_place(loaded.plan, where, place, terminal())
+    to_fetch.print_to_fetch(loaded.plan, called, terminal())
     if probe:
         with shown_on(terminal(stderr=True)) as progress:
             found = look(
@@ -53,3 +63,12 @@ def check_job(
         if strict and found.asks:
             raise strictly_refused()
     return Status.DONE
+
+
+def _say_what_is_missing(called: str, path: Path, overrides: Sequence[str | Override]) -> None:
+    """Print what a refused job needs and this machine lacks, if it is a job at all."""
+    try:
+        plan = open_job(path, overrides, checks=()).plan
+        to_fetch.print_to_fetch(plan, called, terminal())
+    except BadInput:
+        return

@@ -15,6 +15,14 @@ from gauntlet.pipeline.results.store_address import below
 _BUNDLED = Path(__file__).resolve().parents[1] / "bundled"
 
 
+_FORMERLY = {
+    former: f"paper/ir-table{number}"
+    for number in (3, 4, 6, 7, 8, 9)
+    for former in (f"interactions/table{number}", f"table{number}")
+}
+"""Bundled jobs by the names that they once had."""
+
+
 def bundled_jobs() -> list[str]:
     """Return the names of the jobs that come with the package, such as `interactions/cifar10`."""
     paths = _BUNDLED.rglob("*.yaml")
@@ -25,6 +33,7 @@ def _bundled(name: str) -> Path | None:
     """Return a bundled job: by its path without suffix, or by its last name if only one has it."""
     known = bundled_jobs()
     plain = name.removesuffix(".yaml")
+    plain = _FORMERLY.get(plain, plain)
     found = [plain] if plain in known else [job for job in known if job.endswith(f"/{plain}")]
     return _BUNDLED / f"{found[0]}.yaml" if len(found) == 1 else None
 
@@ -33,7 +42,8 @@ def find_job(name: str) -> Path:
     """Return a job's file: a path, or the name of a bundled job.
 
     A bundled job goes by its path below the bundled ones without suffix (`interactions/cifar10`),
-    or by its last name alone where only one has it; at the top level the shorter path wins.
+    or by its last name alone where only one has it; at the top level the shorter path wins. Former
+    names are found still.
 
     Raises:
         BadInput: when it is neither.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.exit_status import Status, end
-from gauntlet.jobs.cli.options import AllowImports, Changes
+from gauntlet.jobs.cli.options import AllowImports, Changes, JobFile
 from gauntlet.jobs.reports.terminal import terminal
 
 models = typer.Typer(name="models")
@@ -87,6 +87,24 @@ def verify(
 
     allowed = allow_imports or []
     end(verify_model, Wanted(model, data, changes or [], architecture, key, pairs, allowed))
+
+
+@models.command()
+def fetch(job: JobFile, changes: Changes = None) -> None:
+    """Download the weights that a job needs, where a file has an address of its own.
+
+    What the job's `root`, torch's cache and Hugging Face's lack is fetched, checked
+    (SHA-256 where the publisher states one; a web page is refused) and put in its
+    place at once. A download that was cut short goes on where it ended. What is to
+    be fetched by hand is listed. `gauntlet check` shows the list beforehand.
+
+    \b
+    gauntlet models fetch paper/ir-table3
+    gauntlet models fetch job.yaml --set root=data
+    """
+    from gauntlet.jobs.cli.fetch_models import fetch_models
+
+    end(fetch_models, job, changes or [])
 
 
 def _print(every: bool) -> int:

@@ -251,7 +251,7 @@ def _foreign_fields(spec: ModelSpec, source: Source | None) -> list[Problem]:
     if spec.members and source is not None:
         found.append(Problem("members", f"only a mean: source has any, not {spec.source!r}"))
     reads = source.fields if source is not None else ()
-    for field in ("architecture", "key", "sha256", "unfold_limit"):
+    for field in ("architecture", "key", "sha256", "unfold_limit", "fetch"):
         if getattr(spec, field) is not None and field not in reads:
             what = f"only a file: source takes one, not {spec.source!r}"
             found.append(Problem(field, what))

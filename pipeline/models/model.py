@@ -17,6 +17,7 @@ from gauntlet.pipeline.models.defences.defence import Defence
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.model_spec import ModelSpec
+from gauntlet.pipeline.models.outputs import Unanswered, answer
 from gauntlet.pipeline.models.precision import through, weight_of
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple, in_bytes
 from gauntlet.pipeline.models.streams import streaming
@@ -161,14 +162,19 @@ class Model(nn.Module):
             outputs = self._rows(inputs)
             return outputs + self._rows(inputs.flip(3)) if self.preprocessing.mirror else outputs
 
-    def through(self, network: nn.Module, inputs: Tensor) -> Any:
+    def through(
+        self, network: nn.Module, inputs: Tensor, pick: Callable[[Any], Any] | None = None
+    ) -> Any:
         """Return what a rewriting of the network makes of inputs; see `precision.through`.
 
         Args:
             network: the network, or one made from it.
             inputs: as `inputs` returns them.
+            pick: chooses among what it returns; all of it by default.
         """
-        return network(inputs) if self._holds_models else through(network, inputs)
+        if self._holds_models:
+            return network(inputs)
+        return through(network, inputs) if pick is None else through(network, inputs, pick)
 
     def inputs(self, images: Tensor, draws: Draws | None = None) -> Tensor:
         """Return what the network takes: defended, fitted and normalised images.
@@ -186,7 +192,10 @@ class Model(nn.Module):
         return inputs.clone()
 
     def _rows(self, inputs: Tensor) -> Tensor:
-        outputs = self.through(self.network, inputs)
+        try:
+            outputs = self.through(self.network, inputs, answer)
+        except Unanswered as error:
+            raise TypeError(f"model {self.name!r}: {error}") from None
         if not isinstance(outputs, Tensor) or outputs.shape[:-1] != inputs.shape[:1]:
             found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
             raise TypeError(
@@ -218,7 +227,8 @@ def adapt(
     std again, one that wants normalised input must be. It runs in its own floating point type.
 
     Args:
-        module: takes (B, 3, H, W), returns logits (B, C) or embeddings (B, D). `DataParallel`,
+        module: takes (B, 3, H, W), returns logits (B, C) or embeddings (B, D), alone or among
+            other outputs by the rules of `gauntlet.pipeline.models.outputs`. `DataParallel`,
             `DistributedDataParallel` and `torch.compile` are taken off it. A function is called as
             it is; networks that it uses must be in eval mode.
         name: what results call it.

@@ -42,6 +42,10 @@ class ModelSpec(Spec):
     them: `ema`, or `nets.0`. Wrappers and prefixes are taken off without it."""
     sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{8,64}$", exclude_if=_is_none)
     """`file:` sources: how the file's SHA-256 begins, 8 digits or more; another file is refused."""
+    fetch: str | None = Field(None, exclude_if=_is_none)
+    """`file:` and `trained:` sources: where the file can be had, if it is not there. The address of
+    the file itself (`https://.../net.pth`) is what `gauntlet models fetch` downloads; a page or
+    words are for a person."""
     unfold_limit: int | None = Field(None, ge=1, exclude_if=_is_none)
     """`file:` sources: how many times the file's own size a checkpoint may take in memory. More
     than 4 (the default) is refused: that is no network, but a trap or an unusual compression."""

@@ -7,7 +7,7 @@ network's input and its outputs is in the network's type, and everything else in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -48,7 +48,11 @@ def weight_of(network: nn.Module) -> Tensor | None:
     return None
 
 
-def through(network: nn.Module, inputs: Tensor) -> Any:
+def _whole(outputs: Any) -> Any:
+    return outputs
+
+
+def through(network: nn.Module, inputs: Tensor, pick: Callable[[Any], Any] = _whole) -> Any:
     """Return a network's outputs, in the wider of the inputs' and its own type.
 
     The network gets its inputs in its own type and on its own device; whatever is differentiated
@@ -57,6 +61,7 @@ def through(network: nn.Module, inputs: Tensor) -> Any:
     Args:
         network: takes (B, 3, H, W); returns (B, C), or a tuple of such.
         inputs: as the network wants them, but for type and device.
+        pick: chooses among the outputs; all of them by default.
 
     Raises:
         ValueError: when the device cannot compute in the network's type, or a float16 network is
@@ -70,9 +75,9 @@ def through(network: nn.Module, inputs: Tensor) -> Any:
     lowered = torch.float16 in (own.dtype, dict(_autocast.get()).get(own.device.type))
     try:
         if lowered and inputs.requires_grad and torch.is_grad_enabled():
-            outputs = _Scaled.apply(inputs, network, own.detach())
+            outputs = _Scaled.apply(inputs, network, own.detach(), pick)
         else:
-            outputs = _called(network, own)
+            outputs = pick(_called(network, own))
     except RuntimeError as error:
         if not any(word in str(error) for word in _HALF_WORDS):
             raise
@@ -129,10 +134,12 @@ class _Scaled(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, network: nn.Module, own: Tensor) -> Any:
+    def forward(
+        ctx: Any, inputs: Tensor, network: nn.Module, own: Tensor, pick: Callable[[Any], Any]
+    ) -> Any:
         with torch.enable_grad():
             leaf = own.requires_grad_()
-            outputs = _called(network, leaf)
+            outputs = pick(_called(network, leaf))
         several = outputs if isinstance(outputs, tuple) else (outputs,)
         ctx.like, ctx.inner = inputs, (leaf, several)
         wide = tuple(_widened(o.detach() if isinstance(o, Tensor) else o, inputs) for o in several)
@@ -141,7 +148,7 @@ class _Scaled(torch.autograd.Function):
         return wide if isinstance(outputs, tuple) else wide[0]
 
     @staticmethod
-    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor, None, None, None]:
         if torch.is_grad_enabled():
             raise ValueError(
                 "a float16 network is not differentiated twice, which this penalty or measurement "
@@ -175,7 +182,7 @@ class _Scaled(torch.autograd.Function):
             if not bool(waiting.any()):
                 break
             shift = shift + torch.where(faint, _APART, -_APART)
-        return gradient, None, None
+        return gradient, None, None, None
 
 
 def _times(values: Tensor, factors: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from gauntlet.pipeline.models.graph.operations import (
     keeps_value,
     module_of,
 )
+from gauntlet.pipeline.models.outputs import Unanswered, answer
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _IN_PLACE: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -74,6 +75,7 @@ def trace(network: nn.Module) -> fx.GraphModule:
             graph = fx.GraphModule(twin, traced, class_name=type(network).__name__)
         except Exception as error:
             raise ValueError(_fault(network, error)) from error
+        _keep_answer(graph, type(network).__name__)
     _open_sequences(graph)
     _keep_inputs(graph)
     return finish(graph)
@@ -142,6 +144,15 @@ def _opaque_functions() -> tuple[Callable[..., Any], ...]:
     from timm.layers import get_notrace_functions
 
     return tuple(get_notrace_functions())
+
+
+def _keep_answer(graph: fx.GraphModule, name: str) -> None:
+    """Let the graph return the network's answer alone."""
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    try:
+        output.args = (answer(output.args[0]),)
+    except Unanswered as error:
+        raise ValueError(f"{name} cannot be rewritten: {error}") from None
 
 
 def _open_sequences(graph: fx.GraphModule) -> None:

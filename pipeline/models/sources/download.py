@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
-import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,10 +13,9 @@ import torch
 
 from gauntlet.pipeline.models.checkpoint import open_checkpoint
 from gauntlet.pipeline.models.file_format import identify
+from gauntlet.pipeline.models.sources.source import Missing
+from gauntlet.pipeline.models.sources.transfer import SECONDS, download
 from gauntlet.pipeline.problems import BadInput, Problem
-
-SECONDS = 10.0
-"""Longest wait for a server's first answer, and between two parts of a file."""
 
 
 def hub_folder() -> Path:
@@ -51,7 +47,7 @@ def fetch_url(source: str, url: str) -> Path:
     if offline():
         raise unavailable(source, url, path, "HF_HUB_OFFLINE is set")
     try:
-        _download(url, path)
+        download(url, path, checksum(path.name))
     except (OSError, ValueError) as error:
         raise unavailable(source, url, path, str(error)) from None
     return path
@@ -117,6 +113,32 @@ def url_problems(source: str, url: str) -> list[Problem]:
     return _cache_problems(source, url, cached_url(url), path)
 
 
+def checksum(name: str) -> str:
+    """Return how a file's SHA-256 begins, by the end of its name: torch's ``net-0123abcd.pth``."""
+    found = re.search(r"-([0-9a-f]{8,})\.", name)
+    return found[1] if found else ""
+
+
+def missing_url(url: str, size: int | None = None) -> list[Missing]:
+    """Return the file of a URL unless it is in torch's cache.
+
+    Args:
+        url: its address.
+        size: bytes, as the publisher says.
+    """
+    if cached_url(url) is not None:
+        return []
+    path = hub_folder() / Path(urlparse(url).path).name
+    return [Missing(url, path, sha256=checksum(path.name), size=size)]
+
+
+def missing_hub(repository: str, names: tuple[str, ...]) -> list[Missing]:
+    """Return the best of a repository's files unless one of them is in the cache."""
+    if cached_hub(repository, names) is not None:
+        return []
+    return [Missing(*_hub_places(repository, names))]
+
+
 def hub_problems(source: str, repository: str, names: tuple[str, ...]) -> list[Problem]:
     """Return what is wrong with a cached file of a repository; its absence only when offline."""
     url, by_hand = _hub_places(repository, names)
@@ -174,24 +196,3 @@ def _unreachable(url: str) -> str | None:
         return None
     except OSError as error:
         return str(error)
-
-
-def _download(url: str, path: Path) -> None:
-    """Download to a file beside the final one, check the hash that the name ends in, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                shutil.copyfileobj(answer, file)
-            with part.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            expected = re.search(r"-([0-9a-f]{8,})\.", path.name)
-            if expected and not digest.hexdigest().startswith(expected.group(1)):
-                raise ValueError(f"the download's SHA-256 does not begin with {expected.group(1)}")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)

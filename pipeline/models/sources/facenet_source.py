@@ -13,8 +13,8 @@ from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.constructors import constructor_options
-from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
-from gauntlet.pipeline.models.sources.source import Offer, Source, register
+from gauntlet.pipeline.models.sources.download import fetch_url, missing_url, url_problems
+from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
 from gauntlet.pipeline.problems import Problem, suggest
 
 _RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
@@ -59,6 +59,11 @@ class FacenetSource(Source):
             # The files hold the training set's classifier too.
             load_checkpoint(fetch_url(source, _URLS[rest]), network, source, unused=("logits.",))
         return network
+
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the weights' file."""
+        pretrained, _ = constructor_options(spec)
+        return missing_url(_URLS[rest]) if pretrained and rest in _URLS else []
 
     def offers(self) -> list[Offer]:
         """Return the two names."""

@@ -33,7 +33,7 @@ class FileSource(Source):
     """Checkpoints on disk."""
 
     form = "file:PATH"
-    fields = frozenset({"architecture", "key", "sha256", "unfold_limit"})
+    fields = frozenset({"architecture", "key", "sha256", "unfold_limit", "fetch"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, the architecture, or the two together."""

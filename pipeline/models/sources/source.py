@@ -51,6 +51,25 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """A file that is not on this machine.
+
+    Attributes:
+        where: its address, or in words where it is to be had; "" where nobody has said.
+        path: where it goes.
+        direct: whether the address is that of the file itself.
+        sha256: how its SHA-256 begins; "" where the publisher does not say.
+        size: bytes, about; None where the publisher does not say.
+    """
+
+    where: str
+    path: Path
+    direct: bool = True
+    sha256: str = ""
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Source(ABC):
     """Where networks come from. ``rest`` is the source's text after the scheme.
 
@@ -101,6 +120,10 @@ class Source(ABC):
     def weights_file(self, rest: str, root: Path) -> Path | None:
         """Return the file whose content says which weights these are, if there is one."""
         return None
+
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the published files that the network needs and that are not here yet."""
+        return []
 
 
 @dataclass(frozen=True)

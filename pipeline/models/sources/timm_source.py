@@ -28,9 +28,11 @@ from gauntlet.pipeline.models.sources.download import (
     fetch_hub,
     fetch_url,
     hub_problems,
+    missing_hub,
+    missing_url,
     url_problems,
 )
-from gauntlet.pipeline.models.sources.source import Offer, Source, register
+from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")
@@ -114,6 +116,16 @@ class TimmSource(Source):
             raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
         except Exception as error:
             raise constructor_error(source, error) from None
+
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the weights' file."""
+        config = _config(rest)
+        pretrained, _ = constructor_options(spec)
+        if not pretrained or not config.has_weights:
+            return []
+        if config.hf_hub_id and not _cached_release(config):
+            return missing_hub(config.hf_hub_id, _hub_names(config))
+        return missing_url(config.url) if config.url else []
 
     def offers(self) -> list[Offer]:
         """Return the names of timm's networks, without tags."""

@@ -22,8 +22,8 @@ from gauntlet.pipeline.models.sources.constructors import (
     option_problems,
     weights_only,
 )
-from gauntlet.pipeline.models.sources.download import fetch_url, url_problems
-from gauntlet.pipeline.models.sources.source import Offer, Source, register
+from gauntlet.pipeline.models.sources.download import fetch_url, missing_url, url_problems
+from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
 
 _OWN_INITIALISATION = ("googlenet", "inception_v3")
@@ -95,6 +95,14 @@ class TorchvisionSource(Source):
             raise BadInput(Problem("source", f"the weights of {source}: {reason}")) from None
         except Exception as error:
             raise constructor_error(source, error) from None
+
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the weights' file, with the size that torchvision states."""
+        pretrained, _ = constructor_options(spec)
+        if not pretrained or rest not in _names():
+            return []
+        weights = _weights(rest, spec)
+        return missing_url(weights.url, int(weights.meta["_file_size"] * 2**20))
 
     def offers(self) -> list[Offer]:
         """Return torchvision's classifiers."""

@@ -38,7 +38,7 @@ class TrainedSource(Permitting):
     """
 
     form = "trained:FILE"
-    fields = frozenset({"key", "unfold_limit"})
+    fields = frozenset({"key", "unfold_limit", "fetch"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the file, or with the source of its network."""
