@@ -56,23 +56,22 @@ class AgeDb(Published):
 def _splits(file: PairListFile) -> list[Any]:
     from scipy.io import loadmat
 
-    content = loadmat(str(file.path), variable_names=["splits"], simplify_cells=True)
-    return list(content["splits"])
+    return list(loadmat(str(file.path), variable_names=["splits"])["splits"].flat)
 
 
-def _pairs(split: dict[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return the pairs of a split; the fields are known by their order."""
-    ends, labels = list(split.values())[:2]
-    first, second = np.asarray(ends, dtype=object)
-    flags = np.asarray(labels).reshape(-1).tolist()
+def _pairs(split: Any) -> list[tuple[str, str, bool]]:
+    """Return the pairs of a split; the fields of structures are known by their order."""
+    structure = split.flat[0]
+    first, second = structure[0]
+    flags = structure[1].reshape(-1).tolist()
     return [
-        (_name(one), _name(two), flag > 0)
+        (_text(one), _text(two), flag > 0)
         for one, two, flag in zip(first, second, flags, strict=True)
     ]
 
 
-def _name(value: Any) -> str:
-    """Return the text in a cell, however many cells and structures it lies in."""
+def _text(value: Any) -> str:
+    """Return the text in a cell, however many arrays and structures it lies in."""
     while not isinstance(value, str):
-        value = next(iter(value.values() if isinstance(value, dict) else value))
+        value = value.flat[0] if isinstance(value, np.ndarray) else value[0]
     return str(value)
