@@ -21,7 +21,7 @@ PATIENCE = 120.0
 def needed_paths(plan: Plan) -> list[str]:
     """Return the files and folders here that a plan names, which its workers read, too."""
     given = (getattr(plan.data, field) for field in plan.data.paths)
-    names = [value for value in given if value is not None]
+    names = [value for value in given if isinstance(value, str)]
     for spec in (*plan.surrogates, *plan.targets):
         kind, _, path = spec.source.partition(":")
         names += [path] if kind == "file" else []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gauntlet.pipeline.data.account import first_names
+from gauntlet.pipeline.data.class_map import ClassMap
 from gauntlet.pipeline.data.csv_table import whole_number
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.known_classes import (
@@ -31,6 +32,7 @@ class Layout:
         classes: number of classes, if the job or the source states it.
         labels_from: number of the folder of class 0 among folders that are numbered, if stated.
         imagenet: whether the classes are ImageNet's.
+        class_map: the labels of the folders by their names, if the job names a file of them.
     """
 
     root: Path
@@ -38,6 +40,7 @@ class Layout:
     classes: int | None
     labels_from: int | None
     imagenet: bool = False
+    class_map: ClassMap | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Labelling:
 def class_folders(layout: Layout, found: Found) -> Labelling | None:
     """Return the images below a folder, each with the label of its sub-folder.
 
-    Folders that are whole numbers are the labels themselves (1 to K, and nothing else, count from
+    A class map has the label of each name. Without one, folders that are whole numbers are the
+    labels themselves (1 to K, and nothing else, count from
     1). Synsets have ImageNet's labels where there are a thousand classes. All others have their
     place in sorted order as label; then an empty folder counts only where the number of classes is
     known. Hidden folders, and what systems leave behind, are no classes.
@@ -83,6 +87,8 @@ def class_folders(layout: Layout, found: Found) -> Labelling | None:
         return None
     if _one_level_too_many(layout, images, found):
         return None
+    if layout.class_map is not None:
+        return _by_map(layout.class_map, images, found)
     label_of = _labels(layout, tree.folders, _top(images), found)
     if label_of is None:
         return None
@@ -99,6 +105,14 @@ def class_folders(layout: Layout, found: Found) -> Labelling | None:
 def _top(images: Sequence[str]) -> list[str]:
     """Return the sub-folders that hold images, sorted."""
     return sorted({name.split("/", 1)[0] for name in images})
+
+
+def _by_map(class_map: ClassMap, images: list[str], found: Found) -> Labelling | None:
+    if unknown := class_map.unknown(_top(images), "class folders"):
+        found.add("data.classes", unknown)
+        return None
+    labels = [class_map.labels[name.split("/", 1)[0]] for name in images]
+    return Labelling(images, labels, len(class_map.names), class_map.names)
 
 
 def _report_nothing(layout: Layout, tree: Tree, found: Found) -> None:

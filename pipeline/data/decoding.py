@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,21 +46,25 @@ class Fit:
     expect: tuple[tuple[int, int], str] | None = None
 
 
-def decode(path: Path, fit: Fit) -> Pixels:
+def decode(image_file: Path | bytes, fit: Fit) -> Pixels:
     """Return an image file as canonical RGB, uint8 (H, W, 3).
 
     Greyscale, palette and CMYK images become RGB; transparency is dropped; of an animation the
     first frame counts; an EXIF rotation is not applied (torchvision's loaders don't either).
 
+    Args:
+        image_file: the file, or its content.
+        fit: how a decoded image becomes a canonical one.
+
     Raises:
         Undecodable: when it is no image, truncated, not 8-bit, too large, or does not fit.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_opened(image_file), formats=FORMATS) as image:
             _check_header(image)
             rgb = image.convert("RGB")
     except (Undecodable, FileNotFoundError, UnidentifiedImageError) as error:
-        raise Undecodable(_reason(error, path)) from None
+        raise Undecodable(_reason(error, image_file)) from None
     except Exception as error:  # decoders of broken files raise nearly anything
         raise Undecodable(f"broken or truncated image: {error}") from error
     return np.asarray(_fitted(rgb, fit))
@@ -93,14 +98,18 @@ def header_of(path: Path) -> Header | None:
         return Header(size)
 
 
-def size_of(path: Path) -> tuple[int, int] | None:
-    """Return (height, width) from an image file's header, or None when it has none."""
+def size_of(image_file: Path | bytes) -> tuple[int, int] | None:
+    """Return (height, width) from the header of a file or its content; None when it has none."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_opened(image_file), formats=FORMATS) as image:
             _check_header(image)
             return image.height, image.width
     except Exception:  # as in `decode`, which says why when the image's turn comes
         return None
+
+
+def _opened(image_file: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(image_file) if isinstance(image_file, bytes) else image_file
 
 
 def _check_header(image: Image.Image) -> None:
@@ -113,12 +122,13 @@ def _check_header(image: Image.Image) -> None:
         raise Undecodable(f"pixel format {image.mode!r}: save it with 8 bits a channel")
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, image_file: Path | bytes) -> str:
     match error:
         case FileNotFoundError():
             return "no such file"
         case UnidentifiedImageError():
-            empty = ": the file is empty" if path.stat().st_size == 0 else ""
+            size = len(image_file) if isinstance(image_file, bytes) else image_file.stat().st_size
+            empty = ": the file is empty" if size == 0 else ""
             return f"not an image in a known format ({', '.join(FORMATS)}){empty}"
     return str(error)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gauntlet.pipeline.data.class_map import ClassMap
 from gauntlet.pipeline.data.csv_table import Header, Table, read_table, whole_number
 from gauntlet.pipeline.data.found import Found
+from gauntlet.pipeline.data.known_classes import imagenet_labels, is_synset
 from gauntlet.pipeline.data.lookup import find_files, report_missing
 from gauntlet.pipeline.files import expanded
 
@@ -35,7 +37,13 @@ class LabelFile:
 
 
 def read_label_file(
-    name: str, base: Path, root: Path, labels_from: int | None, targeted: bool, found: Found
+    name: str,
+    base: Path,
+    root: Path,
+    labels_from: int | None,
+    targeted: bool,
+    found: Found,
+    class_map: ClassMap | None = None,
 ) -> LabelFile:
     """Read a label file.
 
@@ -46,6 +54,7 @@ def read_label_file(
         labels_from: number of the first class; by default 0, or what a published format has.
         targeted: whether wanted classes have a use.
         found: takes what is wrong, and how the file was read.
+        class_map: labels of classes that are named by words; ImageNet's synsets need none.
     """
     path = base / expanded(name)
     table = read_table(path, name, "data.labels", [_PLAIN, _TARGETED], found, _headless)
@@ -58,8 +67,10 @@ def read_label_file(
     seen: set[str] = set()
     for row in table.rows:
         cell, *numbers = row.cells
-        label = _class(numbers[0], "label", first, row.where, found)
-        wanted = _class(numbers[1], "wanted class", first, row.where, found) if with_wanted else 0
+        label = _class(numbers[0], "label", first, row.where, class_map, found)
+        wanted: int | None = 0
+        if with_wanted:
+            wanted = _class(numbers[1], "wanted class", first, row.where, class_map, found)
         if label is None or wanted is None:
             continue
         file = named.files.get(cell)
@@ -81,7 +92,7 @@ def read_label_file(
 
 def _headless(cells: Header) -> Header | None:
     two = len(cells) == len(_PLAIN) and whole_number(cells[0]) is None
-    return _PLAIN if two and whole_number(cells[1]) is not None else None
+    return _PLAIN if two and (whole_number(cells[1]) is not None or is_synset(cells[1])) else None
 
 
 def _first(table: Table, name: str, given: int | None, found: Found) -> int:
@@ -95,8 +106,18 @@ def _first(table: Table, name: str, given: int | None, found: Found) -> int:
     return first
 
 
-def _class(text: str, what: str, first: int, where: str, found: Found) -> int | None:
+def _class(
+    text: str, what: str, first: int, where: str, class_map: ClassMap | None, found: Found
+) -> int | None:
+    if class_map is not None or is_synset(text[:9]):
+        known = class_map.labels if class_map is not None else imagenet_labels()
+        for word in (text, text.split(" ", 1)[0]):  # boxes may stand behind a synset
+            if word in known:
+                return known[word]
     number = whole_number(text)
+    if number is None and class_map is not None:
+        found.add(where, f"{what} {text!r} is no class of {class_map.name}", "{} such lines")
+        return None
     if number is None:
         count = f"{first}, {first + 1}, ..."
         found.add(where, f"{what} {text!r} is no class number {count}", "{} such lines")

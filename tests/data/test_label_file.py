@@ -194,3 +194,18 @@ def test_archives_can_count_from_one_and_hold_wanted_classes(tmp_path: Path) -> 
     write_npz(tmp_path / "set.npz", images=pixels(6), labels=numbers, wanted=other)
     examples = opened(tmp_path, TARGETED, **fields, labels_from=1)
     assert read(examples) == ([0, 1, 2] * 2, [1, 2, 0] * 2)
+
+
+def test_synsets_are_imagenet_s_labels(data: Path) -> None:
+    for lines in (
+        ("file,synset", "1.png,n01440764", "3.png,n01443537"),
+        ("1.png n01440764", "3.png n01443537"),
+        ("ImageId,PredictionString", "1,n01440764 85 1 499 272 ", "3,n01443537 1 2 3 4 n01443537"),
+    ):
+        write_text(data / "labels.csv", *lines)
+        examples = opened(data, UNTARGETED, **FIELDS, classes=1000)
+        assert examples.ids == ("1.png", "3.png")
+        assert read(examples)[0] == [0, 1]
+    write_text(data / "labels.csv", "file,label", "1.png,n99999999")
+    (message,) = problems(data, UNTARGETED, **FIELDS)
+    assert message == "labels.csv:2: label 'n99999999' is no class number 0, 1, ..."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.class_folders import Layout
+from gauntlet.pipeline.data.class_map import ClassMap, read_class_map
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.label_file import read_label_file
 from gauntlet.pipeline.data.listing import Listing
@@ -24,7 +25,7 @@ class Folder(Numbered):
     """Labelled image files. Links are followed; hidden files and what systems leave behind
     (`__MACOSX`, `Thumbs.db`) are passed over."""
 
-    paths: ClassVar[tuple[str, ...]] = ("root", "labels", "ids")
+    paths: ClassVar[tuple[str, ...]] = ("root", "labels", "classes", "ids")
     source: Literal["folder"]
     """Kind of source."""
     root: str
@@ -32,14 +33,15 @@ class Folder(Numbered):
     number, ImageNet's label if it is a synset of 1,000 classes, or its place in sorted order."""
     labels: str | None = None
     """CSV `file,label`, or `file,label,wanted` with the class that a targeted attacker wants: paths
-    below `root`, and classes as whole numbers. Published spellings are known
-    (`filename,label,targeted_label`; `ImageId,TrueLabel,TargetClass`), other columns passed over.
-    """
+    below `root`, and classes as whole numbers, as synsets of ImageNet, or as names in `classes`.
+    Published spellings are known (`filename,label,targeted_label`; `ImageId,TrueLabel,TargetClass`;
+    `ImageId,PredictionString`, of which the first word counts), other columns passed over."""
     size: Size | None = None
     """Height and width to resize to (bilinear, antialiased); by default all must have one size."""
-    classes: int | None = Field(None, ge=2)
+    classes: Annotated[int, Field(ge=2)] | str | None = None
     """Number of classes; by default the number of sub-folders, or highest label + 1. Needed where
-    a class has an empty sub-folder."""
+    a class has an empty sub-folder. Or a file that names all classes in the order of labels: a
+    name a line, or JSON (a list, `{name: label}`, `{label: name}`)."""
 
     def image_size(self, base: Path) -> tuple[int, int] | None:
         """What the images are resized to, if they are."""
@@ -51,11 +53,20 @@ class Folder(Numbered):
         if not root.is_dir():
             found.add("data.root", f"no such folder: {root}")
             return None
+        class_map: ClassMap | None = None
+        classes = self.classes
+        if isinstance(classes, str):
+            class_map = read_class_map(base / expanded(classes), classes, found)
+            if class_map is None:
+                return None
+            classes = len(class_map.names)
         if self.labels is None:
-            layout = Layout(root, self.root, self.classes, self.labels_from)
+            layout = Layout(root, self.root, classes, self.labels_from, class_map=class_map)
             return in_class_folders(layout, lambda names: one_size(root, names, self.size), found)
         targeted = self.takes_listed(goal)
-        read = read_label_file(self.labels, base, root, self.labels_from, targeted, found)
+        read = read_label_file(
+            self.labels, base, root, self.labels_from, targeted, found, class_map
+        )
         if not read.names:
             if not found:
                 found.add("data.root", f"no image files: {root}")
@@ -63,8 +74,9 @@ class Folder(Numbered):
         return listing_of(
             FileImages(root, tuple(read.names), one_size(root, read.names, self.size)),
             np.asarray(read.labels, dtype=np.int64),
-            self.classes,
+            classes,
             read.places,
             found,
+            class_map.names if class_map else (),
             wanted=None if read.wanted is None else np.asarray(read.wanted, dtype=np.int64),
         )

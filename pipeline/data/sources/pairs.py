@@ -29,7 +29,7 @@ _INDEXED = ("index_a", "index_b", "same")
 _FILED = ("file_a", "file_b", "same")
 _SAME = {
     **dict.fromkeys(("1", "1.0", "true"), True),
-    **dict.fromkeys(("0", "0.0", "false"), False),
+    **dict.fromkeys(("0", "0.0", "-1", "false"), False),
 }
 
 

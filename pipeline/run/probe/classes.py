@@ -28,12 +28,16 @@ def class_problems(
     labels, wanted = examples.listing.labels, examples.wanted
     if labels is None or not len(labels):
         return []
+    class_map, mapped = getattr(data, "classes", None), examples.listing.classes
     for count in sorted(set(classes.values())):
         names = [name for name, outputs in classes.items() if outputs == count]
         who = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         has = f"{who} {'has' if len(names) == 1 else 'have'} {count:,} classes, 0 to {count - 1}"
         outside = int((labels >= count).sum())
-        if outside:
+        if isinstance(class_map, str) and mapped != count:
+            what = f"{class_map} names {mapped:,} classes, {has}: name all of them, in their order"
+            problems.append(Problem("data.classes", what))
+        elif outside:
             hint = next((text for name in names if (text := (why or {}).get(name))), None)
             hint = hint or _guess(int(labels.min()), int(labels.max()), count, data)
             problems.append(

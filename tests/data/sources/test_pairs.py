@@ -262,10 +262,10 @@ def test_bad_lfw_lists(tmp_path: Path) -> None:
     found = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert len(found) == 4
     missing = "'Person_00/Person_00_0003.jpg' (or with another suffix)"
-    assert found[0].startswith(f"lfw/pairs.txt:2: no image {missing} in ")
-    assert "lfw/pairs.txt:4" in found[1]
-    assert "of the form 'Name 1 Other 2'" in found[1]
-    assert "'Nobody one' is no person and picture number" in found[2]
+    assert "lfw/pairs.txt:4" in found[0]
+    assert "of the form 'Name 1 Other 2'" in found[0]
+    assert "'Nobody one' is no person and picture number" in found[1]
+    assert found[3].startswith(f"lfw/pairs.txt:2: no image {missing} in ")
     write_text(path, "10 300", *lines[1:])
     (message,) = problems(tmp_path, DODGING, source="lfw", root="lfw")
     assert message == "lfw/pairs.txt: 8 pairs, expected 10 sets of 300 + 300 by its first line"
