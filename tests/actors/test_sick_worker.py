@@ -1,29 +1,25 @@
 """A worker that fails whatever it is given costs no unit: it is replaced, then retired."""
 
+import threading
+
 import pytest
 
 from gauntlet.actors.launch import launch
 from gauntlet.pipeline import results
-from gauntlet.pipeline.progress import Silent
 from tests.toys.runs import KEYS, loaded, network, verdicts
 from tests.toys.sick import sick
 
 EXAMPLES = 24
+REPLACED = " failed several units in a row: its process is replaced"
+RETIRED = ": it gets nothing more to do"
 
 
-class Healing(Silent):
-    """Lets the healthy worker work when the sick one gets nothing more, and keeps what is said."""
-
-    def __init__(self, go):
-        self.go, self.told = go, []
-
-    def note(self, text):
-        self.told.append(text)
-
-    def log(self, text):
-        self.told.append(text)
-        if text.endswith("gets nothing more to do"):
-            self.go.touch()
+def heal(run, go, over):
+    """Let the healthy worker work when the sick one gets nothing more, or all is over."""
+    while not over.wait(0.1):
+        if (run / "run.log").exists() and RETIRED in (run / "run.log").read_text():
+            break
+    go.touch()
 
 
 @pytest.mark.slow
@@ -33,13 +29,19 @@ def test_a_sick_process_is_replaced_then_retired_and_no_unit_fails(tmp_path):
         surrogates=[sick("plain", tmp_path), network("separable")],
         resources={"batch": 1, "threads": 1, "workers": 2, "placement": "packed"},
     )
-    heard = Healing(tmp_path / "go")
-    outcome = launch(job.plan, str(tmp_path / "run"), progress=heard, permission=job.permission)
-    replaced = [text for text in heard.told if text.endswith("its process is replaced")]
-    retired = [text for text in heard.told if text.endswith("it gets nothing more to do")]
-    assert len(replaced) == 1, heard.told
-    (who,) = {text.partition(":")[0].partition(" failed")[0] for text in (*replaced, *retired)}
-    assert retired == [f"{who}: fails as before: it gets nothing more to do"]
+    run, over = tmp_path / "run", threading.Event()
+    healing = threading.Thread(target=heal, args=(run, tmp_path / "go", over))
+    healing.start()
+    try:
+        outcome = launch(job.plan, str(run), permission=job.permission)
+    finally:
+        over.set()
+        healing.join()
+    told = [line.partition(" ")[2] for line in (run / "run.log").read_text().splitlines()]
+    (replaced,) = [line for line in told if line.endswith(REPLACED)]
+    assert [line for line in told if line.endswith(RETIRED)] == [
+        replaced.replace(REPLACED, f": fails as before{RETIRED}")
+    ]
     assert (outcome.units_done, outcome.units_failed) == (EXAMPLES * 2, 0)
-    assert results.read(str(tmp_path / "run"), "failures").empty
-    assert not verdicts(tmp_path / "run").duplicated(KEYS).any()
+    assert results.read(str(run), "failures").empty
+    assert not verdicts(run).duplicated(KEYS).any()
