@@ -7,11 +7,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from ipaddress import ip_address
 from queue import Empty, SimpleQueue
+from typing import Any
 
 from ray._private import services
-from ray._raylet import GcsClient
 
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -108,10 +109,11 @@ def greet(address: str) -> None:
     if "://" in address:
         return
     limit, word = _limit(), SimpleQueue[Exception | None]()
+    raylet: Any = import_module("ray._raylet")
 
     def ask() -> None:
         try:
-            GcsClient(address=address)
+            raylet.GcsClient(address=address)
         except Exception as error:  # of its own types, of an old version too
             word.put(error)
         else:

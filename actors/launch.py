@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -196,9 +197,9 @@ def _engine(
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     units = _units(plan, len(examples))
     if wanted == "auto":
-        return _measured(plan, devices, examples, units, modules)
+        return _measured(plan, devices, examples, units, modules, progress.note)
     layout = lay_out(plan, devices, wanted, "asked for", units)
-    return RayEngine(plan, layout, modules=modules)
+    return RayEngine(plan, layout, modules=modules, note=progress.note)
 
 
 def _units(plan: Plan, examples: int) -> int:
@@ -228,13 +229,18 @@ def _needs_no_ray(plan: Plan, address: str | None) -> str | None:
 
 
 def _measured(
-    plan: Plan, devices: Devices, examples: Examples, units: int, modules: OwnModules
+    plan: Plan,
+    devices: Devices,
+    examples: Examples,
+    units: int,
+    modules: OwnModules,
+    note: Callable[[str], None],
 ) -> Engine:
     """Start one packed worker, measure it on a real batch, and decide."""
     layout = lay_out(plan, devices, "packed", "auto", units)
     if layout.surrogate_gpus < 1 and devices.gpus:
         shared = lay_out(plan, devices, "packed", "auto: several share a GPU", units)
-        return RayEngine(plan, shared, modules=modules)
+        return RayEngine(plan, shared, modules=modules, note=note)
     worker = spawn_packed(plan, layout, modules)
     peak, memory, why = _peak(plan, devices, examples, worker)
     copies = 1 if devices.gpus else layout.surrogate_workers
@@ -244,10 +250,10 @@ def _measured(
             f"process at batch {plan.resources.batch}, {memory / 2**30:.1f} GiB are there"
         )
         chosen = lay_out(plan, devices, "packed", reason, units)
-        return RayEngine(plan, chosen, worker, modules)
+        return RayEngine(plan, chosen, worker, modules, note)
     ray.kill(worker)
     pinned = lay_out(plan, devices, "pinned", f"auto: {why}", units)
-    return RayEngine(plan, pinned, modules=modules)
+    return RayEngine(plan, pinned, modules=modules, note=note)
 
 
 def _peak(

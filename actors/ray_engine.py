@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -18,7 +18,8 @@ from gauntlet.actors.own_modules import NONE, OwnModules
 from gauntlet.actors.rooms import Room, rooms, words
 from gauntlet.actors.spawn import spawn_hub, spawn_surrogates, spawn_targets
 from gauntlet.actors.surrogates import SurrogateHandles
-from gauntlet.actors.targets import gathered
+from gauntlet.actors.targets import merged
+from gauntlet.actors.waiting import answers
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -41,6 +42,7 @@ class RayEngine:
         layout: which processes hold what.
         first: a packed worker that has been started.
         modules: the person's own modules.
+        note: told of processes that start anew where an answer is waited for.
 
     Raises:
         BadInput: when an actor cannot build its models.
@@ -52,8 +54,9 @@ class RayEngine:
         layout: Layout,
         first: Any | None = None,
         modules: OwnModules = NONE,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._layout = layout
+        self._layout, self._note = layout, note
         self._plan = plan
         self._hubs, self._starting = 0, threading.Lock()
         self._rooms: list[Room] = []
@@ -68,7 +71,8 @@ class RayEngine:
                 workers = self._started(modules, first)
             self._workers = (*workers, *self._targets.workers)
             self._surrogates = SurrogateHandles(plan, layout.placement, workers)
-            self._cards = {**self._surrogates.cards(), **self._targets.cards()}
+            cards = [*self._surrogates.cards(), *self._targets.cards()]
+            self._cards = merged(answers(cards, self._workers, note))
         except ray.exceptions.ActorDiedError as error:
             self.close()
             # Ray hands on a failed constructor's traceback as text; its last line is the error.
@@ -98,7 +102,8 @@ class RayEngine:
         beside = request.decodes
         sent = self._targets.prepare(request) if beside else ray.put(Packed.of(request))
         calls = self._targets.ask(targets, sent)
-        found = gathered([*calls, *(self._surrogates.ask(others, sent) if others else ())])
+        calls += self._surrogates.ask(others, sent) if others else []
+        found = merged(answers(calls, self._workers, self._note))
         return {name: found[name] for name in models}
 
     def carriers(

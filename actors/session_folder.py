@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
-import signal
-import stat
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gauntlet.actors import remains
 from gauntlet.pipeline.problems import BadInput, Problem
 
 PREFIX = "gauntlet-"
@@ -25,16 +21,11 @@ LONGEST = SOCKET_NAME - len(
     f"/{PREFIX}12345678/session_2026-01-31_12-00-00_123456_1234567/sockets/plasma_store"
 )
 """Most bytes in the path of the folder around ours, so that Ray's sockets fit into it."""
-GOODBYE = 5.0
-"""Seconds in which processes that are about to end may still write into the folder."""
 
 
 @dataclass(frozen=True)
 class SessionFolder:
     """A folder that one session uses, locked as long as its process lives.
-
-    The lock is the kernel's: it goes with the process, however that ends, and no process number
-    that is used again can be mistaken for it.
 
     Attributes:
         path: the folder.
@@ -77,7 +68,7 @@ class SessionFolder:
         while True:
             path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
             try:
-                lock = _lock(path)
+                lock = remains.lock(path)
             except BlockingIOError:
                 continue  # another session took it for one that was left, and deletes it
             if lock is None or path.exists():
@@ -86,38 +77,9 @@ class SessionFolder:
 
     def remove(self) -> None:
         """Kill the processes that Ray left, and delete the folder from under them."""
-        until = time.monotonic() + GOODBYE
-        while True:
-            left = [*self.processes()]
-            for process in left:
-                with contextlib.suppress(OSError):
-                    os.kill(process, signal.SIGKILL)
-            shutil.rmtree(self.path, ignore_errors=True)
-            if not (left or self.path.exists()) or time.monotonic() > until:
-                break
-            time.sleep(0.05)
+        remains.end(self.path)
         if self.lock is not None:
             os.close(self.lock)
-
-    def processes(self) -> Iterator[int]:
-        """Yield the session's processes but for this one: each writes its log here.
-
-        Ray's own mostly end with their parents, but a killed one leaves its children behind.
-        """
-        for process in Path("/proc").glob("[0-9]*"):  # none on systems without it
-            if int(process.name) != os.getpid() and _writes_into(self.path, process / "fd"):
-                yield int(process.name)
-
-
-def _writes_into(folder: Path, files: Path) -> bool:
-    """Return whether a process has a file in a folder open for writing, deleted ones included."""
-    with contextlib.suppress(OSError):  # another user's, or one that has just ended
-        for file in files.iterdir():
-            with contextlib.suppress(OSError):  # it was closed just now
-                inside = os.readlink(file).startswith(f"{folder}/")
-                if inside and file.lstat().st_mode & stat.S_IWUSR:
-                    return True
-    return False
 
 
 def _places() -> Iterator[tuple[str, Path]]:
@@ -127,23 +89,6 @@ def _places() -> Iterator[tuple[str, Path]]:
             yield variable, Path(given).absolute()
     for usual in ("/tmp", "/var/tmp", "/dev/shm"):
         yield usual, Path(usual)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder for as long as the descriptor that is returned is open.
-
-    Raises:
-        BlockingIOError: when another process holds the lock.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise
-        return None  # some network file systems have no locks
-    return descriptor
 
 
 def _sweep(place: Path) -> None:
@@ -156,6 +101,6 @@ def _sweep(place: Path) -> None:
             with contextlib.suppress(OSError):
                 if path.lstat().st_uid != os.getuid():
                     continue
-                lock = _lock(path)
+                lock = remains.lock(path)
                 if lock is not None:
                     SessionFolder(path, lock).remove()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gauntlet.actors.targets import gathered
-from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.plan import Plan
 
 
@@ -26,9 +24,9 @@ class SurrogateHandles:
         self.crews = [self.workers[at : at + size] for at in range(0, len(workers), size)]
         self._packed, self._names = placement == "packed", names
 
-    def cards(self) -> dict[str, ModelCard]:
-        """Return the surrogates' cards; waits until all are loaded."""
-        return gathered([actor.cards.remote() for actor in self.workers])
+    def cards(self) -> list[Any]:
+        """Ask for the surrogates' cards, which are there when all are loaded."""
+        return [actor.cards.remote() for actor in self.workers]
 
     def ask(self, names: Sequence[str], request: Any) -> list[Any]:
         """Have surrogates answer a packed request; return references to their answers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,6 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.exchange.arena import Area, Arena
 from gauntlet.pipeline.exchange.letter import Letter
 from gauntlet.pipeline.exchange.sockets import Caller, Disconnected, reached
-from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.run.request import Request
 from gauntlet.pipeline.run.showing import Showing
 
@@ -35,9 +34,9 @@ class TargetHandles:
     workers: tuple[Any, ...]
     home: Mapping[str, int]
 
-    def cards(self) -> dict[str, ModelCard]:
-        """Return all targets' cards; waits until they are loaded."""
-        return gathered([worker.cards.remote() for worker in self.workers])
+    def cards(self) -> list[Any]:
+        """Ask for the targets' cards, which are there when all are loaded."""
+        return [worker.cards.remote() for worker in self.workers]
 
     def prepare(self, request: Request[T]) -> Any:
         """Have a worker read what a request needs; return a reference to the packed request."""
@@ -175,7 +174,12 @@ def _over_ray(ask: Callable[[], Any]) -> Callable[[], dict[str, Any]]:
 
 def gathered(calls: Sequence[Any]) -> dict[str, Any]:
     """Wait for workers' answers, and put them together by name."""
+    return merged(ray.get(list(calls)))
+
+
+def merged(answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Put workers' answers together by name."""
     found: dict[str, Any] = {}
-    for part in ray.get(list(calls)):
+    for part in answers:
         found |= part
     return found

@@ -19,14 +19,15 @@ OWN_PLACES = {
     "toys": "what several tests are made of",
 }
 SUBJECTS = {
-    "actors": "placements sessions shared_memory",
+    "actors": "placements sessions shared_memory sick_worker slow_start",
     "attacks": "confident gradient_cosines places",
     "attacks/surgery": "degenerate_zoo in_attacks options",
-    "data": "gallery names",
+    "data": "data_page gallery names",
     "interactions": "samplers",
     "jobs/cli": "secrets",
     "jobs/spec": "bad_input gallery hostile_jobs permission without_brackets",
     "models": "hostile_checkpoints",
+    "models/sources": "optional_sources",
     "results": "former_columns",
     "run": "damaged_folder faces left_out object_store precision set_aside tampering "
     "trap_18_schema",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from shlex import quote
 
 from gauntlet.actors.launch import launch
+from gauntlet.actors.own_session import abandon, when_lost
 from gauntlet.actors.ray_engine import RayEngine
-from gauntlet.actors.session import abandon
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
 from gauntlet.jobs.cli.exit_status import Status, said, say
@@ -17,7 +17,7 @@ from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
 from gauntlet.jobs.cli.readable import reading
 from gauntlet.jobs.cli.readiness import changed, placed, ready, without_ray_at
-from gauntlet.jobs.cli.signals import at_the_limit
+from gauntlet.jobs.cli.signals import at_the_limit, leave_after
 from gauntlet.jobs.reports.doubts import decide_on, refuse_both
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.summary import print_report
@@ -104,8 +104,11 @@ def _carry_out(
         abandon()
         said(error, how_to_go_on(folder))
 
+    def lost(cause: str) -> None:
+        leave_after(lambda: _stopped(folder, f"stopped: {cause}; "), Status.STOPPED)
+
     try:
-        with at_the_limit(cut_off), shown_on(errors) as progress:
+        with at_the_limit(cut_off), when_lost(lost), shown_on(errors) as progress:
             progress.note(f"run folder: {folder}")
             outcome = launch(
                 plan,

@@ -110,13 +110,21 @@ def _watch(reader: int) -> None:
 
 
 def _cut_off(number: int) -> None:
-    status = 128 + number
+    def act() -> None:
+        for last in reversed(_last_acts):
+            with suppress(Exception):
+                last(ERRORS[number]())
+
+    leave_after(act, 128 + number)
+
+
+def leave_after(act: Callable[[], object], status: int) -> None:
+    """Do something, for a second at most, and end the process."""
     last = threading.Timer(LAST, os._exit, (status,))
     last.daemon = True
     last.start()
-    for act in reversed(_last_acts):
-        with suppress(Exception):
-            act(ERRORS[number]())
+    with suppress(Exception):
+        act()
     leave(status)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gauntlet.actors.address import PATIENCE, answers
-from gauntlet.actors.session import addressed_directly, environment
+from gauntlet.actors.process_state import environment
+from gauntlet.actors.session import addressed_directly
 from gauntlet.pipeline.problems import BadInput, Problem
 
 EXTRA = (

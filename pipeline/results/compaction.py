@@ -8,10 +8,13 @@ entry in the parts, after it in the new files. `settle` finishes or removes what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results.merging import grouped, levels, merged_by_levels, runs_at_a_time
+from gauntlet.pipeline.results.patience import Insist, StorageFailed, once
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.entries import Compacted, TableFile
 from gauntlet.pipeline.results.record.mending import settle
@@ -63,7 +66,11 @@ class _Work:
 
 
 def compact(
-    storage: Storage, record: Record, progress: Progress, sizes: Sizes | None = None
+    storage: Storage,
+    record: Record,
+    progress: Progress,
+    sizes: Sizes | None = None,
+    insist: Insist = once,
 ) -> list[Change]:
     """Compact the tables of a run that are not compacted, and for which there is room.
 
@@ -74,6 +81,7 @@ def compact(
         record: of the run, to be held by this process.
         progress: hears how far it is, and of tables that are left as they are.
         sizes: of the files.
+        insist: carries out what writes; may try again.
 
     Returns:
         What was done, a table at a time; nothing where all was done before.
@@ -81,7 +89,7 @@ def compact(
     Raises:
         OSError: when the record cannot be written, or this process may not.
     """
-    settle(storage, record)
+    insist(lambda: settle(storage, record))
     works = [*_left(storage, record)]
     if works:
         progress.stage(STAGE, sum(work.rows for work in works), "rows")
@@ -93,18 +101,16 @@ def compact(
                 _left_as_it_is(work, f"{_mega(room)} MB are free, {_mega(work.bytes)} needed")
             )
             continue
-        files: list[TableFile] = []
+        merged = partial(_merged, storage, record, work, progress, sizes or Sizes())
         try:
-            for file in _merged(storage, record, work, progress, sizes or Sizes()):
-                files.append(file)
+            files = insist(merged)
+        except StorageFailed as error:
+            progress.note(_left_as_it_is(work, str(error)))
+            break  # what is left to do writes as much
         except OSError as error:
-            for file in files:
-                if file.name not in record.files:
-                    storage.discard(file.name)
-            settle(storage, record)
             progress.note(_left_as_it_is(work, str(error.strerror or error)))
             continue
-        done.append(_swapped(storage, record, work, files))
+        done.append(_swapped(storage, record, work, files, insist))
     storage.clear()
     return done
 
@@ -122,10 +128,14 @@ def _left(storage: Storage, record: Record) -> Iterator[_Work]:
 
 def _merged(
     storage: Storage, record: Record, work: _Work, progress: Progress, sizes: Sizes
-) -> Iterator[TableFile]:
-    """Write the new files of a table where no reader looks."""
+) -> list[TableFile]:
+    """Write the new files of a table where no reader looks; leave none where that fails."""
+    files: list[TableFile] = []
+    advanced = 0
 
     def told(rows: int) -> None:
+        nonlocal advanced
+        advanced += rows
         progress.advance(STAGE, rows)
 
     def attack_of(unit: str) -> str:
@@ -133,19 +143,31 @@ def _merged(
 
     names = [storage.located(file.name) for file in work.files]
     rows = merged_by_levels(storage, work.table, names, work.at_a_time, told)
-    for file in written(storage, work.table, grouped(work.table, rows), sizes, attack_of):
-        told(file.rows)
-        yield file
+    try:
+        for file in written(storage, work.table, grouped(work.table, rows), sizes, attack_of):
+            told(file.rows)
+            files.append(file)
+    except OSError:
+        progress.advance(STAGE, -advanced)
+        with suppress(OSError):  # the first error is the one to be told
+            for file in files:
+                if file.name not in record.files:
+                    storage.discard(file.name)
+            settle(storage, record)
+        raise
+    return files
 
 
-def _swapped(storage: Storage, record: Record, work: _Work, files: list[TableFile]) -> Change:
+def _swapped(
+    storage: Storage, record: Record, work: _Work, files: list[TableFile], insist: Insist
+) -> Change:
     """Let the new files count instead of the old ones."""
     stay = {file.name for file in files}
     gone = tuple(sorted({file.name for file in work.files} - stay))
     record.append(Compacted(files=tuple(files), gone=gone))
     for name in gone:
-        storage.discard(name)
-    storage.place(stay)
+        insist(partial(storage.discard, name))
+    insist(partial(storage.place, stay))
     return Change(
         work.table,
         (len(work.files), len(files)),

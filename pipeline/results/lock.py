@@ -95,10 +95,12 @@ class Lock:
 
     def _dead(self) -> str:
         """Return who held the lock, or refuse to take it from one that lives."""
-        holder = None
-        with suppress(OSError):
+        holder, name = None, "an unknown process"
+        try:
             holder = self._sign.read()
-        name = "an unknown process" if holder is None else holder.name
+        except OSError as error:
+            name += f" ({NAME} {error})"
+        name = name if holder is None else holder.name
         if _holds(holder, self._sign.age):
             what = (
                 f"{name} is at work on this run: wait until it ends, see what is finished with "

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from gauntlet.pipeline.results.lock import LockLost
 
@@ -14,6 +14,18 @@ T = TypeVar("T")
 
 PAUSE = 1.0
 """Seconds between two tries."""
+
+
+class Insist(Protocol):
+    """Carries out what writes, and may do so several times."""
+
+    def __call__(self, act: Callable[[], T]) -> T:
+        """Return what it returns."""
+
+
+def once(act: Callable[[], T]) -> T:
+    """Return what an act returns: what is refused is not tried again."""
+    return act()
 
 
 class StorageFailed(OSError):

@@ -284,11 +284,18 @@ class Storage:
             return bytes(stream.read())
 
     def delete(self, name: str) -> None:
-        """Delete a file if it is there."""
+        """Delete a file if it is there.
+
+        Raises:
+            BadInput: when it is a folder, whose content is not ours.
+        """
         if self.conditional is not None:
             self.conditional.delete(name)
         elif self.exists(name):
-            self._fs.delete_file(self._path(name))
+            path = self._path(name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                raise BadInput(Problem(path, "is a folder; expected a file: remove it"))
+            self._fs.delete_file(path)
 
     def discard(self, name: str) -> None:
         """Delete a file of a table, whether it has its place already or was only staged."""

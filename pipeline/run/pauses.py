@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
+
+from gauntlet.pipeline.results.patience import Patience
 
 DRIVER = -1
 """Number of the driver among those who write; carriers have theirs."""
@@ -21,6 +24,10 @@ class Pauses:
         self._seconds, self._note = seconds, note
         self._waiting: dict[int, str] = {}
         self._lock = threading.Lock()
+
+    def patience(self, where: str) -> Patience:
+        """Return the driver's patience with the storage of a run's folder."""
+        return Patience(self._seconds, where, partial(self.stalled, DRIVER))
 
     def stalled(self, who: int, cause: str) -> None:
         """Hear that storage fails somebody; that it does no more where there is no cause."""

@@ -22,12 +22,20 @@ from gauntlet.pipeline.results.manifest import (
     UnitsRecord,
 )
 from gauntlet.pipeline.results.record.damage import Damage, difference_words, outdated
-from gauntlet.pipeline.results.record.entries import Change, Chosen, Commit, Repair, digest_of_list
+from gauntlet.pipeline.results.record.entries import (
+    Change,
+    Chosen,
+    Commit,
+    Repair,
+    TableFile,
+    digest_of_list,
+)
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.costs import StageClock, by_first_units
 from gauntlet.pipeline.run.engine import Carries, Engine
+from gauntlet.pipeline.run.pauses import Pauses
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
@@ -74,6 +82,8 @@ class Runner:
         self._engine, self._progress, self._decide = engine, progress, decide
         self._guard, self._foretold = guard, foretold
         self._begun = time.perf_counter() if begun is None else begun
+        pauses = Pauses(plan.resources.storage_patience_s, progress.note)
+        self._insist = pauses.patience(folder.location).insist
 
     def run(self) -> Outcome:
         """Run what the record does not have yet.
@@ -81,12 +91,14 @@ class Runner:
         Raises:
             BadInput: when no example is left to attack, or when a resumed run's models changed;
                 when the folder holds another plan's run.
+            StorageFailed: when storage refuses what is written, for as long as it is tried.
             Refused: when the models lack the examples' classes, or when ``decide`` says so.
         """
         started = time.perf_counter()
         plan, clock = self._plan, StageClock(self._begun)
         self._progress.note(f"placement: {self._engine.description}")
         self._record, damage = taken_up(plan, self._folder, self._progress, self._guard)
+        self._record.insist = self._insist
         manifest = self._manifest()
         self._examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
         self._tell_data(manifest)
@@ -124,7 +136,7 @@ class Runner:
         self._save(manifest)
         if not outcome.units_failed:
             with clock.of("compaction"):
-                compact(self._folder, self._record, self._progress)
+                compact(self._folder, self._record, self._progress, insist=self._insist)
         fresh = {unit: done for unit, done in self._record.units.items() if unit not in before}
         marks = [card.fingerprint for card in self._engine.cards.values()]
         planned = None if self._foretold is None else self._foretold(marks)
@@ -162,9 +174,15 @@ class Runner:
         failures = Failures()
         for row in rows:
             failures.add(*row)
-        file = self._folder.write_rows("failures", name, failures.columns(), units=())
+
+        def write() -> TableFile:
+            file = self._folder.write_rows("failures", name, failures.columns(), units=())
+            if self._record.files.get(file.name) != file:
+                self._folder.sync([file.name])
+            return file
+
+        file = self._insist(write)
         if self._record.files.get(file.name) != file:
-            self._folder.sync([file.name])
             self._record.append(Commit(files=(file,)))
 
     # -- stages --------------------------------------------------------------------------------
@@ -206,7 +224,7 @@ class Runner:
             if found.dropped:
                 self._progress.note(set_aside("examples", list(found.dropped)))
             ids = found.ids
-            self._folder.write("selection.json", records.selection_text(ids))
+            self._write("selection.json", records.selection_text(ids))
         self._record_choice(ids, manifest)
         chosen = self._examples.positions(ids)
         if not len(chosen):
@@ -301,4 +319,7 @@ class Runner:
         return manifest
 
     def _save(self, manifest: Manifest) -> None:
-        self._folder.write("manifest.json", manifest.text())
+        self._write("manifest.json", manifest.text())
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._insist(lambda: self._folder.write(name, content))

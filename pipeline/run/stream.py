@@ -16,7 +16,6 @@ from gauntlet.pipeline.data.listing import Positions
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.parts import Receipt, part, stage
-from gauntlet.pipeline.results.patience import Patience
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.commits import Commits
 from gauntlet.pipeline.results.run_folder import RunFolder
@@ -37,7 +36,7 @@ from gauntlet.pipeline.run.order import (
     Unreadable,
     split,
 )
-from gauntlet.pipeline.run.pauses import DRIVER, Pauses
+from gauntlet.pipeline.run.pauses import Pauses
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.rows.failures import Failures
 from gauntlet.pipeline.run.unit import UnitIds
@@ -128,11 +127,8 @@ class Stream:
         self._efforts, self._begun = Efforts(), 0
         self._blame = Blame(len(plan.attacks))
         self._reason = ""
-        patience = plan.resources.storage_patience_s
-        self._pauses = Pauses(patience, progress.note)
-        self._patience = Patience(
-            patience, folder.location, lambda cause: self._pauses.stalled(DRIVER, cause)
-        )
+        self._pauses = Pauses(plan.resources.storage_patience_s, progress.note)
+        self._patience = self._pauses.patience(folder.location)
         record.insist = self._patience.insist
         self._feeds: list[Feed] = []
         self._lanes: list[threading.Thread] = []

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gauntlet.pipeline.results import RunFolder
 from tests.faults import job, processes
 from tests.faults.command import LONGEST, Command, Ending
-from tests.faults.comparison import Comparison, compare
 from tests.faults.fault import Fault
 from tests.faults.gates import VARIABLE, Gates, Sickness
 from tests.faults.job import Undisturbed
-from tests.faults.results import Result
 from tests.faults.warm import REPOSITORY
 
 GOODBYE = 20.0
 """Seconds after its command in which a process may still be about to end."""
-RESUMES = 4
-"""Times that a run is resumed at most until it is whole."""
-_ADVICE = re.compile(r"(delete|put) (\S+?)(?:,| back)")
 
 
 class Missed(Exception):
@@ -48,7 +41,11 @@ class Case:
         run: the run's folder, as it is called now.
         command: that is disturbed.
         copies: contents of files before the fault, which a person might have kept.
-        expected: rows that should be there in the end.
+        struck: when it happened, by `time.time`.
+        drawn: what was drawn, in words.
+        endings: of the commands that have ended, in order.
+        left: names of processes that outlived one.
+        complaints: what stories found that is not as it should be.
     """
 
     command: Command | None = None
@@ -65,12 +62,11 @@ class Case:
         self.environment: dict[str, str] = {}
         self.within: tuple[str, ...] = ()
         self.struck = 0.0
-        self.anew = False
-        self._drawn: list[str] = []
-        self._endings: list[Ending] = []
+        self.drawn: list[str] = []
+        self.endings: list[Ending] = []
         self._seen: list[Command] = []
-        self._complaints: list[str] = []
-        self._left: set[str] = set()
+        self.complaints: list[str] = []
+        self.left: set[str] = set()
         self._stack = ExitStack()
         self._before: set[int] = set()
 
@@ -83,7 +79,7 @@ class Case:
             self.folder / "job", self.fault.pixels, self.fault.attacks, **resources
         )
         # Ray's sockets take a short path.
-        self._ray = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gf-")))
+        self.ray = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gf-")))
         self._before = {process.pid for process in processes.descendants()}
         return self
 
@@ -95,7 +91,7 @@ class Case:
 
     def note(self, text: str) -> None:
         """Keep what was drawn."""
-        self._drawn.append(text)
+        self.drawn.append(text)
 
     def begin(self) -> Command:
         """Start the run that is disturbed."""
@@ -108,7 +104,7 @@ class Case:
         environment = {
             VARIABLE: str(self.folder / "gates"),
             "PYTHONPATH": str(REPOSITORY),
-            "RAY_TMPDIR": str(self._ray),
+            "RAY_TMPDIR": str(self.ray),
             "TMPDIR": str(self.folder / "tmp"),
             "HOME": str(self.folder / "home"),
             "XDG_CACHE_HOME": str(self.folder / "home" / ".cache"),
@@ -223,126 +219,25 @@ class Case:
     def stopped(self) -> None:
         """See the disturbed command end, if there is one."""
         if self.command is not None:
-            self._see(self.command)
+            self.see(self.command)
 
     def complain(self, text: str) -> None:
         """Say that something is not as it should be."""
-        self._complaints.append(text)
+        self.complaints.append(text)
 
     def harmed(self) -> None:
         """Say that the fault has happened now."""
         self.struck = time.time()
 
-    # -- what comes of it ----------------------------------------------------------------------
-
-    def result(self) -> Result:
-        """Tell the fault, go on with the run until it is whole, and compare."""
-        self.fault.tells(self)
-        self.stopped()
-        self.gates.release()
-        self.gates.heal()
-        self.environment, self.within = {}, ()
-        recovered = self._first_entry_after(self.struck)
-        if self._is_left():
-            began = time.time()
-            self._go_on()
-            recovered = self._first_entry_after(began)
-        first = self._endings[0]
-        comparison = compare(self.run, self.undisturbed.run)
-        left = tuple(sorted(self._left)), tuple(self._left_files())
-        return Result(
-            self.fault.name, self.seed, self.placement, "; ".join(self._drawn),
-            tuple(self._endings), comparison, recovered, *left,
-            tuple(self._wrong(first, comparison, *left)),
-        )  # fmt: skip
-
-    def _see(self, command: Command) -> None:
+    def see(self, command: Command) -> None:
+        """See a command end, and end what it left."""
         if any(command is seen for seen in self._seen):
             return
         self._seen.append(command)
-        self._endings.append(command.ending())
+        self.endings.append(command.ending())
         left = processes.wait_until_gone(self._before, GOODBYE)
-        self._left |= {process.name for process in left}
+        self.left |= {process.name for process in left}
         processes.kill_all(left)
-
-    def _is_left(self) -> bool:
-        """Return whether the run is not whole."""
-        if (
-            not self._endings
-            or self._endings[-1].status != 0
-            or not (self.run / "manifest.json").exists()
-        ):
-            return True
-        return bool(RunFolder(str(self.run)).damage(whole=True))
-
-    def _go_on(self) -> None:
-        """Resume, and do what the lines say, until the run is whole."""
-        for _ in range(RESUMES):
-            begun = (self.run / "record").is_dir() or (self.run / "plan.json").exists()
-            words: tuple[str, ...] = ("resume", str(self.run))
-            if not begun:
-                words = ("run", str(self.job), "--out", str(self.run))
-                self.anew = True
-            command = self.start(*words)
-            self._see(command)
-            if self._endings[-1].status == 0:
-                return
-            self._follow(command.errors)
-
-    def _follow(self, text: str) -> None:
-        """Do what a refusal says."""
-        for verb, name in _ADVICE.findall(text):
-            path = self.run / name
-            if name == "it":
-                path = Path(text[: text.index("delete it")].rpartition("\n")[2].partition(": ")[0])
-            if verb == "delete":
-                with suppress(OSError):
-                    path.unlink()
-            elif name in self.copies:
-                path.write_bytes(self.copies[name])
-
-    def _first_entry_after(self, when: float) -> float | None:
-        times = sorted(link.at for link in job.links(self.run) if link.at > when)
-        return round(times[0] - when, 2) if when and times else None
-
-    def _left_files(self) -> Iterator[str]:
-        for path in sorted(self.run.rglob("*")):
-            within = path.relative_to(self.run)
-            if path.name.startswith(".") or within.parts[0] in ("_parts", "lock.json"):
-                yield f"run/{within}"
-        known = {".out", ".err"}
-        for name in ("said", "disk", "home", "tmp"):
-            for path in sorted((self.folder / name).rglob("*")):
-                within = path.relative_to(self.folder)
-                if not (path.is_dir() or path.is_relative_to(self.run) or path.suffix in known):
-                    yield str(within)
-        yield from (f"ray/{path.name}" for path in sorted(self._ray.iterdir()))
-
-    def _wrong(
-        self, first: Ending, found: Comparison, left: tuple[str, ...], files: tuple[str, ...]
-    ) -> Iterator[str]:
-        yield from self._complaints
-        if not found.same:
-            yield f"rows differ: {found}"
-        if found.named and not self.fault.named:
-            yield f"{found.named} rows of examples in `failures` are missing"
-        if first.status not in self.fault.ends:
-            expected = ", ".join(map(str, sorted(self.fault.ends)))
-            yield f"ended with status {first.status} ({first.last}); expected {expected}"
-        if self._endings[-1].status != 0:
-            yield f"cannot be resumed: {self._endings[-1].last}"
-        elif damage := RunFolder(str(self.run)).damage(whole=True):
-            yield damage.line
-        tells = first.status in (3, 130, 143) and not self.anew
-        if tells and "gauntlet resume" not in first.last and "gauntlet report" not in first.last:
-            yield f"its last line is not how to go on: {first.last}"
-        for ending in self._endings:
-            if ending.traceback:
-                yield f"{ending.command} printed a traceback"
-        if left:
-            yield f"processes are left: {', '.join(left)}"
-        if files:
-            yield f"files are left: {', '.join(files)}"
 
 
 def undisturbed(folder: Path, pixels: int = 8) -> Undisturbed:

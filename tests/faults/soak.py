@@ -1,6 +1,6 @@
 """A long run with a fault every few seconds, and what its processes take meanwhile.
 
-`python -m tests.faults.soak FILE.csv` draws the curves into docs/soak.png.
+`python -m tests.faults.soak FILE.csv ...` draws the curves into docs/soak.png.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -113,23 +113,26 @@ def grown(samples: pd.DataFrame) -> list[str]:
     return found
 
 
-def draw(file: Path, picture: Path = REPOSITORY / "docs" / "soak.png") -> None:
-    """Draw the samples of a file."""
+def draw(files: Sequence[Path], picture: Path = REPOSITORY / "docs" / "soak.png") -> None:
+    """Draw the samples of files, a row of curves each."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    samples = pd.read_csv(file)
-    figure, axes = pyplot.subplots(1, len(SLACK), figsize=(3 * len(SLACK), 2.6))
-    for axis, name in zip(axes, SLACK, strict=True):
-        for who, of in samples.groupby("who"):
-            axis.plot(of["seconds"] / 60, of[name], label=who, linewidth=1)
-        axis.set(title=name, xlabel="minutes", ylim=(0, None))
-    axes[0].legend(frameon=False)
+    size = (3 * len(SLACK), 2.6 * len(files))
+    figure, rows = pyplot.subplots(len(files), len(SLACK), figsize=size, squeeze=False)
+    for file, axes in zip(files, rows, strict=True):
+        samples = pd.read_csv(file)
+        for axis, name in zip(axes, SLACK, strict=True):
+            for who, of in samples.groupby("who"):
+                axis.plot(of["seconds"] / 60, of[name], label=who, linewidth=1)
+            axis.set(title=name, xlabel="minutes", ylim=(0, None))
+        axes[0].set_ylabel(samples["placement"].iloc[0])
+    rows[0][0].legend(frameon=False)
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    draw([Path(name) for name in sys.argv[1:]])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import processes, results, warm
+from tests.faults.aftermath import Aftermath
 from tests.faults.case import Case, undisturbed
 from tests.faults.fault import faults
 
@@ -17,13 +18,12 @@ SEEDS = 30
 USUAL = {"driver_killed": 0, "interrupted": 2, "bit_flipped": 0, "second_driver": 0}
 """Faults of the default suite, with the seeds: all in one process, where a case takes seconds."""
 BY_HAND = {
-    "driver_of_actors_killed", "raylet_killed", "gcs_killed", "worker_stopped", "memory_monitor",
-    "memory_for_few_rows", "small_object_store", "small_shared_memory", "target_killed",
-    "terminated_twice", "clock_set_back", "two_runs",
+    "worker_stopped", "memory_monitor", "memory_for_few_rows", "small_object_store",
+    "small_shared_memory", "target_killed",
 }  # fmt: skip
-"""Faults that only `make faults` has: no run of the present code was as asked, or none was made."""
+"""Faults that only `make faults` has: they take minutes, or gigabytes."""
 SEEDS_OF_SLOW = {"disk_full": 1, "disk_full_for_a_while": 2, "folder_removed": 1, "hung_up": 2,
-                 "terminated": 3}  # fmt: skip
+                 "terminated": 3, "terminated_twice": 2}  # fmt: skip
 """Seeds of the slow suite that are not 0: their cases are in one process."""
 RESULTS = "GAUNTLET_FAULTS_RESULTS"
 """Names the file that takes results; cases that it has already are not done again."""
@@ -60,7 +60,7 @@ def test_every_row_is_there_once_and_unchanged(name, seed, whole, tmp_path):
     if file and any((r["fault"], r["seed"]) == (name, seed) for r in results.read(file)):
         pytest.skip("done before")
     with Case(fault, seed, tmp_path / "case", whole(fault.pixels)) as case:
-        result = case.result()
+        result = Aftermath(case).result()
     if file:
         results.add(file, result)
     assert not result.wrong, result

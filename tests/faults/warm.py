@@ -76,6 +76,7 @@ def _become(words: list[str], environment: dict[str, str], log: str) -> None:
         os.close(file)
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started with
     sys.argv = ["gauntlet", *words]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +144,50 @@ def test_a_device_in_the_place_of_a_file_is_one_problem(run: Path, name: str) ->
     if name == "selection.json":
         found = RunFolder(str(run)).damage()
         assert found.chosen.startswith("cannot be read (is a device")
+
+
+READ_BY_RESUME = (
+    "plan.json",
+    "manifest.json",
+    "selection.json",
+    "record/000000.json",
+    "record/000001.json",
+    "record",
+    "verdicts",
+    "verdicts/*.parquet",
+    "lock.json",
+    "run.log",
+)
+KINDS = {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": os.mkdir}
+
+
+@pytest.fixture
+def impatient():
+    """Let whatever waits for a pipe, or reads a device, fail instead."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", READ_BY_RESUME)
+def test_whatever_lies_in_the_place_of_a_file_resume_ends(run: Path, name: str, kind: str) -> None:
+    path = next(run.glob(name), run / name)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    KINDS[kind](path)
+    if name == "lock.json":
+        next((run / "verdicts").iterdir()).unlink()  # or nobody asks who is at work
+    done = CliRunner().invoke(app, ["resume", str(run)])
+    lines = done.stderr.splitlines()
+    assert done.exit_code in (0, 2), lines
+    assert not [line for line in lines if line.startswith("Traceback")]
+    if done.exit_code:
+        assert str(run) in lines[-1]

@@ -328,6 +328,42 @@ def test_a_disk_that_stays_full_stops_the_run_which_is_resumed(tmp_path, monkeyp
     assert len(verdicts(run)) == 24 * 4
 
 
+def test_a_disk_that_is_full_at_the_end_pauses_the_run_too(tmp_path, monkeypatch):
+    """The manifest that says that it is finished, and the drafts of large files."""
+    job = plan(tmp_path, resources={"batch": 8, "part_seconds": 0})
+    run, refused, told = tmp_path / "run", [], Notes()
+    written, adopt = Storage.write, Storage.adopt
+
+    def first(name, act):
+        if name not in refused:
+            refused.append(name)
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+        act()
+
+    def write(storage, name, content, **more):
+        if name == "manifest.json" and b'"finished": "' in bytes(content):
+            first(name, lambda: written(storage, name, content, **more))
+        else:
+            written(storage, name, content, **more)
+
+    monkeypatch.setattr(Storage, "write", write)
+    monkeypatch.setattr(
+        Storage, "adopt",
+        lambda storage, draft, name: first(name, lambda: adopt(storage, draft, name)),
+    )  # fmt: skip
+    monkeypatch.setattr(patience, "PAUSE", 0.01)
+    outcome = Runner(job, RunFolder(str(run)), LocalEngine(job), told).run()
+    assert (outcome.units_done, outcome.units_failed) == (6, 0)
+    assert "manifest.json" in refused
+    assert [name for name in refused if name.startswith("_parts/verdicts/")]
+    assert told.told.count("what waited could be written: the run goes on") == len(refused)
+    assert [path.name for path in (run / "verdicts").glob("*")] == [
+        path.name for path in (run / "verdicts").glob("00000-*.parquet")
+    ]
+    assert not RunFolder(str(run)).damage(whole=True)
+    assert len(verdicts(run)) == 24 * 4
+
+
 def test_a_torn_write_is_no_row_and_no_entry(tmp_path):
     folder = RunFolder(str(tmp_path))
     folder.write("plan.json", b"{}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 from ray._private import utils
@@ -69,8 +68,8 @@ def watch(case: Case, more: float) -> None:
 
 
 def too_little_memory() -> str:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return "" if free > 8 * GIB else "takes 8 GiB of free memory"
+    free = utils.get_system_memory() - utils.get_used_memory()
+    return "" if free > 6 * GIB else "takes 6 GiB of free memory"
 
 
 @fault("packed", "pinned", ends={0}, missing=too_little_memory)
