@@ -101,8 +101,8 @@ def _carry_out(
     errors = terminal(stderr=True)
 
     def cut_off(error: KeyboardInterrupt) -> None:
-        abandon()
         said(error, how_to_go_on(folder))
+        abandon()  # as far as there is time: what is left is seen to
 
     def lost(cause: str) -> None:
         leave_after(lambda: _stopped(folder, f"stopped: {cause}; "), Status.STOPPED)
