@@ -29,10 +29,10 @@ def data(tmp_path: Path) -> Path:
         json.dumps(["hen", "tench", "cock"]),
         json.dumps({"tench": 1, "cock": 2, "hen": 0}),
         json.dumps({"0": "hen", "2": "cock", "1": "tench"}),
-        json.dumps({"0": ["n00000000", "hen"], "1": ["n00000001", "tench"], "2": ["n00000002", "cock"]}),
+        json.dumps({"0": ["n01", "hen"], "1": ["n02", "tench"], "2": ["n03", "cock"]}),
     ],
     ids=["lines", "list", "labels", "names", "keras"],
-)  # fmt: skip
+)
 def test_forms(data: Path, content: str) -> None:
     (data / "classes.txt").write_text(content)
     examples = opened(data, UNTARGETED, **FIELDS)
