@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.run.probe.classes import class_problems
@@ -72,6 +73,11 @@ def test_bad_class_maps(data: Path, content: str, message: str) -> None:
     (data / "classes.txt").write_text(content)
     (found,) = problems(data, UNTARGETED, **FIELDS)
     assert found.startswith(f"data.classes: {message}")
+
+
+def test_one_class_is_none() -> None:
+    with pytest.raises(ValidationError, match="1 is no number of classes: expected 2 or more"):
+        spec(**(FIELDS | {"classes": 1}))
 
 
 def test_a_class_map_of_another_size_than_the_model(data: Path) -> None:
