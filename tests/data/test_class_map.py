@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.run.probe.classes import class_problems
@@ -32,7 +33,7 @@ def data(tmp_path: Path) -> Path:
         json.dumps({"0": ["n01", "hen"], "1": ["n02", "tench"], "2": ["n03", "cock"]}),
     ],
     ids=["lines", "list", "labels", "names", "keras"],
-)  # fmt: skip
+)
 def test_forms(data: Path, content: str) -> None:
     (data / "classes.txt").write_text(content)
     examples = opened(data, UNTARGETED, **FIELDS)
@@ -72,6 +73,11 @@ def test_bad_class_maps(data: Path, content: str, message: str) -> None:
     (data / "classes.txt").write_text(content)
     (found,) = problems(data, UNTARGETED, **FIELDS)
     assert found.startswith(f"data.classes: {message}")
+
+
+def test_one_class_is_none() -> None:
+    with pytest.raises(ValidationError, match="1 is no number of classes: expected 2 or more"):
+        spec(**(FIELDS | {"classes": 1}))
 
 
 def test_a_class_map_of_another_size_than_the_model(data: Path) -> None:

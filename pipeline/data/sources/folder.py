@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import field_validator
 
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.class_folders import Layout
@@ -38,10 +38,17 @@ class Folder(Numbered):
     `ImageId,PredictionString`, of which the first word counts), other columns passed over."""
     size: Size | None = None
     """Height and width to resize to (bilinear, antialiased); by default all must have one size."""
-    classes: Annotated[int, Field(ge=2)] | str | None = None
+    classes: int | str | None = None
     """Number of classes; by default the number of sub-folders, or highest label + 1. Needed where
     a class has an empty sub-folder. Or a file that names all classes in the order of labels: a
     name a line, or JSON (a list, `{name: label}`, `{label: name}`)."""
+
+    @field_validator("classes")
+    @classmethod
+    def _several(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 2:
+            raise ValueError(f"{value} is no number of classes: expected 2 or more, or a file")
+        return value
 
     def image_size(self, base: Path) -> tuple[int, int] | None:
         """What the images are resized to, if they are."""

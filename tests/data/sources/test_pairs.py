@@ -309,10 +309,11 @@ def test_many_pairs_of_one_missing_image_are_one_problem(tmp_path: Path) -> None
     [
         ("﻿image1;image2;same", "1.PNG;2.png;TRUE", "1.png;3.jpg;FALSE"),
         ("1.png 2.png 1", "1.png 3.png 0"),
+        ("1.png 2.png 1", "1.png 3.png -1"),
         ("1.png,2.png,1", "1.png,3.png,0"),
         ("id,path1,path2,same", "0,/x/1.png,/x/2.png,1.0", "1,/x/1.png,/x/3.png,0.0"),
     ],
-    ids=["excel", "blanks", "headless", "absolute"],
+    ids=["excel", "blanks", "minus one", "headless", "absolute"],
 )
 def test_pair_lists_of_other_tools(tmp_path: Path, rows: tuple[str, ...]) -> None:
     for name in ("1.png", "2.png", "3.png"):
