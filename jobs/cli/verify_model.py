@@ -69,6 +69,9 @@ def verify_model(wanted: Wanted) -> int:
     # A job whose own models cannot be made yet is one to ask this of.
     loaded = open_job(find_job(wanted.job), list(wanted.changes), wanted.allowed, ())
     plan, out = loaded.plan, terminal(soft_wrap=True)
+    if plan.task.kind is not Task.VERIFICATION:
+        what = f"{plan.name} is a job of {plan.task.kind.value}: give one with pairs of faces"
+        raise BadInput(Problem("--data", what))
     examples = open_examples(plan.data, Goal.IMPERSONATION, root=plan.root, seed=plan.seed)
     pairs = some_of(examples.verification_pairs(), examples, wanted.pairs)
     spec, root = _spec(wanted, plan)
