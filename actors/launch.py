@@ -22,7 +22,7 @@ from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
-from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.run.attempt import attempt
 from gauntlet.pipeline.run.costs import kept
