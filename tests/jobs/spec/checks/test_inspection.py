@@ -16,6 +16,7 @@ from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import Problem
+from tests import toys
 from tests.toys.jobs import attacks, write
 
 HARD = attacks(
@@ -69,6 +70,12 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         (PLACEMENT, f"{MEASURED}, closed_form: true}}}}\n{PLACEMENT}, dtype: float16")
     ],
     "networks.surgeries_and_layers": [(ATTACK, "base: sgm, epsilon: 8/255")],
+    "own_parts.laws": [
+        (ATTACK, "combine: averaging, epsilon: 8/255"),
+        (PLACEMENT, f"parts: {Path(toys.__file__).parent / 'averaging.py'}\n{PLACEMENT}"),
+    ],
+    "foreign.sources": [(f"{ATTACK}, steps: 2", 'source: "tests.toys.theirs:nobody"')],
+    "foreign.images": [(f"{ATTACK}, steps: 2", "images: nowhere")],
     "grids.cells": [(ATTACK, "base: ir, options: {ir: {grid: 9}}, epsilon: 8/255")],
     "select.names_of_models": [(PLACEMENT, "select: {correct: [nobody]}\n" + PLACEMENT)],
     "heads.absent_heads": [
