@@ -149,8 +149,12 @@ def _opaque_functions() -> tuple[Callable[..., Any], ...]:
 def _keep_answer(graph: fx.GraphModule, name: str) -> None:
     """Let the graph return the network's answer alone."""
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    returned = output.args[0]
+    made = getattr(returned, "target", None)
+    if isinstance(made, type) and issubclass(made, tuple):
+        returned = made(*returned.args)  # a named tuple is a node of its own
     try:
-        output.args = (answer(output.args[0]),)
+        output.args = (answer(returned),)
     except Unanswered as error:
         raise ValueError(f"{name} cannot be rewritten: {error}") from None
 
