@@ -128,7 +128,7 @@ def run_judged(
         attack,
         batch,
         oracle,
-        seed=plan.seed,
+        seed=plan.seed_of(attack),
         quantize=plan.evaluate.quantize,
         on_step=judge,
     )
