@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"unit-{place}",
             {
                 "example": [f"e{i}" for i in range(N)],
-                "task": "classification", "goal": "untargeted", "attack": attack, "base": attack,
+                "task": "classification", "goal": "untargeted", "attack": attack, "seed": 0, "base": attack,
                 "rule": "ens", "surrogates": "s0", "norm": "linf", "epsilon": 8.0, "steps": 12,
                 "step_size": 1.0, "surrogate": "s0", "grid": "4x4", "utility": "loss",
                 "estimator": "exact", "samples": 16, "interaction": place + rng.normal(size=N),
@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.write_rows(
         "failures",
         "input",
-        {"example": ["x<script>alert(1)</script>"], "attack": [None], "stage": ["input"],
+        {"example": ["x<script>alert(1)</script>"], "attack": [None], "seed": [None], "stage": ["input"],
          "reason": ["no image"]},
     )  # fmt: skip
     return folder
