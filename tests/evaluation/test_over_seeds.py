@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +34,8 @@ def test_a_rate_is_the_mean_over_seeds_with_their_deviation() -> None:
     right = frame[frame["clean_correct"]]
     single = right.groupby(["attack", "target", "seed"])["success"].mean()
     for target in ("one", "two"):
-        row, own = found.loc[("drawn", target)], single["drawn"][target]
+        row: Any = found.loc[("drawn", target)]
+        own = single["drawn"][target]
         assert row["success"] == pytest.approx(own.mean())
         assert row["success_sd"] == pytest.approx(own.std(ddof=1))
         assert (row["n"], row["n_all"], row["seeds"]) == (50, 60, 3)
@@ -66,7 +69,7 @@ def test_seeds_that_differ_widen_the_interval_and_alike_ones_do_not() -> None:
 
 def test_a_rate_of_one_keeps_the_interval_of_its_examples() -> None:
     frame = verdicts().assign(success=1.0)
-    row = by_target(frame).set_index(["attack", "target"]).loc[("drawn", "one")]
+    row: Any = by_target(frame).set_index(["attack", "target"]).loc[("drawn", "one")]
     assert 0.9 < row["low"] < row["high"] == 1.0
     assert spreads(frame, ("target",))["low"].isna().all()
 

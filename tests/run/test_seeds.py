@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -31,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """What does not depend on what was asked of clean images."""
     some = frame[frame["seed"].eq(seed) & frame["attack"].eq(RANDOM)]
-    kept = some[[name for name in some if name != "unit" and not name.startswith("clean")]]
+    kept = some[[name for name in some if name != "unit" and not str(name).startswith("clean")]]
     return kept.sort_values(KEYS).reset_index(drop=True)
 
 
@@ -52,6 +53,6 @@ def test_it_is_verified_and_reported_with_its_seeds(
 ) -> None:
     assert verify_run(str(folder), 1, 0, ()) == 0
     assert "48 rows" in capsys.readouterr().out
-    groups = Figures(Reading(str(folder))).groups().set_index(["attack", "group"])
+    groups: Any = Figures(Reading(str(folder))).groups().set_index(["attack", "group"])
     assert groups.loc[RANDOM, "seeds"].eq(2).all()
     assert groups.loc["mi/ens/linf-8", "seeds"].isna().all()
