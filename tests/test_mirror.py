@@ -29,7 +29,7 @@ SUBJECTS = {
     "models": "hostile_checkpoints",
     "models/sources": "optional_sources",
     "results": "former_columns",
-    "run": "damaged_folder faces left_out object_store precision set_aside tampering "
+    "run": "damaged_folder faces left_out object_store precision seeds set_aside tampering "
     "trap_18_schema",
     ".": "citations cluster front_door kubernetes layers mirror readme",
 }

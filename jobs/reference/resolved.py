@@ -35,7 +35,10 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
     if found := class_problems(examples, classes, plan.data):
         raise BadInput(found)
     console.print(f"{plan.name}: {plan.task.kind.value}, {plan.task.goal.value}")
-    print_table(console, "attacks", _COLUMNS, [_row(plan, attack) for attack in plan.attacks])
+    rows = [_row(plan, attack) for attack in plan.attacks if attack.seed is None]
+    print_table(console, "attacks", _COLUMNS, rows)
+    for line in seed_words(plan):
+        console.print(line, soft_wrap=True)
     for source in plan.parts:
         tokens = ", ".join(part.token for part in source.load())
         text = f"parts of your own: {tokens} ({source.path}, sha256 {source.digest[:12]})"
@@ -47,6 +50,18 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
     console.print()
     for line in _data(plan, examples):
         console.print(line, soft_wrap=True)
+
+
+def seed_words(plan: Plan) -> list[str]:
+    """Return what several seeds mean for the attacks of a plan; nothing of one seed."""
+    if len(plan.seeds) == 1:
+        return []
+    again = {attack.label for attack in plan.attacks if attack.seed is not None}
+    once = [attack.label for attack in plan.attacks if attack.label not in again]
+    text = f"seeds {', '.join(map(str, plan.seeds))}: {len(again)} attacks are made under each"
+    if once:
+        text += f"; drawing nothing, once: {', '.join(once)}"
+    return [text, ""]
 
 
 def _row(plan: Plan, attack: Attack) -> list[str]:

@@ -11,12 +11,15 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from gauntlet.jobs.reports.failures import FailureCounts
+from gauntlet.pipeline.evaluation.comparison import COMPARED
 from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_grouped, loo_rates
+from gauntlet.pipeline.evaluation.over_seeds import spreads
 from gauntlet.pipeline.evaluation.step_curves import groups_in_steps, in_steps
 from gauntlet.pipeline.evaluation.success_rates import (
     ATTACK,
     GROUP,
     TARGET,
+    beside,
     counted,
     grouped,
     present,
@@ -28,7 +31,7 @@ from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.results.schema import NO_UPDATE
 
 NEEDED = (
-    *("example", *ATTACK, "goal", *TARGET, "step", "success", "clean_correct"),
+    *("example", *ATTACK, "seed", "goal", *TARGET, "step", "success", "clean_correct"),
     *("score", "clean_score", "linf", "l2"),
 )
 """Columns of the verdicts that a report is made from."""
@@ -69,12 +72,13 @@ class Figures:
 
     def groups(self) -> pd.DataFrame:
         """Return one row an attack x group, last step and leave-one-out side by side."""
-        found, loo = grouped(self._last, (*ATTACK, *GROUP)), loo_grouped(self._figures.loo)
-        return self._sorted(_beside(found, loo, (*ATTACK, *GROUP)))
+        found = beside(grouped(self._last, (*ATTACK, *GROUP)), self._spreads(GROUP))
+        return self._sorted(_beside(found, loo_grouped(self._figures.loo), (*ATTACK, *GROUP)))
 
     def targets(self) -> pd.DataFrame:
         """Return one row an attack x target, last step and leave-one-out side by side."""
-        return self._sorted(_beside(self._last, self._figures.loo, (*ATTACK, *TARGET)))
+        found = beside(self._last, self._spreads(("target",)))
+        return self._sorted(_beside(found, self._figures.loo, (*ATTACK, *TARGET)))
 
     def curves(self, targets: bool = False) -> pd.DataFrame:
         """Return one row an attack x group (or target) x judged step."""
@@ -134,6 +138,16 @@ class Figures:
         every = self._figures.rates
         last = every["step"] == every["attack"].map(self.verdicts.last)
         return every[last].drop(columns="step").reset_index(drop=True)
+
+    def _spreads(self, by: tuple[str, ...]) -> pd.DataFrame:
+        """Return how far the figures of attacks under several seeds vary, one attack at a time."""
+        labels = Counter(attack.attack for attack in self.reading.manifest.attacks)
+        found = [
+            spreads(self.verdicts.at_last_step(label, COMPARED), by)
+            for label in self.verdicts.attacks
+            if labels[label] > 1
+        ]
+        return _joined(found) if found else pd.DataFrame()
 
     @cached_property
     def _labels(self) -> dict[str, int]:

@@ -24,6 +24,11 @@ LOO = (
     "own answers: an upper view, not comparable with last-step rates"
 )
 """What the leave-one-out column is (specification, trap 19)."""
+SEEDS = (
+    "±: standard deviation over {} seeds, with which the interval is over examples and seeds; "
+    "attacks without it draw nothing, and were made once"
+)
+"""What several seeds mean for a table."""
 SHOWN_UNMOVED = 5
 """Lines about images that attacks left as they were."""
 _CAUSES = {
@@ -35,6 +40,8 @@ _CAUSES = {
 def notes(table: pd.DataFrame) -> list[str]:
     """Return what the figures of a table mean."""
     lines = [HEADLINE]
+    if has(table, "seeds"):
+        lines.append(SEEDS.format(table["seeds"].max()))
     if has(table, "transfer_utility"):
         lines.append(UTILITY)
     if has(table, "loo_all"):

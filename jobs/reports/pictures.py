@@ -19,7 +19,7 @@ from gauntlet.jobs.reports.plain_text import plain
 from gauntlet.pipeline import results
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
-from gauntlet.pipeline.results.reading import Reading, one_of
+from gauntlet.pipeline.results.reading import Reading, one_of, under
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.run.plan import plan_of
 
@@ -100,6 +100,7 @@ def _images(
 ) -> pd.DataFrame:
     """Return columns of the rows with an image; of the files no more is read than has them."""
     where = one_of("attack", attacks) & one_of("example", examples) & pc.field("dtype").is_valid()
+    where &= under(reading.manifest.seed)  # of several seeds the first, which all attacks have
 
     def of(file: str) -> list[pa.RecordBatch]:
         return [*reading.folder.batches(file, "examples", columns, where)]

@@ -45,7 +45,9 @@ def rate(row: Mapping[Any, Any], name: str, suffix: str = "") -> str:
         return "-"
     ends = {"success": ("low", "high"), "loo": ("low_loo", "high_loo")}[name]
     low, high = (100 * row[f"{end}{suffix}"] for end in ends)
-    return f"{100 * row[f'{name}{suffix}']:.1f} ({low:.1f}-{high:.1f})"
+    spread = row.get("success_sd", float("nan")) if (name, suffix) == ("success", "") else None
+    over = "" if spread is None or pd.isna(spread) else f" ± {100 * spread:.1f}"
+    return f"{100 * row[f'{name}{suffix}']:.1f}{over} ({low:.1f}-{high:.1f})"
 
 
 def percent(value: float) -> str:

@@ -129,9 +129,14 @@ class JobDraft:
 
     @property
     def seed(self) -> int:
-        """Keys every random draw."""
-        seed: int = self.sections["seed"]
-        return seed
+        """Keys every random draw but those of attacks under further seeds."""
+        return self.seeds[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds under which attacks are made."""
+        seeds: tuple[int, ...] = self.sections["seeds"] or (self.sections["seed"],)
+        return seeds
 
     @property
     def select(self) -> Select:

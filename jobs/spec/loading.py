@@ -14,6 +14,7 @@ from gauntlet.jobs.spec.job_draft import JobDraft
 from gauntlet.jobs.spec.overrides import Override, apply
 from gauntlet.jobs.spec.python_source import written
 from gauntlet.jobs.spec.schema import Job
+from gauntlet.jobs.spec.seeds import under_seeds
 from gauntlet.jobs.spec.yaml_source import read
 from gauntlet.pipeline.attacks import own_parts
 from gauntlet.pipeline.attacks.own_parts import PartsSource
@@ -116,6 +117,7 @@ def expand(
     job = JobDraft.of(document, folder, allowed)
     if problems := inspect(job, checks):
         raise BadInput(problems)
+    surrogates = job.specs("surrogates")
     plan = Plan(
         name=job.name,
         task=job.task,
@@ -124,10 +126,10 @@ def expand(
         calibrate=job.calibrate,
         threshold=job.threshold,
         select=job.select,
-        surrogates=job.specs("surrogates"),
+        surrogates=surrogates,
         targets=job.specs("targets"),
         parts=_parts(job),
-        attacks=tuple(attack for attack, _ in job.attacks),
+        attacks=under_seeds([attack for attack, _ in job.attacks], surrogates, job.seeds),
         evaluate=job.evaluate,
         resources=job.resources,
         seed=job.seed,

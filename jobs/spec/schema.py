@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gauntlet.jobs.spec.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
@@ -88,6 +88,16 @@ class ListedAttack(Attack):
     """
 
 
+Seed = Annotated[int, Field(ge=0)]
+
+
+def _each_once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    twice = [seed for seed in seeds if seeds.count(seed) > 1]
+    if twice:
+        raise ValueError(f"the seed {twice[0]} is listed twice")
+    return seeds
+
+
 class Job(Written):
     """Everything a run is made from.
 
@@ -127,5 +137,9 @@ class Job(Written):
     """Where the work is done."""
     seed: int = Field(0, ge=0)
     """Keys every random draw."""
+    seeds: Annotated[Several[Seed], Field(min_length=1), AfterValidator(_each_once)] | None = None
+    """Several, in place of `seed`: every attack that draws is made under each of them, with the
+    column `seed` in all tables. The first keys everything else: thresholds, clean answers, the
+    choice of examples, and attacks that draw nothing, which are made once."""
     output: str = "runs/"
     """Folder of run folders, relative to the working directory, or `s3://bucket/prefix`."""

@@ -50,6 +50,8 @@ def sound_sections(document: Document, folder: Path, problems: JobProblems) -> d
             sections[key] = value
         elif key == "root":
             del sections[key]
+    if document.data.get("seeds") is not None and "seed" in document.data:
+        problems.add(("seeds",), "stands in place of `seed`: leave one of them out")
     if "root" in sections:
         root = _folder(sections.pop("root"), document, folder, problems)
         sections |= {} if root is None else {"root": root}

@@ -61,6 +61,8 @@ class Part(Written):
         needs: what it cannot do without, in words for the catalogue.
         twice: whether it differentiates a surrogate twice, which float16 cannot.
         fusable: whether it works on outputs that are fused from several surrogates'.
+        random: whether it may draw random numbers. One that says nothing is taken to: an attack
+            whose parts all do not is the same under every seed, and is made once.
     """
 
     token: ClassVar[str]
@@ -70,6 +72,7 @@ class Part(Written):
     needs: ClassVar[str] = ""
     twice: ClassVar[bool] = False
     fusable: ClassVar[bool] = True
+    random: ClassVar[bool] = True
 
     def objection(self, choice: Choice, goal: Goal | None) -> str | None:
         """Return why the part cannot take part in an attack, or None.

@@ -28,13 +28,17 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.norms import Normaliser
 from gauntlet.pipeline.spec import Quantity, Several, Spec, Written, number
 
-_FOREIGN = ("name", "norm", "epsilon", "epsilon_unit", "surrogates")
+_FOREIGN = ("name", "norm", "epsilon", "epsilon_unit", "surrogates", "seed")
 """Fields that an attack of another library has, too, beside `source` or `images`."""
 
 
 def _default(model: type[Spec], name: str) -> object:
     """Return a field's default as JSON has it; what `steps` of a foreign attack are, too."""
     return 0 if name == "steps" else model.model_fields[name].get_default(call_default_factory=True)
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Attack(Written):
@@ -72,6 +76,9 @@ class Attack(Written):
     """Names of the surrogates to use; all by default."""
     options: dict[str, SerializeAsAny[Part]] = Field(default_factory=dict)
     """Parameters of the parts, by token; those of a `source`, by its own names."""
+    seed: int | None = Field(None, ge=0, exclude_if=_is_none)
+    """Keys its random draws; the run's seed by default. A job gives it to the attacks of its
+    `seeds`, all but the first."""
     source: str | None = Field(None, pattern=r"^[\w.]+:[\w.]+$")
     """Another library's attack on the same bench, in place of `base` and all that belongs to it:
     `torchattacks:CLASS`, `foolbox:CLASS`, `art:CLASS`, `transferattack:NAME`, or
@@ -232,6 +239,16 @@ class Attack(Written):
         raised = f"({self.objective})" if self.objective else ""
         return f"{self.base}{raised}/{self.combine}{only}/{self.norm}-{self.epsilon * 255:.4g}"
 
+    @property
+    def random(self) -> bool:
+        """Whether another seed may give other images; what its surrogates draw is not counted."""
+        if self.foreign is not None:
+            return self.source is not None  # what draws in it nobody knows
+        guide = self._parts.guide
+        return any(part.random for part in self.parts) or (
+            guide is not None and self.guide(guide).random
+        )
+
     def objective_for(self, goal: Goal) -> Objective:
         """Return the objective for a goal.
 
@@ -294,8 +311,10 @@ class Attack(Written):
     def summary(self) -> dict[str, str | float | int]:
         """Return what was resolved, for manifests and ``gauntlet check`` (spec. trap 10)."""
         mine = self.foreign is None
+        seeded = {} if self.seed is None else {"seed": self.seed}
         return {
             "attack": self.label,
+            **seeded,
             "base": self.foreign or self.base,
             "combine": self.combine if mine else "foreign",
             "norm": self.norm,

@@ -8,11 +8,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from gauntlet.pipeline.evaluation.over_seeds import averaged
 from gauntlet.pipeline.evaluation.statistics import Comparison, Pair, compare_all
 from gauntlet.pipeline.evaluation.success_rates import last_step
 from gauntlet.pipeline.problems import suggest
 
-COMPARED = ("example", "attack", "target", "group", "white_box", "success", "clean_correct")
+COMPARED = (
+    *("example", "attack", "seed", "target", "group", "white_box", "success", "clean_correct"),
+)
 """Columns of the verdicts that a comparison is made from."""
 WHITE_BOX = " (white box)"
 """Follows the name of a group whose targets are white boxes of both attacks."""
@@ -99,6 +102,7 @@ def compared(
 
 def _by_group(verdicts: pd.DataFrame) -> dict[tuple[str, bool], pd.DataFrame]:
     """Return an attack's success, examples x targets, by group and whether it is a white box."""
+    verdicts = averaged(verdicts, ("attack", "target", "example"))
     right = verdicts["clean_correct"].astype("boolean").fillna(False)
     frame = verdicts.assign(success=verdicts["success"].where(right))
     white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
+from gauntlet.pipeline.evaluation.over_seeds import averaged
 from gauntlet.pipeline.evaluation.statistics import resampling
 from gauntlet.pipeline.evaluation.success_rates import last_step
 from gauntlet.pipeline.evaluation.verdict_pieces import VerdictPieces
@@ -21,8 +22,8 @@ Reals = npt.NDArray[np.float64]
 LEAST_SETTINGS = 3
 """Points that a correlation needs: two always lie on a line."""
 _FAIR = (pc.field("goal") == "untargeted") & ~pc.field("white_box")
-_INSIDE = ("example", "attack", "interaction")
-_OUTSIDE = ("example", "attack", "step", "score", "clean_score")
+_INSIDE = ("example", "attack", "seed", "interaction")
+_OUTSIDE = ("example", "attack", "seed", "step", "score", "clean_score")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,7 @@ def _related(
     resamples: int,
 ) -> Relation | None:
     """Return the relation of one surrogate and target, None where too few attacks have both."""
+    measured, judged = (averaged(part, ("attack", "example")) for part in (measured, judged))
     gain = judged.assign(utility=judged["score"] - judged["clean_score"])
     inside = measured.pivot(index="example", columns="attack", values="interaction")
     outside = gain.pivot(index="example", columns="attack", values="utility")

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from gauntlet.pipeline.evaluation.exact_sums import ExactSums
+from gauntlet.pipeline.evaluation.over_seeds import SPREAD, averaged, spreads
 from gauntlet.pipeline.evaluation.statistics import wilson
 
 ATTACK = ("attack", "base", "rule", "norm", "epsilon")
 """What names an attack in the summaries, as far as the verdicts have the column."""
 TARGET = ("target", "group", "white_box")
 GROUP = ("group", "white_box")
+CELL = ("attack", "target", "example", "step")
+"""What tells verdicts apart, beside the seed."""
 AVERAGED = ("transfer_utility", "linf", "l2")
 """Columns whose mean over all examples is shown."""
 MEANS = ("success", "success_all", "clean_rate", "transfer_utility", "linf", "l2")
@@ -45,13 +48,16 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
         - ``transfer_utility``: mean over all examples of ``score - clean_score``, the gain in the
           margin max_{y' != y} h_y' - h_y, whose maximum is taken at each image by itself
           (specification 5.3); NaN unless the goal is untargeted;
-        - ``linf``, ``l2``: mean distances over all examples, 8-bit steps.
+        - ``linf``, ``l2``: mean distances over all examples, 8-bit steps;
+        - where an attack has several seeds, ``seeds`` and ``success_sd``, the sample deviation of
+          its success over them; ``low`` and ``high`` are then over examples and seeds.
 
     Raises:
         ValueError: when a needed column is missing, or an example occurs twice for an attack and
             target.
     """
-    return rates(counted(last_step(verdicts)), (*ATTACK, *TARGET))
+    last = last_step(verdicts)
+    return beside(rates(counted(last), (*ATTACK, *TARGET)), spreads(last, ("target",)))
 
 
 def rates(frame: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
@@ -105,7 +111,28 @@ def by_group(verdicts: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `by_target`.
     """
-    return grouped(by_target(verdicts), (*ATTACK, *GROUP))
+    last = last_step(verdicts)
+    table = rates(counted(last), (*ATTACK, *TARGET))
+    return beside(grouped(table, (*ATTACK, *GROUP)), spreads(last, GROUP))
+
+
+def beside(table: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return figures of targets or groups with how far those of several seeds vary.
+
+    Where no attack has several the figures are as they were. Else they have the columns of
+    `over_seeds.spreads`, whose interval stands in place of Wilson's, which knows one seed.
+
+    Args:
+        table: from `rates` or `grouped`.
+        found: from `over_seeds.spreads`, of the same targets or groups.
+    """
+    if found.empty:
+        return table
+    keys = [name for name in found if name not in SPREAD]
+    table = table.merge(found, "left", on=keys, suffixes=("", "_over_seeds"))
+    for end in ("low", "high"):
+        table[end] = table.pop(f"{end}_over_seeds").fillna(table[end])
+    return table.astype({"seeds": "Int64"})
 
 
 def grouped(table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
@@ -137,6 +164,8 @@ def grouped(table: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
 def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return the verdicts with what the rates are made of: whether each counts, and its success.
 
+    Of an attack under several seeds an example has one row: the means over them.
+
     Args:
         verdicts: as for `by_target`, at any number of steps.
 
@@ -154,7 +183,7 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise ValueError(f"the verdicts table has no column {', '.join(missing)}")
     frame = verdicts.copy()
-    repeated = frame.duplicated(present(frame, ("attack", "target", "example", "step")))
+    repeated = frame.duplicated(present(frame, (*CELL, "seed")))
     if repeated.any():
         row = frame[repeated].iloc[0]
         raise ValueError(
@@ -162,6 +191,7 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
             f"{row['target']!r}"
         )
     frame["success"] = frame["success"].astype(np.float64)
+    frame = averaged(frame, CELL)
     correct = frame["clean_correct"].astype("boolean")
     frame["known"] = correct.notna()
     frame["right"] = correct.fillna(False).astype(np.bool_)

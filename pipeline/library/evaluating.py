@@ -137,6 +137,10 @@ class _OwnBench:
     seed: int
     evaluate: Evaluate = _AS_THEY_ARE
 
+    def seed_of(self, attack: Attack) -> int:
+        """Return the seed of the call."""
+        return self.seed
+
     def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
         """Return the names of the surrogates that an attack used."""
         return attack.surrogates or self.surrogates

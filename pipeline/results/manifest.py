@@ -26,6 +26,8 @@ class AttackRecord(Record):
 
     attack: str
     """Its label."""
+    seed: int | None = None
+    """Where it is not the run's."""
     base: str
     combine: str
     norm: str
@@ -220,7 +222,7 @@ class Manifest(Record):
     @property
     def labels(self) -> list[str]:
         """The attacks' labels, in the order of the job."""
-        return [attack.attack for attack in self.attacks]
+        return list(dict.fromkeys(attack.attack for attack in self.attacks))
 
     @property
     def warnings(self) -> list[str]:

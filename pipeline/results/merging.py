@@ -39,7 +39,7 @@ class Sorted:
         Raises:
             OSError: when it cannot be read.
         """
-        self._order = ORDER[table]
+        self._table, self._order = table, ORDER[table]
         self._source = storage.opened(name)
         # A row group at a time: on object stores in few requests, not in one a column.
         self._file = pq.ParquetFile(
@@ -83,11 +83,11 @@ class Sorted:
     def _read_on(self) -> None:
         """Read the next row group that has rows: the window."""
         for number in self._left:
-            self.window = self._file.read_row_group(number)
+            self.window = parquet.whole(self._table, self._file.read_row_group(number))
             if self.window.num_rows:
                 break
         else:
-            self.window = self._file.schema_arrow.empty_table()
+            self.window = parquet.whole(self._table, self._file.schema_arrow.empty_table())
         self._row = 0
         self._columns = [self.window[name].combine_chunks() for name in self._order]
         if not self.ended:

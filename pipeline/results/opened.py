@@ -15,7 +15,7 @@ from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import suggest
 from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.parquet import PIXELS
-from gauntlet.pipeline.results.reading import Reading, one_of
+from gauntlet.pipeline.results.reading import Reading, one_of, under
 from gauntlet.pipeline.results.records import check_run
 from gauntlet.pipeline.results.schema import TABLES
 
@@ -83,12 +83,13 @@ class Run:
         """One row a thing that went wrong, with its reason."""
         return results.read(self.location, "failures")
 
-    def images(self, ids: Sequence[str], attack: str) -> Tensor:
+    def images(self, ids: Sequence[str], attack: str, seed: int | None = None) -> Tensor:
         """Return adversarial images in the order of the ids, float32 (B, 3, H, W) in [0, 1].
 
         Args:
             ids: of examples.
             attack: label of the attack that made them.
+            seed: under which; the run's first by default.
 
         Raises:
             ValueError: when there is no such attack or example, or no image of it was kept.
@@ -101,11 +102,13 @@ class Run:
         if attack not in (labels := self.manifest.labels):
             raise ValueError(suggest(attack, labels, "attack"))
         wanted = (pc.field("attack") == attack) & one_of("example", [*{*ids}])
+        wanted &= under(self.manifest.seed if seed is None else seed)
         names = ["example", "height", "width", "dtype", PIXELS]
         rows = Reading(self.location).rows("examples", names, wanted).set_index("example")
+        of = "" if seed is None else f" under seed {seed}"
         for example in ids:
             if example not in rows.index:
-                raise ValueError(f"{self.location} has no image of {example!r} by {attack!r}")
+                raise ValueError(f"{self.location} has no image of {example!r} by {attack!r}{of}")
         if rows[PIXELS].isna().any():
             raise ValueError(f"{self.location} kept no images: its job says `images: false`")
         arrays = [results.decode_image(row) for _, row in rows.loc[[*ids]].iterrows()]

@@ -39,6 +39,15 @@ def rows_of(table: str, unit: str, columns: Mapping[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def whole(table: str, rows: pa.Table) -> pa.Table:
+    """Return rows with all columns of a table: what an earlier version did not write is empty."""
+    schema = TABLES[table]
+    for place, field in enumerate(schema):
+        if field.name not in rows.column_names:
+            rows = rows.add_column(place, field, pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
 def in_order(table: str, rows: pa.Table) -> pa.Table:
     """Return the rows of a table by `ORDER`; what is empty comes last."""
     return rows.sort_by([(name, "ascending") for name in ORDER[table]])

@@ -176,3 +176,8 @@ def one_of(column: str, values: Collection[str]) -> pc.Expression:
     # By the ends row groups are passed over; not every version of Arrow asks `isin` for that.
     field = pc.field(column)
     return (field >= min(values)) & (field <= max(values)) & field.isin([*values])
+
+
+def under(seed: int) -> pc.Expression:
+    """Return the condition that a row is of a seed, or of a run that had but one."""
+    return (pc.field("seed") == seed) | pc.field("seed").is_null()

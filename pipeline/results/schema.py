@@ -11,11 +11,19 @@ def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) 
 
 _TEXT, _REAL, _COUNT, _FLAG = pa.string(), pa.float64(), pa.int32(), pa.bool_()
 
+_SEED = _column(
+    "seed",
+    pa.int64(),
+    "keys the attack's draws; of several, the first for an attack that draws nothing",
+    True,
+)
+"""Empty in runs of earlier versions, which had one each."""
 _ATTACK = [
     _column("example", _TEXT, "stable id of the attacked image or pair"),
     _column("task", _TEXT, "classification or verification"),
     _column("goal", _TEXT, "untargeted, targeted, impersonation or dodging"),
-    _column("attack", _TEXT, "label of the attack, unique within the run"),
+    _column("attack", _TEXT, "label of the attack, unique within the run but for `seed`"),
+    _SEED,
     _column(
         "base",
         _TEXT,
@@ -91,6 +99,7 @@ TRACES = pa.schema(
     [
         _column("example", _TEXT, "stable id of the attacked image or pair"),
         _column("attack", _TEXT, "label of the attack"),
+        _SEED,
         _column("step", _COUNT, "update 1..T"),
         _column("losses", pa.list_(_REAL), "objective of each surrogate before the update"),
         _column("weights", pa.list_(_REAL), "weight of each surrogate; NaN if the rule has none"),
@@ -145,6 +154,7 @@ FAILURES = pa.schema(
     [
         _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
         _column("attack", _TEXT, "label of the attack; empty for inputs", True),
+        _SEED,
         _column(
             "stage",
             _TEXT,
@@ -175,11 +185,11 @@ NOWHERE = "steps led nowhere"
 """The gradient pointed out of [0, 1] at every pixel, or the steps cancelled."""
 
 ORDER = {
-    "examples": ("attack", "example"),
-    "verdicts": ("attack", "target", "example", "step"),
-    "traces": ("attack", "example", "step"),
-    "interactions": ("attack", "surrogate", "example"),
-    "failures": ("attack", "stage", "example", "reason", "unit"),
+    "examples": ("attack", "seed", "example"),
+    "verdicts": ("attack", "target", "seed", "example", "step"),
+    "traces": ("attack", "seed", "example", "step"),
+    "interactions": ("attack", "surrogate", "seed", "example"),
+    "failures": ("attack", "seed", "stage", "example", "reason", "unit"),
 }
 """The columns by which a table is sorted; together they tell its rows apart."""
 

@@ -8,6 +8,7 @@ _TYPES = {
     "string": "text",
     "double": "number",
     "int32": "whole number",
+    "int64": "whole number",
     "bool": "true or false",
     "binary": "bytes",
     "list<item: double>": "numbers",

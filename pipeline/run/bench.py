@@ -26,7 +26,10 @@ class Bench(Protocol):
 
     @property
     def seed(self) -> int:
-        """Keys the draws of randomised targets."""
+        """Keys what is drawn of clean images."""
+
+    def seed_of(self, attack: Attack) -> int:
+        """Return the seed that keys an attack's draws, and those of targets on its images."""
 
     def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
         """Return the names of the surrogates that an attack uses."""

@@ -112,6 +112,7 @@ class Evaluator:
         attack: str,
         references: Mapping[str, np.ndarray],
         names: tuple[str, ...] | None = None,
+        seed: int | None = None,
     ) -> Criterion:
         """Return what success on a batch is for the targets (or the models named).
 
@@ -120,13 +121,14 @@ class Evaluator:
             attack: label of what makes their images.
             references: verification: embeddings of the references by name, (repeats, B, D).
             names: models to ask.
+            seed: keys the draws of randomised targets; the bench's own by default.
         """
         names = names or self.targets
         return Criterion(
             goal=batch.goal,
             ids=batch.ids,
             attack=attack,
-            seed=self._bench.seed,
+            seed=self._bench.seed if seed is None else seed,
             repeats={name: self.repeats(name) for name in names},
             thresholds={name: self.threshold(name) for name in names},
             labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
@@ -149,7 +151,8 @@ class Evaluator:
             Verdicts on those K rows.
         """
         rows = torch.from_numpy(kept)
-        criterion = self.criterion(batch, attack.label, clean.references).rows(kept)
+        seed = self._bench.seed_of(attack)
+        criterion = self.criterion(batch, attack.label, clean.references, seed=seed).rows(kept)
         showing = criterion.showing(images[rows], self._bench.evaluate.quantize)
         return StepVerdicts(
             step=attack.steps,

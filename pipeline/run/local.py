@@ -91,7 +91,9 @@ class LocalSurrogates:
         """Have another library attack a batch."""
         plan = self._plan
         models = {name: self.models[name] for name in plan.surrogates_of(attack)}
-        made = libraries.attacked(attack, batch, models, plan.seed, plan.root, self._permission)
+        made = libraries.attacked(
+            attack, batch, models, plan.seed_of(attack), plan.root, self._permission
+        )
         found = brought(attack, batch, made, plan.evaluate.quantize, {})
         return AttackResult(found.images, found.trace, found.lost, excess=found.excess)
 
@@ -128,7 +130,7 @@ def run_judged(
         attack,
         batch,
         oracle,
-        seed=plan.seed,
+        seed=plan.seed_of(attack),
         quantize=plan.evaluate.quantize,
         on_step=judge,
     )

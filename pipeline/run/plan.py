@@ -231,6 +231,15 @@ class Plan(Spec):
         free: dict[str, Any] = {"name": True, "root": True, "resources": {*ELSEWHERE}}
         return self.model_dump(mode="json", exclude=free)
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds under which attacks are made, the run's own first."""
+        return tuple(dict.fromkeys([self.seed, *map(self.seed_of, self.attacks)]))
+
+    def seed_of(self, attack: Attack) -> int:
+        """Return the seed that keys an attack's draws."""
+        return self.seed if attack.seed is None else attack.seed
+
     def surrogates_of(self, attack: Attack) -> tuple[str, ...]:
         """Return the names of the surrogates that an attack of the plan uses."""
         return attack.surrogates or tuple(spec.name for spec in self.surrogates)

@@ -125,7 +125,7 @@ class Stream:
         self._gone: Exception | None = None
         self._said: set[str] = set()
         self._efforts, self._begun = Efforts(), 0
-        self._blame = Blame(len(plan.attacks))
+        self._blame = Blame(len({attack.label for attack in plan.attacks}))
         self._reason = ""
         self._pauses = Pauses(plan.resources.storage_patience_s, progress.note)
         self._patience = self._pauses.patience(folder.location)

@@ -128,7 +128,7 @@ class UnitRows:
         """Attack, judge and measure; return the rows, and what they come to."""
         started = time.perf_counter()
         work = unit.work
-        failures = Failures()
+        failures = Failures(self._plan.seed_of(unit.attack))
         if unit.reports:
             for example, reason in work.left_out.items():
                 failures.add(example, "input", reason)
@@ -172,7 +172,8 @@ class UnitRows:
             return None
         verification = batch.goal.task is Task.VERIFICATION
         references = unit.work.clean.references if verification else {}
-        criterion = self._evaluator.criterion(batch, unit.attack.label, references)
+        seed = self._plan.seed_of(unit.attack)
+        criterion = self._evaluator.criterion(batch, unit.attack.label, references, seed=seed)
         return JudgedSteps(steps, criterion, evaluate.quantize)
 
     def _kept(self, unit: Unit, batch: Batch, result: AttackResult, failures: Failures) -> Tables:
@@ -191,14 +192,14 @@ class UnitRows:
         }
         if (spec := plan.evaluate.interactions) is not None:
             size = unit.rows_per_pass or plan.resources.rows_per_pass
-            request = InteractionRequest(batch.rows(rows), images, spec, plan.seed, size)
+            request = InteractionRequest(batch.rows(rows), images, spec, plan.seed_of(attack), size)
             found = self._models.ask(plan.surrogates_of(attack), request)
             tables["interactions"] = interaction_columns(spec, identity, last.l2, found, failures)
         for row in np.flatnonzero(silent(trace)).tolist():
             failures.add(identity["example"][row], "gradient", no_gradient(attack), attack.label)
         tables["examples"] = example_columns(plan.evaluate, identity, attack, trace, last, images)
         if plan.evaluate.traces:
-            tables["traces"] = trace_columns(attack, identity["example"], trace)
+            tables["traces"] = trace_columns(identity, trace)
         return tables
 
 

@@ -52,7 +52,7 @@ def write_run(
                 {
                     "example": [f"e{i}" for i in range(N) for _ in range(steps)],
                     "task": "classification", "goal": "untargeted", "attack": attack,
-                    "base": attack, "rule": "ens", "surrogates": "s0", "norm": "linf",
+                    "seed": seed, "base": attack, "rule": "ens", "surrogates": "s0", "norm": "linf",
                     "epsilon": 8.0, "steps": STEPS, "step_size": 1.0, "target": target,
                     "group": "normal", "white_box": False,
                     "step": [t + STEPS - steps + 1 for _ in range(N) for t in range(steps)],

@@ -46,7 +46,7 @@ def unit_rows(
     lost = [example for example in examples if example.endswith("3")]
     if lost:
         found["failures"] = {
-            "example": lost, "attack": attack, "stage": "gradient", "reason": "was zero"
+            "example": lost, "attack": attack, "seed": 0, "stage": "gradient", "reason": "was zero"
         }  # fmt: skip
     return found
 
@@ -54,7 +54,7 @@ def unit_rows(
 def _filled(table: str, rows: int) -> dict[str, Any]:
     """Return every column of a table with the same values in each row."""
     values: dict[pa.DataType, Any] = {
-        pa.string(): "", pa.float64(): 0.5, pa.int32(): 1, pa.bool_(): True
+        pa.string(): "", pa.float64(): 0.5, pa.int32(): 1, pa.int64(): 0, pa.bool_(): True
     }  # fmt: skip
     return {
         field.name: [values.get(field.type)] * rows if field.name == "example" else

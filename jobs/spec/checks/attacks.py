@@ -29,6 +29,14 @@ def names_of_surrogates(job: JobDraft) -> Iterator[Complaint]:
                 yield Complaint(place, f"{name!r} is named twice")
 
 
+@check()
+def own_seeds(job: JobDraft) -> Iterator[Complaint]:
+    """Attacks with a seed of their own."""
+    for attack, draft in job.attacks:
+        if attack.seed is not None:
+            yield Complaint(draft.locate(("seed",)), "is for the whole job: write `seeds` there")
+
+
 @check("task")
 def goals(job: JobDraft) -> Iterator[Complaint]:
     """Attacks that do not exist for the goal."""

@@ -25,6 +25,7 @@ class EnsLoss(GradientRule):
 
     token = "ens"
     paper = "Liu 2017"
+    random = False
 
     def combine(self, gradients: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the mean gradient and uniform weights."""
@@ -38,6 +39,7 @@ class EnsL2(EnsLoss):
 
     token = "ens-l2"
     paper = "RGEA 4.2.2"
+    random = False
     normalise: ClassVar[Normaliser] = "l2rms"
     unit: bool = False
     """Average unit gradients instead of raw ones (a gradient-normalised ensemble)."""
@@ -82,6 +84,7 @@ class EnsLogits(FusedOutputs):
 
     token = "ens-logits"
     paper = "Dong 2018"
+    random = False
 
     @staticmethod
     def fuse(outputs: Tensor) -> Tensor:
@@ -99,6 +102,7 @@ class EnsProbabilities(FusedOutputs):
 
     token = "ens-probabilities"
     paper = "Liu 2017"
+    random = False
 
     @staticmethod
     def fuse(outputs: Tensor) -> Tensor:

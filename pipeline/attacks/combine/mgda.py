@@ -110,6 +110,7 @@ class Mgda(GradientRule):
 
     token = "mgda"
     paper = "Desideri 2012; RGEA, Problem 3"
+    random = False
     cost = "k + a small quadratic programme"
     normalise: ClassVar[Normaliser] = "l2rms"
 

@@ -41,6 +41,7 @@ class Rgea(GradientRule):
 
     token = "rgea"
     paper = "RGEA, Algorithm 1"
+    random = False
     cost = "k + a k x k solve"
     normalise: ClassVar[Normaliser] = "l2rms"
     mu: ClassVar[float] = 0.4

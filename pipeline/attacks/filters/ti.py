@@ -33,6 +33,7 @@ class TranslationInvariance(Filter):
 
     token = "ti"
     paper = "Dong 2019"
+    random = False
     cost = "k + a convolution"
     kernel: int = Field(7, ge=1)
     """K, odd: 7 (RGEA, RobFR), 15 (paper, for 299 px)."""

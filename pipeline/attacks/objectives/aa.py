@@ -28,6 +28,7 @@ class ActivationAttack(FeatureObjective):
 
     token = "aa"
     paper = "Inkawhich 2019"
+    random = False
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     needs = "targeted: a gallery in data; untargeted: pgd"
 

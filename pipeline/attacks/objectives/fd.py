@@ -46,6 +46,7 @@ class FeatureDistribution(FeatureObjective):
 
     token = "fd"
     paper = "Inkawhich 2020"
+    random = False
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
     needs = "targeted; heads trained by gauntlet heads"
     heads: str | None = None

@@ -32,6 +32,7 @@ class IntermediateLevel(FeatureObjective):
 
     token = "il"
     paper = "Huang 2019"
+    random = False
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     cost = "k (to the layer); the base attack once"
     base: str = "i"

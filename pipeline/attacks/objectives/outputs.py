@@ -40,6 +40,7 @@ class CrossEntropy(ClassObjective):
 
     token = "cross-entropy"
     paper = "Goodfellow 2015"
+    random = False
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
@@ -52,6 +53,7 @@ class Logit(ClassObjective):
 
     token = "logit"
     paper = "Zhao 2021"
+    random = False
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
@@ -64,6 +66,7 @@ class Margin(ClassObjective):
 
     token = "margin"
     paper = "Carlini 2017"
+    random = False
 
     def of_outputs(self, outputs: Tensor, known: Known, goal: Goal) -> Tensor:
         """Return J of each row, (R,)."""
@@ -81,6 +84,7 @@ class Cosine(Objective):
 
     token = "cosine"
     paper = "RGEA, Eq. 1"
+    random = False
     tasks: ClassVar[frozenset[Task]] = frozenset({Task.VERIFICATION})
 
     def prepare(self, model: Surrogate, batch: Batch, draws: Draws) -> Known:

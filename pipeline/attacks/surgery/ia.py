@@ -81,6 +81,7 @@ class IntrinsicAttack(Surgery):
 
     token = "ia"
     paper = "Zhu 2022"
+    random = False
     needs: ClassVar[str] = "ReLU or PReLU activations"
     order: ClassVar[int] = 0
     beta: Quantity | None = Field(default=None, gt=0)

@@ -123,6 +123,7 @@ class LinearBackpropagation(Surgery):
 
     token = "linbp"
     paper = "Guo 2020"
+    random = False
     cost: ClassVar[str] = "k (+ the renormalised branches again)"
     needs: ClassVar[str] = "ReLU or PReLU activations"
     order: ClassVar[int] = 2

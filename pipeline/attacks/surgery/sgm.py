@@ -63,6 +63,7 @@ class SkipGradient(Surgery):
 
     token = "sgm"
     paper = "Wu 2020"
+    random = False
     needs: ClassVar[str] = "residual sums or dense layers"
     order: ClassVar[int] = 3
     gamma: Quantity | None = Field(default=None, ge=0, le=1)

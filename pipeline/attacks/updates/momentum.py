@@ -24,6 +24,7 @@ class Momentum(Update):
 
     token = "mi"
     paper = "Dong 2018"
+    random = False
     mu: float = Field(1.0, ge=0)
     """Decay factor; 0.4 is the default with rgea, 1 otherwise."""
     norm: Literal["mabs", "l1"] = "mabs"
@@ -52,6 +53,7 @@ class Nesterov(Momentum):
 
     token = "ni"
     paper = "Lin 2020"
+    random = False
     needs = "sign or l2rms steps"
 
     def objection(self, choice: Choice, goal: Goal | None) -> str | None:

@@ -28,6 +28,7 @@ class PatchWise(Update):
 
     token = "pi"
     paper = "Gao 2020"
+    random = False
     needs = "linf ball and sign steps"
     beta: float = Field(10.0, gt=0)
     """Amplification of the step; 2.5 together with `di`."""

@@ -34,6 +34,7 @@ class Relaxed(Update):
 
     token = "relaxed"
     paper = "Interaction paper, 3.3"
+    random = False
     needs = "l2 ball, no pgd"
     c: float = Field(0.0, ge=0)
     """Weight of the penalty; 0 is plain gradient ascent."""

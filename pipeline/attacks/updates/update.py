@@ -18,6 +18,7 @@ class Update(Part):
 
     place: ClassVar[Place] = Place.UPDATE
     token: ClassVar[str] = "i"
+    random = False  # no update is handed any draws
     paper: ClassVar[str] = "Kurakin 2017"
 
     def query_point(self, points: Tensor, memory: Tensor | None, step: Step) -> Tensor:

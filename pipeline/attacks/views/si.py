@@ -22,6 +22,7 @@ class ScaleInvariance(View):
 
     token = "si"
     paper = "Lin 2020"
+    random = False
     cost = "m k"
     order: ClassVar[int] = 1
     m: int = Field(5, ge=1)

@@ -6,9 +6,14 @@ from typing import Any
 
 
 class Failures:
-    """Collects the failures of one unit of work, or of a stage before any attack."""
+    """Collects the failures of one unit of work, or of a stage before any attack.
 
-    def __init__(self) -> None:
+    Args:
+        seed: of the unit's attack.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
         self._rows: list[tuple[str | None, str | None, str, str]] = []
 
     def add(self, example: str | None, stage: str, reason: str, attack: str | None = None) -> None:
@@ -25,7 +30,12 @@ class Failures:
     def columns(self) -> dict[str, Any]:
         """Return the rows by column; no column at all without a row."""
         names = ("example", "attack", "stage", "reason")
-        return {
+        columns: dict[str, Any] = {
             name: [*column]
             for name, column in zip(names, zip(*self._rows, strict=True), strict=False)
         }
+        if columns:
+            columns["seed"] = [
+                None if attack is None else self._seed for attack in columns["attack"]
+            ]
+        return columns

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.results.record.entries import TableFile
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.verifying.cells import Cells
@@ -25,13 +26,13 @@ class Excuses:
     """What `failures` says of chosen examples: how many rows of a stage, by attack and example."""
 
     def __init__(self, plan: Plan, units: PlannedUnits) -> None:
-        self._attacks = _places(attack.label for attack in plan.attacks)
+        self._attacks = AttackNumbers(plan)
         self._examples = _places(units.ids)
         self._counts: dict[str, Counter[tuple[int, int]]] = {}
 
     def take(self, rows: pa.RecordBatch) -> None:
         """Take rows of `failures` in."""
-        attack = _numbers(rows["attack"], self._attacks)
+        attack = self._attacks.of(rows)
         example = _numbers(rows["example"], self._examples)
         for number, at, stage in zip(attack, example, rows["stage"].to_pylist(), strict=True):
             if number >= 0 and at >= 0:
@@ -46,6 +47,28 @@ class Excuses:
         return found
 
 
+class AttackNumbers:
+    """The places of attacks in a plan, by label and seed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._own = plan.seed  # of runs of earlier versions, too, which did not write it
+        self._known = _places((attack.label, plan.seed_of(attack)) for attack in plan.attacks)
+
+    def of(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Return each row's, int64; -1 where the plan has no such attack."""
+        label, seed = (pc.dictionary_encode(rows[name]) for name in ("attack", "seed"))
+        labels, seeds = label.dictionary.to_pylist(), seed.dictionary.to_pylist()
+        found = np.full((len(labels) + 1, len(seeds) + 1), -1, np.int64)
+        for at, name in enumerate(labels):
+            for to, one in enumerate([*seeds, self._own]):
+                found[at, to] = self._known.get((name, one), -1)
+        codes = (
+            pc.fill_null(column.indices, size).to_numpy(zero_copy_only=False)
+            for column, size in ((label, len(labels)), (seed, len(seeds)))
+        )
+        return np.asarray(found[tuple(codes)])
+
+
 class TableRows:
     """Takes the rows of one table in, and knows which should have been there.
 
@@ -57,14 +80,14 @@ class TableRows:
 
     def __init__(self, table: str, plan: Plan, units: PlannedUnits) -> None:
         self.table, self._plan, self._units = table, plan, units
-        self._attacks = [attack.label for attack in plan.attacks]
+        self._attacks = [_called(attack) for attack in plan.attacks]
+        self._number = AttackNumbers(plan)
         self._axes = _axes(table, plan)
         self._allowed = np.array([_allowed(table, plan, number, self._axes)
                                   for number in range(len(plan.attacks))])  # fmt: skip
         self._cells = Cells(len(self._attacks), self._allowed[0].size, len(units.ids))
         self._known: dict[str, Mapping[Any, int]] = {
             "example": _places(units.ids),
-            "attack": _places(self._attacks),
             "unit": units.number,
             **{name: _places(values) for name, values in self._axes.items()},
         }
@@ -75,6 +98,7 @@ class TableRows:
         """Take rows of a file in."""
         self.rows += rows.num_rows
         numbers = {name: _numbers(rows[name], known) for name, known in self._known.items()}
+        numbers["attack"] = self._number.of(rows)
         good = np.ones(rows.num_rows, bool)
         for name in ("example", "attack", *self._axes):
             self._refuse(file, f"whose {name} the plan does not have", numbers[name] < 0, good)
@@ -126,7 +150,7 @@ class TableRows:
                 yield name, f"{_counted(count, 'row')} {why}"
         for attack, label in enumerate(self._attacks):
             for what in self._missing(attack, excuses, dark):
-                yield self.table, f"attack {label!r}: {what}"
+                yield self.table, f"attack {label}: {what}"
 
     def _missing(self, attack: int, excuses: Excuses, dark: np.ndarray) -> Iterator[str]:
         units, batch_of = self._units, self._units.batch_of
@@ -208,7 +232,12 @@ def _allowed(
     return np.ones((1, 1), bool)
 
 
-def _places(values: Sequence[Hashable] | Iterator[str]) -> dict[Hashable, int]:
+def _called(attack: Attack) -> str:
+    """Return how an attack is called in messages."""
+    return repr(attack.label) + ("" if attack.seed is None else f" under seed {attack.seed}")
+
+
+def _places(values: Iterable[Hashable]) -> dict[Hashable, int]:
     return {value: place for place, value in enumerate(values)}
 
 

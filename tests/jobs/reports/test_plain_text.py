@@ -80,7 +80,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     RunFolder(str(written)).write_rows(
         "failures",
         "odd",
-        {"example": [ODD], "attack": "=1+1", "stage": "attack", "reason": f"<b>{ODD}</b>"},
+        {
+            "example": [ODD],
+            "attack": "=1+1",
+            "seed": 0,
+            "stage": "attack",
+            "reason": f"<b>{ODD}</b>",
+        },
     )
     return str(written)
 
@@ -121,7 +127,7 @@ def test_a_page_runs_nothing_that_a_run_s_names_say(tmp_path: Path) -> None:
     folder = RunFolder(str(run))
     stored = records.manifest(folder).model_copy(update={"name": f"</title>{SCRIPT}"})
     folder.write("manifest.json", stored.text())
-    row = {"example": [example], "attack": SCRIPT, "stage": "attack", "reason": f"{SCRIPT}"}
+    row = {"example": [example], "attack": SCRIPT, "seed": 0, "stage": "attack", "reason": SCRIPT}
     folder.write_rows("failures", "hostile", row)
     text, tags = page(Figures(Reading(str(run)))), Tags()
     tags.feed(text)

@@ -38,8 +38,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"unit-{place}",
             {
                 "example": [f"e{i}" for i in range(N)],
-                "task": "classification", "goal": "untargeted", "attack": attack, "base": attack,
-                "rule": "ens", "surrogates": "s0", "norm": "linf", "epsilon": 8.0, "steps": 12,
+                "task": "classification", "goal": "untargeted", "attack": attack, "seed": 0,
+                "base": attack, "rule": "ens", "surrogates": "s0", "norm": "linf",
+                "epsilon": 8.0, "steps": 12,
                 "step_size": 1.0, "surrogate": "s0", "grid": "4x4", "utility": "loss",
                 "estimator": "exact", "samples": 16, "interaction": place + rng.normal(size=N),
                 "standard_error": 0.0, "total": 1.0, "empty": 0.0, "closed_form": None,
@@ -51,8 +52,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.write_rows(
         "failures",
         "input",
-        {"example": ["x<script>alert(1)</script>"], "attack": [None], "stage": ["input"],
-         "reason": ["no image"]},
+        {"example": ["x<script>alert(1)</script>"], "attack": [None], "seed": [None],
+         "stage": ["input"], "reason": ["no image"]},
     )  # fmt: skip
     return folder
 
