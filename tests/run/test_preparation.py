@@ -12,6 +12,7 @@ from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import load
 from gauntlet.pipeline import results
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.results.manifest import ThresholdRecord
 from tests.toys.runs import verdicts
 
 JOB = """
@@ -66,7 +67,7 @@ def test_a_threshold_that_was_found_by_another_rule_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path / "cache"))
-    found = []
+    found: list[ThresholdRecord] = []
     for rule in ("{far: 0.05}", "accuracy", "{far: 0.05}"):
         path = written(tmp_path, ("threshold: {far: 0.05}", f"threshold: {rule}"))
         launch(load(path), str(tmp_path / f"run{len(found)}"))
