@@ -188,7 +188,7 @@ def test_missing_weights_say_what_to_fetch_and_where_to_put_it(
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", no_network)
     assert check(spec(source), HERE) == []
     start = time.monotonic()
     with pytest.raises(BadInput) as caught:

@@ -155,7 +155,7 @@ def test_outputs_that_are_no_rows_are_refused() -> None:
         def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
             return inputs, inputs
 
-    with pytest.raises(TypeError, match=r"model 'mine'.*returned tuple"):
+    with pytest.raises(TypeError, match=r"model 'mine'.*returned \(3, 3, 8, 8\)"):
         adapt(Pair(), name="mine")(images())
     with pytest.raises(TypeError, match=r"returned \(3, 3, 8, 8\)"):
         adapt(nn.Identity())(images())
