@@ -142,7 +142,7 @@ def test_no_credentials_are_written_or_printed(finished, store):
 def test_parts_lie_aside_until_they_are_compacted(plan, store, on_disk, monkeypatch):
     run = f"s3://{BUCKET}/runs/parts"
     with monkeypatch.context() as patch:
-        patch.setattr("gauntlet.pipeline.run.runner.compact", lambda *arguments: [])
+        patch.setattr("gauntlet.pipeline.run.runner.compact", lambda *_, **__: [])
         launch(plan, run)
     names = [*tables(store, run)]
     assert len([name for name in names if name.startswith("_parts/verdicts/")]) == 8

@@ -70,6 +70,7 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
         (PLACEMENT, f"{MEASURED}, closed_form: true}}}}\n{PLACEMENT}, dtype: float16")
     ],
     "networks.surgeries_and_layers": [(ATTACK, "base: sgm, epsilon: 8/255")],
+    "attacks.own_seeds": [(ATTACK, f"{ATTACK}, seed: 7")],
     "own_parts.laws": [
         (ATTACK, "combine: averaging, epsilon: 8/255"),
         (PLACEMENT, f"parts: {Path(toys.__file__).parent / 'averaging.py'}\n{PLACEMENT}"),
