@@ -9,7 +9,6 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 
 class Watch:
@@ -24,10 +23,15 @@ class Watch:
         self._gone = gone
         self._reader, self._writer = os.pipe()
         self._handles: dict[int, str] = {}
+        self._lost: list[str] = []
         if hasattr(os, "pidfd_open"):  # on Linux
             for name, number in processes.items():
-                with suppress(OSError):
+                try:
                     self._handles[os.pidfd_open(number)] = name
+                except ProcessLookupError:
+                    self._lost.append(name)
+                except OSError:
+                    continue  # who cannot be watched is not missed
         self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
 
@@ -39,6 +43,9 @@ class Watch:
             os.close(handle)
 
     def _wait(self) -> None:
+        if self._lost:
+            self._gone(self._lost[0])
+            return
         poll = select.poll()
         for handle in (self._reader, *self._handles):
             poll.register(handle, select.POLLIN)

@@ -27,6 +27,7 @@ from gauntlet.pipeline.run.costs import keep
 from gauntlet.pipeline.run.pass_times import FORWARD, Pass, Role, measured
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import configure, device, image_dtype
+from gauntlet.pipeline.run.preparation import calibrating
 from gauntlet.pipeline.run.rehearsal import Rehearsed, passes, rehearsed, stand_in
 
 Machine = tuple[int | None, int | None, float | None]
@@ -57,7 +58,8 @@ def plan_job(
     decoding, size = _decoded(plan, listed)
     with _threads(plan, layout):
         times, notes = _times(loaded, stated, layout, devices, decoding, size, library)
-    found = outlook(plan, layout, devices, count, size, times, _threshold_images(listed))
+    pairs = _threshold_images(calibrating(plan, listed))
+    found = outlook(plan, layout, devices, count, size, times, pairs)
     if not (imagined or stated or examples):
         every = (*times.surrogates.values(), *times.targets.values())
         keep(plan, [mark for made in every if (mark := made.fingerprint)], found.cost)

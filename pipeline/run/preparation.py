@@ -66,9 +66,7 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     missing = [name for name in wanted if name not in found]
     if not missing:
         return Thresholds(found)
-    if plan.calibrate is not None:
-        goal, root = plan.task.goal, plan.root
-        examples = open_examples(plan.calibrate, goal, root=root, seed=plan.seed)
+    examples = calibrating(plan, examples)
     pairs = examples.verification_pairs()
     if pairs.left_out:
         progress.note(_left_out(pairs))
@@ -119,6 +117,13 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
             f"(ten folds, standard error)"
         )
     return Thresholds(found, pairs)
+
+
+def calibrating(plan: Plan, examples: Examples) -> Examples:
+    """Return the examples whose pairs thresholds are found on: the attacked ones by default."""
+    if plan.calibrate is None:
+        return examples
+    return open_examples(plan.calibrate, plan.task.goal, root=plan.root, seed=plan.seed)
 
 
 def _suffix(rule: ThresholdRule) -> str:

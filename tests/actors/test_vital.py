@@ -42,6 +42,21 @@ def test_who_has_ended_before_counts(two):
     watch.stop()
 
 
+def test_who_is_gone_altogether_counts(two):
+    two[0].kill()
+    two[0].wait()
+    told, heard = [], threading.Event()
+
+    def gone(name):
+        told.append(name)
+        heard.set()
+
+    watch = Watch({"other": two[1].pid, "one": two[0].pid}, gone)
+    assert heard.wait(60)
+    watch.stop()
+    assert told == ["one"]
+
+
 def test_nothing_is_heard_after_the_stop(two):
     told: list[str] = []
     watch = Watch({"one": two[0].pid}, told.append)
