@@ -25,6 +25,35 @@ SMALL = (
     "robfr-shufflenet-v2-gdconv-stride1",
 )
 """Networks whose probes take a second together."""
+MEDIUM = (
+    "adaface-ir-18",
+    "advmakeup-facenet",
+    "advmakeup-mobile-face",
+    "cosface-sphere20",
+    "facenet-inceptionresnetv1-casia",
+    "facenet-inceptionresnetv1-vggface2",
+    "facexzoo-ghostnet",
+    "facexzoo-lightcnn-29",
+    "facexzoo-mobilefacenet",
+    "facexzoo-rexnet-1.0",
+    "insightface-iresnet18",
+    "insightface-mbf",
+    "insightface-mbf-large",
+    "insightface-mbf-scale1",
+    "insightface-vit-t",
+    "magface-iresnet18",
+    "robfr-cosface-sphere20",
+    "robfr-facenet-casia",
+    "robfr-facenet-vggface2",
+    "robfr-mobileface",
+    "robfr-mobilenet-stride1",
+    "robfr-mobilenet-stride2",
+    "robfr-mobilenetv2-stride1",
+    "robfr-sphereface-sphere20a",
+    "sphereface-sphere20a",
+    "treb1en-mobilefacenet",
+)
+"""Networks of less than thirty million parameters."""
 TOLERANCES = {("evolve-ir-se-101", "probe2"): 1e-3, ("facexzoo-rexnet-1.0", "probe3"): 1.0}
 """Where one part in 1e15 of the input moves the answer by 0.6 % and by a third: no two machines
 agree to the last bits. Their weaker probes do."""
@@ -127,8 +156,17 @@ def test_small_networks_compute_what_the_published_classes_do(layouts: Layouts, 
     assert off_by(name, layouts[name], "probe2") < 1e-9
 
 
-@pytest.mark.slow  # the 76 others: ten minutes of one CPU, 6 GB
-@pytest.mark.parametrize("name", sorted(set(FACES) - set(SMALL) - UNPROBED))
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in MEDIUM),
+        # All: ten minutes of one CPU, 6 GB.
+        *(
+            pytest.param(name, marks=pytest.mark.soak)
+            for name in sorted(set(FACES) - {*SMALL, *MEDIUM} - UNPROBED)
+        ),
+    ],
+)
 def test_networks_compute_what_the_published_classes_do(layouts: Layouts, name: str) -> None:
     row = layouts.get(name, {})
     weaker = ["probe"] if any(name == other for other, _ in TOLERANCES) else []
