@@ -9,7 +9,6 @@ import typer
 
 from gauntlet.jobs.cli.exit_status import Status, end
 from gauntlet.jobs.cli.options import AllowImports, Parts
-from gauntlet.jobs.reference.own_rows import offers, rows
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -53,6 +52,7 @@ def methods(
 
 def _print(name: str | None, markdown: bool, own: Sequence[str], verify: Sequence[str]) -> int:
     from gauntlet.jobs.reference import catalogue
+    from gauntlet.jobs.reference.own_rows import offers, rows
 
     if markdown and name is not None:
         raise BadInput(Problem("--markdown", f"is the page of all methods; leave out {name!r}"))

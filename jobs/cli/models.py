@@ -93,10 +93,11 @@ def verify(
 def fetch(job: JobFile, changes: Changes = None) -> None:
     """Download the weights that a job needs, where a file has an address of its own.
 
-    What the job's `root`, torch's cache and Hugging Face's lack is fetched, checked
-    (SHA-256 where the publisher states one; a web page is refused) and put in its
-    place at once. A download that was cut short goes on where it ended. What is to
-    be fetched by hand is listed. `gauntlet check` shows the list beforehand.
+    What is missing in the job's `root`, torch's and Hugging Face's caches is
+    fetched, checked by the SHA-256 that the publisher states, if any, and put
+    in its place at once. A download that was cut short goes on where it ended. A
+    web page is refused. What is to be fetched by hand is listed. `gauntlet check`
+    shows the list first.
 
     \b
     gauntlet models fetch paper/ir-table3

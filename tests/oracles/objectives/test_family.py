@@ -149,7 +149,7 @@ def test_faces_are_attacked_through_their_features():
         ("fi", {"of": "loss"}, "'logit' or 'probability'"),
         ("fd", {"eta": -1}, "greater than or equal to 0"),
         ("fd", {"training": {"pool": 4}}, "1 or 8"),
-        ("aa", {"layers": "features"}, "Extra inputs"),
+        ("aa", {"layers": "features"}, "unknown field 'layers'; did you mean 'layer'"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(token, options, message):

@@ -94,7 +94,7 @@ def test_trap_18_every_option_of_every_penalty_changes_something():
         ({"base": "ir-closed", "options": {"ir-closed": {"samples": 2}}}, "only with `self_terms"),
         ({"base": "linbp+ir-closed"}, "no linear map: set options.linbp.renormalise: false"),
         ({"base": "ir-mean", "options": {"ir-mean": {"samples": 256}}}, "below the grid's 256"),
-        ({"base": "ir", "options": {"ir": {"lambda": 1}}}, "Extra inputs"),
+        ({"base": "ir", "options": {"ir": {"lambda": 1}}}, "unknown field 'lambda'"),
     ],
 )
 def test_trap_18_a_wrong_penalty_is_refused_by_name(fields, message):
