@@ -58,7 +58,8 @@ def seed_words(plan: Plan) -> list[str]:
         return []
     again = {attack.label for attack in plan.attacks if attack.seed is not None}
     once = [attack.label for attack in plan.attacks if attack.label not in again]
-    text = f"seeds {', '.join(map(str, plan.seeds))}: {len(again)} attacks are made under each"
+    are = "attack is" if len(again) == 1 else "attacks are"
+    text = f"seeds {', '.join(map(str, plan.seeds))}: {len(again)} {are} made under each"
     if once:
         text += f"; drawing nothing, once: {', '.join(once)}"
     return [text, ""]

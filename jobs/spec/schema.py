@@ -137,7 +137,9 @@ class Job(Written):
     """Where the work is done."""
     seed: int = Field(0, ge=0)
     """Keys every random draw."""
-    seeds: Annotated[Several[Seed], Field(min_length=1), AfterValidator(_each_once)] | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)] | None = (
+        None
+    )
     """Several, in place of `seed`: every attack that draws is made under each of them, with the
     column `seed` in all tables. The first keys everything else: thresholds, clean answers, the
     choice of examples, and attacks that draw nothing, which are made once."""

@@ -38,7 +38,11 @@ def posed(
     """
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(images.shape)}")
     names = tuple(map(str, range(len(images)))) if ids is None else tuple(ids)
+    if len(names) != len(images):
+        raise ValueError(f"ids has {len(names)} names for {len(images)} images")
     given = {_FIELDS.get(goal, "references"): usable(labels)}
     if true_labels is not None:
         if goal is not Goal.TARGETED:

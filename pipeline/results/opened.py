@@ -93,12 +93,17 @@ class Run:
 
         Raises:
             ValueError: when there is no such attack or example, or no image of it was kept.
+            TypeError: when ids are no list of text.
             BadInput: when a file is damaged.
         """
         import torch  # a notebook that reads tables alone does not wait for it
 
         if isinstance(ids, str):
             raise TypeError(f"ids must be a list, got one id: write [{ids!r}]")
+        if others := [example for example in ids if not isinstance(example, str)]:
+            first = self.examples["example"]
+            such = f", such as {first.iloc[0]!r}" if len(first) else ""
+            raise TypeError(f"ids are text{such}: got {others[0]!r}")
         if attack not in (labels := self.manifest.labels):
             raise ValueError(suggest(attack, labels, "attack"))
         wanted = (pc.field("attack") == attack) & one_of("example", [*{*ids}])

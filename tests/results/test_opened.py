@@ -51,3 +51,8 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
         run.images("image-00001", ATTACK)
     with pytest.raises(BadInput, match="no run here: no such folder"):
         open_run(folder / "none")
+
+
+def test_ids_that_are_no_text_are_not_the_fault_of_the_data(folder: Path) -> None:
+    with pytest.raises(TypeError, match=r"ids are text, such as 'image-0.*': got 0"):
+        open_run(folder).images([0], ATTACK)  # type: ignore[list-item]

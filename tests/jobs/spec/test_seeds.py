@@ -27,12 +27,12 @@ def test_what_draws_is_made_under_every_seed_and_the_rest_once() -> None:
     labels = ["mi/ens/linf-8", "di/ens/linf-8", "i(il)/ens/linf-8"]
     assert made == [(labels[0], 3), *((labels[1], seed) for seed in (3, 1, 2)), (labels[2], 3)]
     assert (plan.seed, plan.seeds) == (3, (3, 1, 2))
-    said = "seeds 3, 1, 2: 1 attacks are made under each; drawing nothing, once: "
+    said = "seeds 3, 1, 2: 1 attack is made under each; drawing nothing, once: "
     assert seed_words(plan)[0] == f"{said}{labels[0]}, {labels[2]}"
 
 
 def test_one_seed_is_the_plan_that_it_was() -> None:
-    one, before = planned(seeds=4), planned(seed=4)
+    one, before = planned(seeds=[4]), planned(seed=4)
     assert one == before
     assert one.what == before.what
     assert "seed" not in one.what["attacks"][1]
