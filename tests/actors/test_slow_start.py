@@ -6,37 +6,28 @@ import sys
 import pytest
 
 DRIVER = """
-import os, signal, threading, time
-from pathlib import Path
+import os, signal
+
+from ray._private import services
 
 from gauntlet.actors import own_session
 from gauntlet.actors.session import connect
 
 own_session.PATIENCE, own_session.LONGEST = 1.0, 5.0
+begin = services.start_ray_process
 
-def words(process):
-    try:
-        return process.read_bytes().decode().split("\\0")
-    except OSError:
-        return [""]
+def begun(command, kind, *more, **named):
+    found = begin(command, kind, *more, **named)
+    if kind == "raylet":
+        os.kill(found.process.pid, signal.SIGSTOP)
+    return found
 
-def stop():
-    while own_session._folder is None:
-        time.sleep(0.002)
-    folder = str(own_session._folder.path)
-    while True:
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            program, *more = words(process)
-            if program.endswith("gcs_server") and folder in " ".join(more):
-                os.kill(int(process.parent.name), signal.SIGSTOP)
-                return
-        time.sleep(0.002)
+services.start_ray_process = begun
 
 def lost(cause):
     print(cause, own_session._folder.path.exists(), flush=True)
     os._exit(3)
 
-threading.Thread(target=stop, daemon=True).start()
 with own_session.when_lost(lost):
     connect(None, lambda text: print(text, flush=True))
 """
