@@ -78,9 +78,10 @@ def go_on(
         Override.parse(change) if isinstance(change, str) else change
         for change in changed(changes, placement)
     ]
-    permission = granted(allowed, root=root_of(overrides))
+    root = root_of(overrides)
+    permission = granted(allowed, root=root)
     with reading(folder):
-        before = plan_of(folder, permission)
+        before = plan_of(folder, permission, root)
     plan = moved(before, overrides)
     if problems := without_ray_at(address, plan):
         raise BadInput(problems)

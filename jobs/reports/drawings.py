@@ -64,7 +64,7 @@ def svg(figure: Figure) -> str:
 
 
 def success_figure(groups: pd.DataFrame) -> Figure:
-    """Draw success of each attack on each group of targets, with 95 % Wilson intervals.
+    """Draw success of each attack on each group of targets, with 95 % intervals.
 
     Args:
         groups: from `Figures.groups`. Dots: last step. Crosses: leave-one-out.
@@ -101,7 +101,7 @@ def steps_figure(curves: pd.DataFrame) -> Figure:
     """Draw success against the step, a panel for each group of targets.
 
     Args:
-        curves: from `Figures.curves`. Bands, with few attacks: 95 % Wilson intervals.
+        curves: from `Figures.curves`. Bands, with few attacks: 95 % intervals.
     """
     parts = list(curves.groupby(["group", "white_box"], sort=False))
     figure, panels = _panels(len(parts), height=3.2)

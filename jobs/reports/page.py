@@ -25,7 +25,7 @@ svg { max-width: 100%; height: auto; }
 .warning { color: #a40; }
 """
 CAPTIONS = {
-    "success": "Success on each group of targets, with 95 % Wilson intervals",
+    "success": "Success on each group of targets, with 95 % intervals",
     "steps": "Success against the step",
     "interaction": (
         "Mean transfer utility against mean interaction on the surrogate: a point an attack, "

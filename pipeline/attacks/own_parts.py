@@ -40,6 +40,8 @@ GROUP = "gauntlet.parts"
 """Entry points of packages that have parts: ``name = "package.module"``."""
 _CELL = "__main__."
 """What the path of a class begins with that is in no file of its own."""
+_MARK = "\ufeff"
+"""What some editors begin a UTF-8 file with (BOM): part of the text, no part of the program."""
 _SHOWN = 20
 """Lines of a difference that a message shows."""
 
@@ -119,7 +121,7 @@ class PartsSource(Spec):
         linecache.cache[file] = (len(self.text), None, self.text.splitlines(True), file)
         sys.modules[name] = made
         try:
-            exec(compile(self.text, file, "exec"), made.__dict__)
+            exec(compile(self.text.removeprefix(_MARK), file, "exec"), made.__dict__)
         except BaseException:
             del sys.modules[name]
             raise
@@ -208,8 +210,7 @@ def taken_up(recorded: Iterable[Mapping[str, str]], root: Path, permission: Perm
     for source in sources:
         if _loaded.get(source.path) == source:
             continue
-        named = [f for f in permission.files if f.name == Path(source.path).name]
-        now = PartsSource.read(str(named[0]) if named else source.path, root, permission)
+        now = _now(source, root, permission)
         if now.text != source.text:
             what = "was changed since the run began, which goes on with the text of then only: put "
             what += f"it back, or run the job anew\n{source.difference(now)}"
@@ -284,6 +285,20 @@ def _drop(path: str) -> None:
     source = _loaded.pop(path, None)
     if source and source.module not in (other.module for other in _loaded.values()):
         forget(_made[source.module])
+
+
+def _now(source: PartsSource, root: Path, permission: Permission) -> PartsSource:
+    """Return a source as it is now: what is at its path, or a file of its name that was given.
+
+    Folders may have files of one name: of several that are here, the one with the source's text.
+    """
+    if not source.path.endswith(".py"):
+        return PartsSource.read(source.path, root, permission)
+    at = (root / source.path).resolve()
+    here = [source.path] if at.is_file() and permission.holds(at) else []
+    here += [str(file) for file in permission.files if file.name == at.name and file != at]
+    found = [PartsSource.read(path, root, permission) for path in here or [source.path]]
+    return next((now for now in found if now.digest == source.digest), found[0])
 
 
 def _arrived(path: str, digest: str, text: str) -> PartsSource:

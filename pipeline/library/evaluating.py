@@ -15,7 +15,7 @@ from torch import Tensor
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.library.images import pixels, posed
-from gauntlet.pipeline.library.networks import Networks, in_training, named
+from gauntlet.pipeline.library.networks import Networks, in_training, listed, named
 from gauntlet.pipeline.library.thresholds import Pairs, thresholds
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
@@ -90,6 +90,7 @@ def evaluate(
     # In the order of memory that a run has: kernels of another order round otherwise.
     batch = replace(batch, images=batch.images.contiguous())
     changed = _changed(adversarial, batch).contiguous()
+    targets = listed(targets)  # which are gone through twice
     if asleep := in_training(targets):
         what = f"in training mode: {', '.join(asleep)}; judged in eval mode, in a copy"
         warnings.warn(what, stacklevel=2)
@@ -101,19 +102,27 @@ def evaluate(
     bench = _OwnBench(
         TaskSpec(kind=goal.task, goal=goal),
         tuple(_spec(model) for model in judges),
-        tuple(card.removeprefix("surrogate/") for card in held.cards if "surrogate/" in card),
+        tuple(
+            card.removeprefix("surrogate/") for card in held.cards if card.startswith("surrogate/")
+        ),
         seed,
     )
-    evaluator = Evaluator(bench, held, thresholds(judges, goal.task, threshold, pairs, seed))
     recipe = attack if isinstance(attack, Attack) else Attack(name=attack, steps=1)
+    if unheld := [name for name in recipe.surrogates or () if name not in bench.surrogates]:
+        there = ", ".join(bench.surrogates) or "none"
+        what = (
+            f"the attack was made with the surrogate {unheld[0]!r}, which is not among surrogates="
+        )
+        raise ValueError(f"{what}; given: {there}")
+    if not len(batch):
+        return _empty()
+    evaluator = Evaluator(bench, held, thresholds(judges, goal.task, threshold, pairs, seed))
     unknown: dict[str, object] = _UNKNOWN if isinstance(attack, str) else {}
     parts = [
         _judged(evaluator, bench, recipe, unknown, batch.rows(rows), changed[rows])
         for rows in torch.split(torch.arange(len(batch)), ROWS)
     ]
-    frame: pd.DataFrame = pd.concat(
-        parts or [TABLES["verdicts"].empty_table().to_pandas()], ignore_index=True
-    )
+    frame = pd.concat(parts, ignore_index=True)
     order = {model.name: place for place, model in enumerate(judges)}
     place = frame["target"].map(order)
     return frame.iloc[place.argsort(kind="stable")].reset_index(drop=True)
@@ -163,6 +172,12 @@ class _Held:
         """Have targets answer a request, one after the other."""
         ready = request.prepared()
         return {name: ready.of(self._targets[name]) for name in models}
+
+
+def _empty() -> pd.DataFrame:
+    """Return the verdicts on no image: every column, and no row."""
+    frame: pd.DataFrame = TABLES["verdicts"].empty_table().to_pandas()
+    return frame
 
 
 def _spec(model: Model) -> ModelSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def posed(
         images: (B, 3, H, W), floating point in [0, 1].
         labels: what the goal is about: true classes, wanted classes, or the references.
         goal: what the attacker wants.
-        ids: a stable name for each example; its position by default.
+        ids: a stable name for each example, a text or a whole number; its position by default.
         true_labels: a targeted attack's true classes, int64 (B,), if they are known.
 
     Raises:
@@ -40,7 +41,7 @@ def posed(
         raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(images.shape)}")
-    names = tuple(map(str, range(len(images)))) if ids is None else tuple(ids)
+    names = tuple(map(str, range(len(images)))) if ids is None else tuple(map(_id, ids))
     if len(names) != len(images):
         raise ValueError(f"ids has {len(names)} names for {len(images)} images")
     given = {_FIELDS.get(goal, "references"): usable(labels)}
@@ -57,6 +58,13 @@ def posed(
         references = pixels("references", batch.references)
         batch = replace(batch, references=references.to(batch.images))
     return batch
+
+
+def _id(name: object) -> str:
+    """Return the name of an example as a text."""
+    if not isinstance(name, str | Integral):
+        raise TypeError(f"ids must be texts or whole numbers, got {type(name).__name__}")
+    return str(name)
 
 
 def usable(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import count
@@ -32,10 +32,13 @@ def named(networks: Networks, task: Task, role: str) -> list[Model]:
         role: what a nameless one is called.
 
     Raises:
-        TypeError: when it is one network, or something else than networks.
+        TypeError: when it is one network, something else than networks, or a name is no text.
         BadInput: when no such source is known, or it cannot be had.
     """
     if isinstance(networks, Mapping):
+        if nameless := [name for name in networks if not isinstance(name, str)]:
+            what = f"{nameless[0]!r} ({type(nameless[0]).__name__})"
+            raise TypeError(f"the names of {role}s must be texts, got {what}")
         return [_called(name, _model(net, name, task)) for name, net in networks.items()]
     if isinstance(networks, str):
         raise TypeError(f"{role}s must be a list, got one name: write [{networks!r}]")
@@ -44,6 +47,11 @@ def named(networks: Networks, task: Task, role: str) -> list[Model]:
         raise TypeError(f"{role}s must be a list, got one {name}: write [net]")
     models = [_model(net, f"{role}-{place}", task) for place, net in enumerate(networks)]
     return _apart(models)
+
+
+def listed(networks: Networks | Iterator[Network | str]) -> Networks:
+    """Return networks that can be gone through again: what a generator yields, as a list."""
+    return [*networks] if isinstance(networks, Iterator) else networks
 
 
 def in_training(networks: Networks) -> list[str]:

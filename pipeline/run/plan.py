@@ -245,13 +245,14 @@ class Plan(Spec):
         return attack.surrogates or tuple(spec.name for spec in self.surrogates)
 
 
-def plan_of(location: str, permission: Permission | None = None) -> Plan:
+def plan_of(location: str, permission: Permission | None = None, root: Path | None = None) -> Plan:
     """Return the plan that the run in a folder was started with.
 
     Args:
         location: the run's.
         permission: the code of the person's that may be run, for parts of their own; by default
             that of the working directory.
+        root: folder that relative paths of parts start from, where it is another than then.
 
     Raises:
         BadInput: when there is no run in the folder, or its plan is damaged or was edited; when the
@@ -261,12 +262,17 @@ def plan_of(location: str, permission: Permission | None = None) -> Plan:
     if not folder.holds_run():
         raise BadInput(Problem(location, "no run here: plan.json is missing"))
     if (record := Record.read(folder)) is not None:
-        return recorded(folder, record, permission)
+        return recorded(folder, record, permission, root)
     remedy = "without it {} cannot go on: put it back from a copy, or run the job anew elsewhere"
     return records.record(folder, "plan.json", Plan.model_validate_json, remedy)
 
 
-def recorded(folder: RunFolder, record: Record, permission: Permission | None = None) -> Plan:
+def recorded(
+    folder: RunFolder,
+    record: Record,
+    permission: Permission | None = None,
+    root: Path | None = None,
+) -> Plan:
     """Return the plan that a run's record says; arguments as of `plan_of`.
 
     Raises:
@@ -279,7 +285,7 @@ def recorded(folder: RunFolder, record: Record, permission: Permission | None = 
         content: Any = record.plan
         if parts := content.get("parts"):
             may = granted() if permission is None else permission
-            own_parts.taken_up(parts, Path(content["root"]), may)
+            own_parts.taken_up(parts, root or Path(content["root"]), may)
         return Plan.model_validate_json(json.dumps(record.plan))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gauntlet.actors.launch import launch
 from gauntlet.jobs.cli.app import app
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.attacks import own_parts
+from gauntlet.pipeline.attacks.own_parts import PartsSource, taken_up
 from gauntlet.pipeline.attacks.part import catalogue, forget
 from gauntlet.pipeline.models.sources.permission import VARIABLE, granted
 from gauntlet.pipeline.problems import BadInput
@@ -157,6 +159,37 @@ def test_a_run_goes_on_with_the_text_of_then_only(here: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "mine.py").write_text(before)
     assert plan_of("run", granted([str(elsewhere / "mine.py")])).parts[0].text == before
+    own_parts.only(())
+    status, said = gauntlet("resume", "run", "--set", "root=kept", "--placement", "in-process")
+    assert status == 0, said
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    texts = {f"{name}/rule.py": HALVED.replace("halved", name) for name in ("one", "two")}
+    for path, text in texts.items():
+        (tmp_path / "kept" / path).parent.mkdir(parents=True)
+        (tmp_path / "kept" / path).write_text(text)
+    sources = [
+        PartsSource(path=p, digest=sha256(t.encode()).hexdigest(), text=t) for p, t in texts.items()
+    ]
+    given = [str(tmp_path / "kept" / path) for path in texts]
+    for root in (tmp_path / "kept", tmp_path):  # at their paths, and elsewhere
+        own_parts.only(())
+        taken_up([source.model_dump() for source in sources], root, granted(given))
+        assert {"one", "two"} <= {part.token for part in catalogue()}
+    own_parts.only(())
+    (tmp_path / "kept" / "two" / "rule.py").write_text(HALVED)
+    with pytest.raises(BadInput, match=r"^two/rule\.py: was changed") as caught:
+        taken_up([source.model_dump() for source in sources], tmp_path / "kept", granted(given))
+    assert '+    token = "halved"' in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_bytes(HALVED.encode("utf-8-sig"))
+    (part,) = load_parts(file)
+    assert part.token == "halved"
+    assert own_parts.used([part()])[0].digest == sha256(file.read_bytes()).hexdigest()
 
 
 def test_a_job_s_file_is_run_where_code_may_be_and_else_only_if_named(

@@ -122,6 +122,35 @@ def _nan(images: Tensor) -> Tensor:
     return broken
 
 
+def test_no_images_have_no_verdicts() -> None:
+    none = evaluate([net()], IMAGES[:0], LABELS[:0], CHANGED[:0])
+    assert (len(none), [*none.columns]) == (0, TABLES["verdicts"].names)
+    faces = evaluate([net()], IMAGES[:0], IMAGES[:0], CHANGED[:0], goal="dodging", threshold=0.2)
+    assert faces.empty
+
+
+def test_networks_and_names_may_come_as_people_have_them() -> None:
+    expected = evaluate([net(1), net(2, 5)], IMAGES, LABELS, CHANGED)
+    yielded: Any = (each for each in (net(1), net(2, 5)))
+    numbers: Any = np.arange(6)
+    pd.testing.assert_frame_equal(evaluate(yielded, IMAGES, LABELS, CHANGED, ids=numbers), expected)
+    named = evaluate({"my-surrogate/r18": net()}, IMAGES, LABELS, CHANGED)
+    assert named["surrogates"].eq("").all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"ids": [None, *"abcde"]}, "ids must be texts or whole numbers, got NoneType"),
+        ({"targets": {1: net()}}, r"the names of targets must be texts, got 1 \(int\)"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_a_line(call: dict[str, Any], message: str) -> None:
+    arguments: Any = {"targets": [net()]} | call
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        evaluate(images=IMAGES, labels=LABELS, adversarial=CHANGED, **arguments)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -169,6 +198,10 @@ def _nan(images: Tensor) -> Tensor:
             "unknown network of the quickstart 'wid'; did you mean 'wide'",
         ),
         (lambda: evaluate([net()], IMAGES, LABELS, CHANGED, threshold=0.1), "have no threshold"),
+        (
+            lambda: evaluate([net()], IMAGES, LABELS, CHANGED, attack=Attack(surrogates=("q",))),
+            "surrogate 'q', which is not among surrogates=; given: none",
+        ),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_a_line(call: Callable[[], Any], message: str) -> None:

@@ -251,6 +251,13 @@ def test_import_source(tmp_path: Path) -> None:
     ("made", "where", "message"),
     [
         (spec("tim/resnet50"), "source", "did you mean 'timm/'"),
+        (
+            spec("resnet18"),
+            "source",
+            "did you mean 'timm/resnet18' or 'torchvision/resnet18'? known",
+        ),
+        (spec("resnet8"), "source", "unknown source 'resnet8'; known: "),
+        (spec("zoo"), "source", "did you mean 'zoo/'? known: "),
         (spec("timm/"), "source", "nothing follows"),
         (spec("timm/resnet5O"), "source", "did you mean resnet50"),
         (spec("timm/resnet18.nope"), "source", "known: resnet18.a1_in1k"),

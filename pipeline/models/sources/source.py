@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
@@ -139,6 +140,7 @@ class Permitting(Source):
 
 SourceType = TypeVar("SourceType", bound=type[Source])
 _catalogue: dict[str, Source] = {}
+_EXAMPLE = "for example timm/resnet50"
 
 
 def register(source: SourceType) -> SourceType:
@@ -175,10 +177,21 @@ def find_source(spec: ModelSpec, permission: Permission = NOTHING) -> tuple[Sour
     scheme = scheme_of(now.source)
     known = {source.scheme: source for source in catalogue()}
     if scheme not in known:
-        # Schemes only, the separator included: "tim/resnet50" is near "timm/" by its beginning.
-        what = suggest(scheme, sorted([*known, scheme_of(mean.FORM)]), "source")
-        raise BadInput(Problem("source", f"{what} (for example timm/resnet50)"))
+        raise BadInput(Problem("source", _unknown(scheme, known)))
     source, rest = known[scheme], now.source.removeprefix(scheme)
     if not rest:
         raise BadInput(Problem("source", f"nothing follows {scheme!r}"))
     return (source.under(permission) if isinstance(source, Permitting) else source), rest, now
+
+
+def _unknown(scheme: str, known: Mapping[str, Source]) -> str:
+    """Return what is said of a text that begins with no scheme, or is but a network's name."""
+    schemes = sorted([*known, scheme_of(mean.FORM)])
+    if scheme[-1:] in ("/", ":"):
+        # Schemes only, the separator included: "tim/resnet50" is near "timm/" by its beginning.
+        return f"{suggest(scheme, schemes, 'source')} ({_EXAMPLE})"
+    offers = (offer for source in known.values() for offer in source.offers())
+    near = [f"{scheme_of(offer.form)}{scheme}" for offer in offers if scheme in offer.names]
+    near += [each for each in schemes if each[:-1] == scheme]
+    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"unknown source {scheme!r};{hint} known: {', '.join(schemes)} ({_EXAMPLE})"
