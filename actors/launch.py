@@ -151,6 +151,8 @@ def foresee(plan: Plan, address: str | None) -> str:
 def _left_to_measure(plan: Plan, devices: Devices, layout: Layout) -> str:
     if layout.surrogate_gpus < 1 and devices.gpus:
         return layout.summary
+    if whole := _only_packed(plan):
+        return f"packed: {whole}"
     text = "the run measures one worker with all surrogates, and chooses packed or pinned by that"
     try:
         lay_out(plan, devices, "pinned", "")
@@ -237,6 +239,9 @@ def _measured(
     note: Callable[[str], None],
 ) -> Engine:
     """Start one packed worker, measure it on a real batch, and decide."""
+    if whole := _only_packed(plan):
+        only = lay_out(plan, devices, "packed", f"auto: {whole}", units)
+        return RayEngine(plan, only, modules=modules, note=note)
     layout = lay_out(plan, devices, "packed", "auto", units)
     if layout.surrogate_gpus < 1 and devices.gpus:
         shared = lay_out(plan, devices, "packed", "auto: several share a GPU", units)
@@ -256,16 +261,23 @@ def _measured(
     return RayEngine(plan, pinned, modules=modules, note=note)
 
 
+def _only_packed(plan: Plan) -> str | None:
+    """Return why surrogates cannot be pinned, each to a process of its own; None if they can."""
+    calling = any(attack.source is not None for attack in plan.attacks)
+    return "a foreign attack needs its surrogates in one process" if calling else None
+
+
 def _peak(
     plan: Plan, devices: Devices, examples: Examples, worker: Any
 ) -> tuple[int | None, int, str]:
     loaded = examples.load(range(min(plan.resources.batch, len(examples))))
     memory = devices.gpu_memory or devices.memory
-    if loaded.batch is None:
+    made = [attack for attack in plan.attacks if attack.images is None]
+    if loaded.batch is None or not made:
         return 0, memory, ""
     try:
         batch = Packed.of(loaded.batch)
-        peak: int = ray.get(worker.measure.remote(plan.attacks[0], batch))
+        peak: int = ray.get(worker.measure.remote(made[0], batch))
     except (ray.exceptions.RayError, torch.OutOfMemoryError) as error:
         return None, memory, f"the surrogates do not fit together ({type(error).__name__})"
     return peak, memory, f"together the surrogates take {peak / 2**30:.1f} GiB a worker"

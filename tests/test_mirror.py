@@ -23,6 +23,7 @@ SUBJECTS = {
     "attacks": "confident gradient_cosines places",
     "attacks/surgery": "degenerate_zoo in_attacks options",
     "data": "data_page gallery names",
+    "foreign": "where",
     "interactions": "samplers",
     "jobs/cli": "secrets",
     "jobs/spec": "bad_input gallery hostile_jobs permission without_brackets",

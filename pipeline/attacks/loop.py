@@ -86,10 +86,12 @@ def run(
         on_step: called after every update with t in 1..T and the iterate (B, 3, H, W).
 
     Raises:
-        ValueError: when the attack does not exist for the batch's goal, or names a surrogate that
-            the oracle does not have.
+        ValueError: when the attack is not one of parts, does not exist for the batch's goal, or
+            names a surrogate that the oracle does not have.
         BudgetViolation: when the result is outside its budget.
     """
+    if attack.foreign is not None:
+        raise ValueError(f"attack {attack.label!r} is foreign: the loop has no parts of it to run")
     clean = batch.images
     method = attack.method(batch.goal, clean[0].numel() if len(batch) else 1)
     models = _positions(attack, oracle.models)

@@ -1,13 +1,15 @@
 """Finished adversarial images of the examples, made elsewhere: a folder, an archive, a table.
 
-They are matched to the examples by id; by the name of the example's file, with or without its
-ending; or, where an id ends with a number (``shapes/17``), by that number.
+An archive without ids has them in the order of the data. Others are matched to the examples by id;
+where that finds none, by the name of the example's file, with or without its ending, or, where an
+id ends with a number (``shapes/17``), by that number.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -31,25 +33,21 @@ Pixels = np.ndarray
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finished:
     """Finished images by name.
 
     Attributes:
         path: where they are.
-        names: of all images.
-        keys: the image that each name, file name, or number stands for, by its position.
+        names: of all images, no two alike.
         read: returns the image at a position.
+        in_order: whether they have no names but come in the order of the data.
     """
 
     path: Path
     names: Sequence[str]
-    keys: Mapping[str, int]
     read: Callable[[int], Pixels]
-
-    def find(self, example: str) -> int | None:
-        """Return the position of an example's image; None where there is none."""
-        return next((self.keys[key] for key in _keys(example) if key in self.keys), None)
+    in_order: bool = False
 
 
 def open_finished(images: str, root: Path) -> Finished:
@@ -60,7 +58,7 @@ def open_finished(images: str, root: Path) -> Finished:
     """
     path = root / expanded(images)
     try:
-        return _opened(path, path.stat().st_mtime_ns)
+        return _opened(path, tuple(_state(path)))
     except OSError as error:
         raise _refused(f"nothing at {path} ({error.strerror or error})") from None
 
@@ -76,16 +74,16 @@ def problems(images: str, root: Path, ids: Sequence[str], limit: int | None) -> 
     """
     try:
         finished = open_finished(images, root)
+        found = matched(finished, tuple(ids))
     except BadInput as error:
         return list(error.problems)
-    without = [example for example in ids if finished.find(example) is None]
-    matched = len(ids) - len(without)
-    if not ids or 2 * matched > min(len(ids), limit or len(ids)):
+    without = [example for example in ids if example not in found]
+    if not ids or 2 * len(found) > min(len(ids), limit or len(ids)):
         return []
     first = without[0]
     near = difflib.get_close_matches(first, finished.names[:500], n=1, cutoff=0)
     closest = f"; closest to it: {near[0]!r}" if near else ""
-    has = f"{matched:,} of {len(ids):,} examples have one" if matched else "none is an example's"
+    has = f"{len(found):,} of {len(ids):,} examples have one" if found else "none is an example's"
     what = (
         f"{len(finished.names):,} images in {finished.path}, {has}; the first without is "
         f"{first!r}{closest}. Images are named as the examples (or their files), or by number"
@@ -93,19 +91,66 @@ def problems(images: str, root: Path, ids: Sequence[str], limit: int | None) -> 
     return [Problem("images", what)]
 
 
-def judged(attack: Attack, batch: Batch, root: Path, quantize: bool) -> Brought:
-    """Return the finished images of a batch as the result of an attack.
+@lru_cache(maxsize=4)
+def matched(finished: Finished, ids: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the position of the image of each example that has one, no image twice.
+
+    Args:
+        finished: the images.
+        ids: of all examples, in the order of the data: which names are clear depends on them all.
 
     Raises:
-        BadInput: when the images cannot be read.
+        BadInput: when two examples find the same image, or when there are more images in order than
+            examples.
+    """
+    path, names = finished.path, finished.names
+    if finished.in_order:
+        if len(names) > len(ids):
+            raise _refused(f"{path}: {len(names):,} images without ids for {len(ids):,} examples")
+        return {ids[at]: at for at in range(len(names))}
+    found: dict[str, int] = {}
+    images, examples = map(_keys, names), map(_keys, ids)
+    # The surest way first, each for what no earlier one has found; no way where nothing is.
+    for keys, wanted in zip(zip(*images, strict=True), zip(*examples, strict=True), strict=False):
+        times = Counter(keys)
+        taken = {*found.values()}
+        place = {key: at for at, key in enumerate(keys) if times[key] == 1 and at not in taken}
+        finder: dict[int, str] = {}
+        for example, key in zip(ids, wanted, strict=True):
+            at = place.get(key) if key and example not in found else None
+            if at is None:
+                continue
+            if at in finder:
+                several = f"{finder[at]!r} and {example!r}"
+                raise _refused(f"{path}: {names[at]!r} would be of {several}: name images by ids")
+            finder[at] = example
+        found |= {example: at for at, example in finder.items()}
+    return found
+
+
+def judged(
+    attack: Attack, batch: Batch, everyone: tuple[str, ...], root: Path, quantize: bool
+) -> Brought:
+    """Return the finished images of a batch as the result of an attack.
+
+    Args:
+        attack: has the images and the ball.
+        batch: the clean examples.
+        everyone: ids of all examples, as in `matched`.
+        root: the job's.
+        quantize: round to 8 bits, inside the ball.
+
+    Raises:
+        BadInput: when the images cannot be read, or are of no clear examples.
         ValueError: when one has another size, or its values are in 0..255.
     """
     assert attack.images is not None
     finished = open_finished(attack.images, root)
+    places = matched(finished, everyone)
     found = batch.images.detach().cpu().clone()
     lost: dict[int, Lost] = {}
     for row, example in enumerate(batch.ids):
-        position = finished.find(example)
+        position = places.get(example)
         if position is None:
             lost[row] = Lost(example, 0, "all", f"no image of it in {finished.path}")
             continue
@@ -124,8 +169,21 @@ def judged(attack: Attack, batch: Batch, root: Path, quantize: bool) -> Brought:
     return brought(attack, batch, found, quantize, lost)
 
 
+def _state(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, time and size of every file: a folder's own time says nothing of what is in it.
+
+    Raises:
+        OSError: when there is nothing.
+    """
+    path.stat()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            found = file.stat()
+            yield file.relative_to(path).as_posix(), found.st_mtime_ns, found.st_size
+
+
 @lru_cache(maxsize=4)
-def _opened(path: Path, changed: int) -> Finished:
+def _opened(path: Path, state: tuple[tuple[str, int, int], ...]) -> Finished:
     if path.is_dir():
         tables = sorted(path.rglob("*.parquet"))
         return _table(path, tables) if tables else _folder(path)
@@ -141,25 +199,34 @@ def _folder(path: Path) -> Finished:
     if not files:
         raise _refused(f"no images in {path}")
     names = [file.relative_to(path).as_posix() for file in files]
-    return Finished(path, names, _index(names), lambda at: decode(files[at], Fit()))
+    return Finished(path, names, lambda at: decode(files[at], Fit()))
 
 
 def _archive(path: Path) -> Finished:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise _refused(f"{path} is a single array: save it with np.savez(..., images=...)")
+        with found:
             arrays = {name: found[name] for name in ("images", "ids") if name in found}
-    except (OSError, ValueError) as error:
-        raise _refused(f"{path}: {error}") from None
+    except BadInput:
+        raise
+    except Exception as error:  # readers of broken archives raise nearly anything
+        raise _refused(f"{path} is no archive that can be read: {error}") from None
     images = arrays.get("images")
     if images is None or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
         has = "no array `images`" if images is None else f"`images` of shape {images.shape}"
         raise _refused(f"{path} has {has}; expected (N, H, W, 3) or (N, 3, H, W)")
     if images.shape[3] != 3:
         images = images.transpose(0, 2, 3, 1)
-    named = [*map(str, arrays["ids"])] if "ids" in arrays else [*map(str, range(len(images)))]
-    if len(named) != len(images):
-        raise _refused(f"{path}: {len(named):,} ids for {len(images):,} images")
-    return Finished(path, named, _index(named), lambda at: images[at])
+    if "ids" not in arrays:
+        numbers = [*map(str, range(len(images)))]
+        return Finished(path, numbers, lambda at: images[at], in_order=True)
+    ids = [*map(str, np.atleast_1d(arrays["ids"]))]
+    if len(ids) != len(images):
+        raise _refused(f"{path}: {len(ids):,} ids for {len(images):,} images")
+    _refuse_unclear(path, ids)
+    return Finished(path, ids, lambda at: images[at])
 
 
 def _table(path: Path, files: Sequence[Path]) -> Finished:
@@ -167,8 +234,8 @@ def _table(path: Path, files: Sequence[Path]) -> Finished:
     try:
         tables = [pq.read_table(file, memory_map=True) for file in files]
         rows = [row for table in tables for row in table.to_pylist()]
-    except (OSError, ValueError) as error:
-        raise _refused(f"{path}: {error}") from None
+    except Exception as error:  # as for archives
+        raise _refused(f"{path} is no table that can be read: {error}") from None
     key = next((name for name in ("example", "id", "name") if rows and name in rows[0]), None)
     if key is None or "image" not in rows[0]:
         raise _refused(f"{path}: expected the columns `example` and `image`")
@@ -176,7 +243,8 @@ def _table(path: Path, files: Sequence[Path]) -> Finished:
     if len(attacks) > 1:
         shown = ", ".join(attacks[:_SHOWN])
         raise _refused(f"{path} has images of {len(attacks)} attacks ({shown}): keep one")
-    names = [str(row[key]) for row in rows]
+    names = ["" if row[key] is None else str(row[key]) for row in rows]
+    _refuse_unclear(path, names, sorted({row["seed"] for row in rows if "seed" in row}))
 
     def read(at: int) -> Pixels:
         row = rows[at]
@@ -188,27 +256,30 @@ def _table(path: Path, files: Sequence[Path]) -> Finished:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             return np.asarray(image.convert("RGB"))
 
-    return Finished(path, names, _index(names), read)
+    return Finished(path, names, read)
 
 
-def _index(names: Sequence[str]) -> dict[str, int]:
-    """Return the positions by every key of a name that is no other's, names themselves first."""
-    found = {name: at for at, name in enumerate(names)}
-    several: dict[str, set[int]] = {}
-    for at, name in enumerate(names):
-        for key in _keys(name):
-            several.setdefault(key, set()).add(at)
-    return {key: min(at) for key, at in several.items() if len(at) == 1} | found
+def _refuse_unclear(path: Path, names: Sequence[str], seeds: Sequence[object] = ()) -> None:
+    """Refuse images of which several, or none, have a name."""
+    if "" in names:
+        raise _refused(f"{path}: the id of image {list(names).index('')} is empty")
+    name, times = max(Counter(names).items(), key=lambda item: item[1], default=("", 0))
+    if times > 1:
+        of = f", of the seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""
+        raise _refused(f"{path} has {times} images of {name!r}{of}: keep one of each example")
 
 
-def _keys(name: str) -> list[str]:
-    """Return what an image is called: its id, that without ending, its file, its number."""
+def _keys(name: str) -> tuple[str, str, str, str, str]:
+    """Return what an image is called: its id, that without ending, its file, its stem, its number.
+
+    A pair's id (``s1/1.pgm|s3/7.pgm``) names two files, and stands for itself alone.
+    """
     path = PurePosixPath(name)
+    if not path.name or "|" in name:
+        return name, "", "", "", ""
     stem = path.stem
-    keys = [name, str(path.with_suffix("")), path.name, stem]
-    if stem.isdecimal():
-        keys.append(str(int(stem)))
-    return list(dict.fromkeys(keys))
+    number = (stem.lstrip("0") or "0") if stem.isdecimal() else ""
+    return name, str(path.with_suffix("")), path.name, stem, number
 
 
 def _refused(what: str) -> BadInput:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import inspect
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,8 +108,9 @@ def attacked(
 ) -> object:
     """Return what another library makes of a batch.
 
-    Its random numbers are torch's and NumPy's own, seeded by the run's seed, the attack and the ids
-    of the batch: the same batch gives the same images, another cut into batches may not.
+    Its random numbers are torch's, NumPy's and Python's own, seeded by the run's seed, the attack
+    and the ids of the batch: the same batch gives the same images, another cut into batches may
+    not. It is given a copy of the networks: hooks and weights that it leaves reach no other attack.
 
     Args:
         attack: what to call.
@@ -116,21 +119,27 @@ def attacked(
         seed: the run's.
         root: as in `find`.
         permission: as in `find`.
+
+    Raises:
+        RuntimeError: when it would end the process.
     """
     found = find(attack, root, permission)
     labels = batch.wanted if batch.goal is Goal.TARGETED else batch.labels
     assert labels is not None
-    nets = [*models.values()]
+    nets = copy.deepcopy([*models.values()])
     model = nets[0] if len(nets) == 1 else MeanLogits(nets).eval()
     with _seeded(seed, attack.label, *batch.ids), torch.enable_grad():
-        return found.call(attack, batch.goal, model, batch.images.clone(), labels.clone())
+        try:
+            return found.call(attack, batch.goal, model, batch.images.clone(), labels.clone())
+        except SystemExit as error:
+            raise RuntimeError(f"{attack.source} would exit ({error.code})") from error
 
 
 def _torchattacks(name: str) -> Found:
     kind = _attribute("torchattacks", "torchattacks", name)
 
     def call(attack: Attack, goal: Goal, model: nn.Module, images: Tensor, labels: Tensor) -> Any:
-        made = kind(model, **_with_budget(attack, kind, "eps"))
+        made = kind(model, **_with_budget(attack, goal, images, kind, "eps"))
         if goal is Goal.TARGETED:
             made.set_mode_targeted_by_label(quiet=True)
         return made(images, labels)
@@ -148,7 +157,7 @@ def _foolbox(name: str) -> Found:
         targeted = goal is Goal.TARGETED
         criterion = foolbox.criteria.TargetedMisclassification if targeted else None
         judged = foolbox.criteria.Misclassification if criterion is None else criterion
-        epsilon = attack.method(goal, images[0].numel()).ball.epsilon
+        epsilon = _budget(attack, goal, images)
         _, clipped, _ = kind(**attack.arguments)(wrapped, images, judged(labels), epsilons=epsilon)
         return clipped
 
@@ -174,7 +183,8 @@ def _art(name: str) -> Found:
         more: dict[str, Any] = {"targeted": True} if goal is Goal.TARGETED else {}
         more |= {"verbose": False} if "verbose" in _parameters(kind) else {}
         more |= {"batch_size": len(images)} if "batch_size" in _parameters(kind) else {}
-        made = kind(estimator, **{**more, **_with_budget(attack, kind, "eps")})
+        more |= {"norm": 2} if attack.norm == "l2" and "norm" in _parameters(kind) else {}
+        made = kind(estimator, **{**more, **_with_budget(attack, goal, images, kind, "eps")})
         return made.generate(images.cpu().numpy(), labels.cpu().numpy())
 
     return Found(call, _signature(kind))
@@ -191,7 +201,7 @@ def _transferattack(module: ModuleType, name: str) -> Found:
         ours = type(kind.__name__, (kind,), {"load_model": lambda self, name: model})
         targeted = goal is Goal.TARGETED
         fields = {"device": images.device, "targeted": targeted}
-        fields |= _with_budget(attack, kind, "epsilon")
+        fields |= _with_budget(attack, goal, images, kind, "epsilon")
         made = ours(model_name="", **fields)
         # Its targeted attacks take both, and read the second.
         return images + made(images, [labels, labels] if targeted else labels)
@@ -216,9 +226,16 @@ def _attribute(library: str, module: str, name: str) -> Any:
     return kind
 
 
-def _with_budget(attack: Attack, kind: type, name: str) -> dict[str, Any]:
+def _budget(attack: Attack, goal: Goal, images: Tensor) -> float:
+    """Return the ball's radius in the norm itself, which is what libraries mean by it."""
+    return attack.method(goal, images[0].numel()).ball.epsilon
+
+
+def _with_budget(
+    attack: Attack, goal: Goal, images: Tensor, kind: type, name: str
+) -> dict[str, Any]:
     """Return the options, with the budget where the library calls it so and nothing is written."""
-    own = {name: attack.epsilon} if name in _parameters(kind) else {}
+    own = {name: _budget(attack, goal, images)} if name in _parameters(kind) else {}
     return {**own, **attack.arguments}
 
 
@@ -236,17 +253,23 @@ def _signature(called: Callable[..., object]) -> inspect.Signature | None:
 
 @contextmanager
 def _seeded(*parts: object) -> Iterator[None]:
-    """Seed torch's and NumPy's generators by what they are for, and put them back."""
+    """Seed the generators of torch, NumPy and Python by what they are for, and put them back.
+
+    So is torch's default type, which some libraries set.
+    """
     text = "\x1f".join(map(str, parts)).encode()
     number = int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")
-    before = np.random.get_state()
+    before, pythons, dtype = np.random.get_state(), random.getstate(), torch.get_default_dtype()
     with torch.random.fork_rng():
         torch.manual_seed(number)
         np.random.seed(number % 2**32)
+        random.seed(number)
         try:
             yield
         finally:
             np.random.set_state(before)
+            random.setstate(pythons)
+            torch.set_default_dtype(dtype)
 
 
 def _refused(what: str) -> BadInput:

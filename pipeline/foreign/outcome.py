@@ -15,6 +15,9 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.norms import l2, linf
 
+_LEVELS = 16
+"""Values above it look like 8-bit levels: normalised images end far below, dark ones above."""
+
 
 @dataclass(frozen=True)
 class Brought:
@@ -56,7 +59,7 @@ def brought(
     clean = batch.images.detach().cpu()
     who = f"{attack.label}: {attack.foreign}"
     if isinstance(found, np.ndarray):
-        found = torch.from_numpy(found)
+        found = torch.from_numpy(np.ascontiguousarray(found))
     if not isinstance(found, Tensor):
         raise ValueError(f"{who} returned {type(found).__name__}, expected a tensor of images")
     if found.shape != clean.shape:
@@ -70,9 +73,14 @@ def brought(
         lost.setdefault(row, Lost(batch.ids[row], 0, "all", "the foreign image is not finite"))
     rows = torch.tensor(sorted(lost), dtype=torch.int64)
     images = images.index_copy(0, rows, clean[rows])
-    if images.numel() and float(images.max()) > 2:
+    low, high = (float(end) for end in images.aminmax()) if images.numel() else (0.0, 0.0)
+    if high > 2:
+        # Whole levels start at 0 and end near 255; a scaled or normalised image does neither.
+        levels = (
+            "divide by 255" if low > -_LEVELS and high > _LEVELS else "other units, or normalised"
+        )
         raise ValueError(
-            f"{who} returned values up to {float(images.max()):.4g}, expected [0, 1]: divide by 255"
+            f"{who} returned values from {low:.4g} to {high:.4g}, expected [0, 1]: {levels}"
         )
     ball = attack.method(batch.goal, clean[0].numel()).ball
     excess = _excess(images, clean, ball)

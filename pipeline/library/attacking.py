@@ -77,12 +77,12 @@ def attack(
         Adversarial images, (B, 3, H, W) in [0, 1], float32; float64 if the images are.
 
     Raises:
-        ValueError: when the shapes or the goal do not fit, when images are outside [0, 1], when a
-            classifier has one output only, or when a surrogate's answer for an example is not
-            finite (the example is named).
+        ValueError: when the recipe has a `source` or `images` (those are for runs), when the shapes
+            or the goal do not fit, when images are outside [0, 1], when a classifier has one output
+            only, or when a surrogate's answer for an example is not finite (the example is named).
         TypeError: when an argument is of another type than above.
     """
-    _refuse_other_than_attack(recipe)
+    _refuse_other_than_parts(recipe)
     with _differentiating():
         batch, surrogates = _ready(models, images, labels, Goal.named(goal), ids, fold)
         oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
@@ -129,7 +129,7 @@ def gradient_cosines(
         ValueError: as `attack` does, and when the objective needs a base attack first.
         TypeError: as `attack` does.
     """
-    _refuse_other_than_attack(recipe)
+    _refuse_other_than_parts(recipe)
     with _differentiating():
         batch, surrogates = _ready(models, images, labels, Goal.named(goal), ids, fold)
         oracle = InProcessOracle(surrogates, rows_per_pass=rows_per_pass)
@@ -189,9 +189,11 @@ def _shown(shown: bool, steps: int, other: OnStep | None) -> Iterator[OnStep | N
         yield told
 
 
-def _refuse_other_than_attack(recipe: Attack | None) -> None:
+def _refuse_other_than_parts(recipe: Attack | None) -> None:
     if recipe is not None and not isinstance(recipe, Attack):
         raise TypeError(f"recipe must be an Attack, got {recipe!r}: write Attack(base='di-ti-mi')")
+    if recipe is not None and recipe.foreign is not None:
+        raise ValueError(f"recipe {recipe.label!r} is foreign: only a run carries it out")
 
 
 def _refuse_lost(lost: Mapping[int, Lost], examples: int) -> None:

@@ -225,6 +225,16 @@ class Plan(Spec):
     seed: int = 0
     """Keys every random draw."""
 
+    @model_validator(mode="after")
+    def _in_one_process(self) -> Plan:
+        calling = [attack.label for attack in self.attacks if attack.source is not None]
+        if calling and self.resources.placement == "pinned":
+            raise ValueError(
+                f"attack {calling[0]!r} needs its surrogates in one process: placement packed, "
+                "or in-process"
+            )
+        return self
+
     @property
     def what(self) -> dict[str, Any]:
         """What determines the rows: all but the name, and where and how the work is done."""

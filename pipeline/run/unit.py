@@ -56,6 +56,7 @@ class BatchWork:
                 "the run was started: the data must be the same wherever work is done"
             )
             raise BadInput(Problem("data", what))
+        self.everyone = examples.ids
         loaded = examples.load(order.positions)
         fresh = {item.id: item.reason for item in loaded.rejected}
         self.left_out = {**order.left_out, **fresh}
@@ -161,7 +162,9 @@ class UnitRows:
         plan = self._plan
         if unit.attack.images is None:
             return self._models.attack(unit.attack, batch, judged, unit.rows_per_pass)
-        found = finished.judged(unit.attack, batch, plan.root, plan.evaluate.quantize)
+        found = finished.judged(
+            unit.attack, batch, unit.work.everyone, plan.root, plan.evaluate.quantize
+        )
         return AttackResult(found.images, found.trace, found.lost, excess=found.excess)
 
     def _judged(self, unit: Unit, batch: Batch) -> JudgedSteps | None:

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline import results
+from gauntlet.pipeline.foreign.finished import matched, open_finished
+from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.records import manifest
 from tests.toys.jobs import attacks, problems, write
@@ -136,3 +140,96 @@ def test_images_of_another_size_are_a_failure_with_its_reason(tmp_path: Path) ->
     launch(loaded.plan, str(tmp_path / "run"), permission=loaded.permission)
     lost = results.read(str(tmp_path / "run"), "failures")
     assert any("0 is of shape (9, 9, 3), the example 'images/0' of" in each for each in lost.reason)
+
+
+def stored(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / "theirs" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / "theirs" / name)
+    return folder / "theirs"
+
+
+def found(folder: Path, *ids: str, at: str = "theirs") -> dict[str, str]:
+    """Return the name of each example's image."""
+    finished = open_finished(at, folder)
+    return {example: finished.names[n] for example, n in matched(finished, ids).items()}
+
+
+def test_class_folders_are_matched_by_path_and_lend_no_image(tmp_path: Path) -> None:
+    stored(tmp_path, "cat/0.png", "dog/0.png", "dog/1.png")
+    ids = ("cat/0.png", "dog/0.png", "cat/1.png", "dog/1.png", "owl/0.png")
+    same = ("cat/0.png", "dog/0.png", "dog/1.png")
+    assert found(tmp_path, *ids) == {name: name for name in same}
+
+
+def test_a_name_that_two_examples_have_is_refused(tmp_path: Path) -> None:
+    stored(tmp_path, "0.png", "1.png")
+    with pytest.raises(BadInput, match=r"'0\.png' would be of 'cat/0\.png' and 'dog/0"):
+        found(tmp_path, "cat/0.png", "dog/0.png")
+    assert found(tmp_path, "cat/0.jpg", "dog/1.jpg") == {"cat/0.jpg": "0.png", "dog/1.jpg": "1.png"}
+
+
+def test_a_pair_is_not_called_as_its_second_image(tmp_path: Path) -> None:
+    stored(tmp_path, "7.pgm")
+    assert found(tmp_path, "s1/1.pgm|s3/7.pgm") == {}
+
+
+def test_an_archive_without_ids_is_in_the_order_of_the_data(tmp_path: Path) -> None:
+    np.savez(tmp_path / "theirs.npz", images=np.zeros((2, 8, 8, 3), np.uint8))
+    ids = ("cat/1.png", "cat/0.png", "dog/0.png")
+    assert found(tmp_path, *ids, at="theirs.npz") == {"cat/1.png": "0", "cat/0.png": "1"}
+    with pytest.raises(BadInput, match="2 images without ids for 1 examples"):
+        found(tmp_path, "cat/1.png", at="theirs.npz")
+
+
+def table(path: Path, **more: list[int]) -> None:
+    pq.write_table(pa.table({"example": ["a", "b", "a"], "image": [b"x"] * 3, **more}), path)
+
+
+def test_doubled_names_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "twice.npz", images=np.zeros((2, 8, 8, 3)), ids=["a", "a"])
+    table(tmp_path / "twice.parquet")
+    table(tmp_path / "seeds.parquet", seed=[0, 0, 1])
+    for name, said in {
+        "twice.npz": "2 images of 'a': keep one",
+        "twice.parquet": "2 images of 'a': keep one",
+        "seeds.parquet": "2 images of 'a', of the seeds 0, 1: keep one",
+    }.items():
+        with pytest.raises(BadInput, match=said):
+            open_finished(name, tmp_path)
+
+
+def test_an_image_that_changed_within_a_folder_is_read_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs" / "cat"
+    folder.mkdir(parents=True)
+    table(folder / "part.parquet", seed=[0, 0, 1])
+    with pytest.raises(BadInput):
+        open_finished("theirs", tmp_path)
+    before = (tmp_path / "theirs").stat().st_mtime_ns
+    for shade in (1, 2):
+        rows = {"example": ["a"], "image": [bytes([shade] * 12)], "height": [2], "width": [2]}
+        pq.write_table(pa.table(rows), folder / "part.parquet")
+        assert (tmp_path / "theirs").stat().st_mtime_ns == before
+        assert open_finished("theirs", tmp_path).read(0).max() == shade
+
+
+def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path) -> None:
+    images = np.zeros((2, 8, 8, 3))
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, images)
+    np.savez(tmp_path / "whole.npz", images=images)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "broken.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    np.savez(tmp_path / "nameless.npz", images=images, ids=["a", ""])
+    for name, said in {
+        "array.npz": "is a single array: save it with np.savez",
+        "broken.npz": "is no archive that can be read",
+        "empty.npz": "is no archive that can be read",
+        "empty.parquet": "is no table that can be read",
+        "nameless.npz": "the id of image 1 is empty",
+    }.items():
+        with pytest.raises(BadInput, match=said) as caught:
+            open_finished(name, tmp_path)
+        assert len(caught.value.problems) == 1

@@ -1,21 +1,30 @@
 from __future__ import annotations
 
 import importlib.util
+import random
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.reports.notes import excess_words
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline import results
-from gauntlet.pipeline.foreign.libraries import PIP
+from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.foreign.libraries import PIP, attacked
+from gauntlet.pipeline.models.sources.permission import NOTHING
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.records import manifest
+from gauntlet.pipeline.run.rehearsal import stand_in
 from tests.toys import runs
-from tests.toys.jobs import attacks, problems, write
+from tests.toys.jobs import attacks, plan, problems, write
 
 KEYS = ["example", "target"]
 
@@ -61,8 +70,11 @@ def test_options_surrogates_and_excess(tmp_path: Path) -> None:
     assert line.startswith("theirs is foreign: its images had left the ball by up to 8 8-bit")
 
 
-def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path) -> None:
-    runs_of_it = [carried_out(tmp_path, theirs("noisy"), name=name) for name in ("a", "b")]
+@pytest.mark.parametrize("drawing", ["noisy", "pythons"])
+def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path, drawing: str) -> None:
+    before = random.getstate()
+    runs_of_it = [carried_out(tmp_path, theirs(drawing), name=name) for name in ("a", "b")]
+    assert random.getstate() == before
     first, second = (results.read(run, "examples").sort_values("example") for run in runs_of_it)
     assert list(first.image) == list(second.image)
     assert first.linf.min() > 0
@@ -73,6 +85,8 @@ def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path) -> 
     [
         ("smaller", "returned shape (4, 3, 7, 8), expected (4, 3, 8, 8)"),
         ("levels", "expected [0, 1]: divide by 255"),
+        ("normalised", "expected [0, 1]: other units, or normalised"),
+        ("leaving", "RuntimeError: tests.toys.theirs:leaving would exit (no GPU)"),
         ("nothing", "returned NoneType, expected a tensor of images"),
     ],
 )
@@ -89,6 +103,46 @@ def test_an_image_that_is_not_finite_is_lost_alone(tmp_path: Path) -> None:
     assert set(lost.example) == {"images/0", "images/4"}  # the first of each batch
     assert "the foreign image is not finite" in lost.reason.iloc[0]
     assert len(results.read(run, "verdicts")) == 6
+
+
+def test_what_it_does_to_a_network_reaches_no_other_attack(tmp_path: Path) -> None:
+    """Hooks, weights and torch's default type: ours, which comes after it, has the same rows."""
+    ours = "  - {name: ours, base: mi, steps: 2}"
+    alone = results.read(carried_out(tmp_path, attacks(ours), name="alone"), "verdicts")
+    other = '  - {name: theirs, source: "tests.toys.theirs:vandal"}\n'
+    both = results.read(carried_out(tmp_path, attacks(other + ours), name="both"), "verdicts")
+    assert torch.get_default_dtype() == torch.float32
+    first, second = (
+        table[table.attack == "ours"].sort_values(KEYS).reset_index() for table in (alone, both)
+    )
+    assert list(first.score) == list(second.score)
+
+
+def test_an_l2_budget_is_the_ball_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries mean the norm of the whole image, where a job may mean a pixel's share of it."""
+    given: dict[str, object] = {}
+
+    class PGDL2:
+        def __init__(self, model: nn.Module, eps: float = 1.0) -> None:
+            given["eps"] = eps
+
+        def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+            return images
+
+    library = types.ModuleType("torchattacks")
+    library.PGDL2 = PGDL2  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchattacks", library)
+    attack = Attack(source="torchattacks:PGDL2", norm="l2", epsilon=0.05)
+    batch = stand_in(Goal.UNTARGETED, 2, (8, 8))
+    attacked(attack, batch, {"one": nn.Flatten()}, 0, Path(), NOTHING)
+    assert given["eps"] == pytest.approx(0.05 * (3 * 8 * 8) ** 0.5)
+
+
+def test_a_surrogate_that_answers_at_random_is_refused(tmp_path: Path) -> None:
+    defended = ("options: {seed: 0}}", "options: {seed: 0}, defence: {kind: resize-pad}}")
+    (line,) = problems(tmp_path, theirs("fgsm"), defended)
+    assert "'s0' answers at random, by draws that only attacks of parts hand it" in line
+    assert plan(tmp_path, theirs("fgsm", ", surrogates: s1"), defended)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -37,3 +39,27 @@ def hole(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     found = images.clone()
     found[0, 0, 0, 0] = torch.nan
     return found
+
+
+def vandal(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Leaves hooks and other weights behind, and torch in another type."""
+    model.register_forward_hook(lambda module, inputs, output: output * 0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    torch.set_default_dtype(torch.float64)
+    return images
+
+
+def leaving(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    raise SystemExit("no GPU")
+
+
+def pythons(model: nn.Module, images: Tensor, labels: Tensor) -> np.ndarray:
+    """Draws from Python's generator; an array with negative strides."""
+    moved = images.numpy() + np.float32(random.random() * 4 / 255)
+    return moved[:, :, ::-1][:, :, ::-1][::-1].copy()[::-1]
+
+
+def normalised(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return (images - 0.5) / 0.2

@@ -15,7 +15,15 @@ from gauntlet.pipeline.problems import BadInput
 
 @check("task", "root")
 def sources(job: JobDraft) -> Iterator[Complaint]:
-    """Attacks that are not installed, do not exist, or do not take their options."""
+    """Attacks that are not installed, do not exist, do not take their options or surrogates."""
+    at_random = [
+        model.name
+        for model in job.models
+        if model.role == "surrogates"
+        and model.spec is not None
+        and model.spec.defence is not None
+        and model.spec.defence.randomised
+    ]
     for attack, draft in job.attacks:
         if attack.source is None:
             continue
@@ -24,6 +32,10 @@ def sources(job: JobDraft) -> Iterator[Complaint]:
         if job.resources.placement == "pinned":
             what = "needs its surrogates in one process: placement packed, or in-process"
             yield Complaint(draft.locate(("source",)), what)
+        for name in at_random:
+            if attack.surrogates is None or name in attack.surrogates:
+                what = f"{name!r} answers at random, by draws that only attacks of parts hand it"
+                yield Complaint(draft.locate(("source",)), what)
 
 
 @check("task", "root", "data")
