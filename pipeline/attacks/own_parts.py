@@ -25,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gauntlet.pipeline.attacks.part import (
+    OF_FILES,
     Part,
     catalogue,
     forget,
@@ -108,7 +109,7 @@ class PartsSource(Spec):
         if not self.path.endswith(".py"):
             return self.path
         stem = re.sub(r"[^0-9a-zA-Z]", "_", Path(self.path).stem)
-        return f"own_parts_{stem}_{self.digest[:12]}"
+        return f"{OF_FILES}{stem}_{self.digest[:12]}"
 
     def _run(self) -> None:
         if not self.path.endswith(".py"):

@@ -118,6 +118,10 @@ PartType = TypeVar("PartType", bound=type[Part])
 _catalogue: dict[tuple[bool, str], type[Part]] = {}
 
 
+OF_FILES = "own_parts_"
+"""Begins the names of modules that are a person's files of parts."""
+
+
 def register(part: PartType) -> PartType:
     """Enter a part into the catalogue under its token (class decorator).
 
@@ -134,6 +138,9 @@ def register(part: PartType) -> PartType:
     if other is not None and _home(other) != _home(part):
         places = f"{place_of(other)} and {place_of(part)}"
         raise ValueError(f"two parts claim the token {part.token!r}: {places}")
+    if other not in (None, part) and part.__module__.startswith(OF_FILES):
+        # A cell is run again, a file is not: what was there is forgotten before it is.
+        raise ValueError(f"two classes {part.__name__} of one file claim the token {part.token!r}")
     _catalogue[_key(part)] = part
     _changed()
     return part

@@ -91,7 +91,7 @@ def evaluate(
     batch = replace(batch, images=batch.images.contiguous())
     changed = _changed(adversarial, batch).contiguous()
     targets = listed(targets)  # which are gone through twice
-    if asleep := in_training(targets):
+    if asleep := in_training(targets, "target"):
         what = f"in training mode: {', '.join(asleep)}; judged in eval mode, in a copy"
         warnings.warn(what, stacklevel=2)
     judges = named(targets, goal.task, "target")
@@ -208,8 +208,13 @@ def _refuse_unfit(targets: Sequence[Model], batch: Batch) -> None:
             what = f"target {model.name!r} is a {model.task.value} model"
             raise ValueError(f"{what}; the goal {batch.goal.value!r} wants {batch.goal.task.value}")
         if batch.goal.task is Task.CLASSIFICATION and len(batch) and not model.randomised:
-            with torch.inference_mode():
-                outputs = model(batch.images[:1].to(model.device, model.dtype))
+            try:
+                with torch.inference_mode():
+                    outputs = model(batch.images[:1].to(model.device, model.dtype))
+            except RuntimeError as error:  # of torch, whose operations do not fit each other
+                shape, why = tuple(batch.images.shape[1:]), str(error).partition("\n")[0]
+                what = f"target {model.name!r} cannot judge images of shape {shape}: {why}"
+                raise ValueError(what) from error
             batch.check_classes(outputs.shape[1], model.name)
 
 

@@ -54,10 +54,12 @@ def listed(networks: Networks | Iterator[Network | str]) -> Networks:
     return [*networks] if isinstance(networks, Iterator) else networks
 
 
-def in_training(networks: Networks) -> list[str]:
-    """Return the names, or positions, of networks in training mode."""
+def in_training(networks: Networks, role: str) -> list[str]:
+    """Return the names of networks in training mode, as `named` gives them to modules."""
     pairs: Iterable[tuple[object, Network | str]] = (
-        networks.items() if isinstance(networks, Mapping) else enumerate(networks)
+        networks.items()
+        if isinstance(networks, Mapping)
+        else ((f"{role}-{place}", net) for place, net in enumerate(networks))
     )
     return [str(name) for name, net in pairs if isinstance(net, nn.Module) and net.training]
 

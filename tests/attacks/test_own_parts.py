@@ -281,6 +281,7 @@ BAD = {
     HALVED
     + "\n\n@register\nclass Again(Halved):\n    pass": "bad.py:16: two parts claim the token "
     "'halved': bad.py:4 and bad.py:16",
+    f"{HALVED}\n\n{HALVED}": "two classes Halved of one file claim the token 'halved'",
 }
 
 

@@ -19,9 +19,10 @@ USUAL = {"driver_killed": 0, "interrupted": 2, "bit_flipped": 0, "second_driver"
 """Faults of the default suite, with the seeds: all in one process, where a case takes seconds."""
 BY_HAND = {
     "worker_stopped", "memory_monitor", "memory_for_few_rows", "small_object_store",
-    "small_shared_memory", "target_killed",
+    "small_shared_memory", "target_killed", "slow", "sick", "all_sick",
 }  # fmt: skip
-"""Faults that only `make faults` has: they take minutes, or gigabytes."""
+"""Faults that only `make faults` has: they take minutes, or gigabytes. A sick worker on Ray has a
+test of its own."""
 SEEDS_OF_SLOW = {"disk_full": 1, "disk_full_for_a_while": 2, "folder_removed": 1, "hung_up": 2,
                  "terminated": 3, "terminated_twice": 2}  # fmt: skip
 """Seeds of the slow suite that are not 0: their cases are in one process."""

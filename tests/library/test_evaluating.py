@@ -103,6 +103,8 @@ def test_thresholds_of_faces_are_given_or_found_on_pairs() -> None:
 
 def test_a_target_in_training_mode_judges_in_eval_mode_and_is_left_in_its_own() -> None:
     asleep = nn.Sequential(nn.Dropout(0.9), *net(0).children())
+    with pytest.warns(UserWarning, match="in training mode: target-1; judged"):
+        evaluate([net(0), asleep], IMAGES, LABELS, CHANGED)
     with pytest.warns(UserWarning, match="in training mode: mine; judged in eval mode, in a copy"):
         found = evaluate({"mine": asleep}, IMAGES, LABELS, CHANGED)
     assert asleep.training
@@ -182,6 +184,10 @@ def test_what_is_of_another_type_is_refused_in_a_line(call: dict[str, Any], mess
         (
             lambda: evaluate({"small": net(0, 3)}, IMAGES, LABELS, CHANGED),
             "example '3' has class 3; model 'small' has 3, from 0",
+        ),
+        (
+            lambda: evaluate([nn.Linear(100, 10).eval()], IMAGES, LABELS, CHANGED),
+            r"target 'target-0' cannot judge images of shape \(3, 4, 4\): mat1 and mat2",
         ),
         (
             lambda: evaluate([_infinite], IMAGES, LABELS, CHANGED),
