@@ -20,6 +20,7 @@ from gauntlet.actors.spawn import spawn_packed
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.own_parts import from_cells
 from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.foreign.libraries import own_files
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
 from gauntlet.pipeline.models.sources.permission import Permission, granted
@@ -190,6 +191,8 @@ def _engine(
         # What does not fit on this machine is refused before anything has been started on it.
         _alone(plan, this_machine())
         progress.note("starting a Ray session on this machine")
+    if elsewhere:
+        ran = (*ran, *own_files(plan.attacks, plan.root, permission))
     with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
         devices = connect(address, progress.note, parcel)
         if elsewhere:

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +64,9 @@ def find(attack: Attack, root: Path, permission: Permission) -> Found:
     library, _, name = (attack.source or "").partition(":")
     if library in PIP:
         return _LIBRARIES[library](name)
-    if library == "transferattack":
-        module = run_module(library, find_module(library, permission, root), permission)
-        return _transferattack(module, name)
     module = run_module(library, find_module(library, permission, root), permission)
+    if library == "transferattack":
+        return _transferattack(module, name)
     function = getattr(module, name, None)
     if not callable(function):
         known = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]
@@ -78,6 +77,26 @@ def find(attack: Attack, root: Path, permission: Permission) -> Found:
         ),
         _signature(function),
     )
+
+
+def own_files(attacks: Iterable[Attack], root: Path, permission: Permission) -> list[Path]:
+    """Return the files of the person's own modules that attacks are from; they have been run.
+
+    Args:
+        attacks: a job's.
+        root: as in `find`.
+        permission: as in `find`.
+
+    Raises:
+        BadInput: when one does not exist, or may not be run.
+    """
+    found = []
+    for attack in attacks:
+        module = (attack.source or "").partition(":")[0]
+        if module and module not in PIP:
+            find(attack, root, permission)
+            found.append(find_module(module, permission, root))
+    return [file for file in found if file is not None]
 
 
 def problems(attack: Attack, goal: Goal, root: Path, permission: Permission) -> list[Problem]:
@@ -192,15 +211,19 @@ def _art(name: str) -> Found:
 
 def _transferattack(module: ModuleType, name: str) -> Found:
     """Return a class of a checkout of TransferAttack, which loads models by name: ours instead."""
-    try:
-        kind = module.load_attack_class(name)
-    except Exception as error:
-        raise _refused(f"transferattack has no attack {name!r}: {error}") from None
+    known = getattr(module, "attack_zoo", None)
+    if not isinstance(known, dict):
+        raise _refused(f"{module.__file__} is no checkout of TransferAttack: it has no attack_zoo")
+    if name not in known:
+        raise _refused(suggest(name, sorted(map(str, known)), "attack of transferattack"))
+    # Older ones import all classes at once, later ones the one that is asked for.
+    kind = module.load_attack_class(name) if hasattr(module, "load_attack_class") else known[name]
 
     def call(attack: Attack, goal: Goal, model: nn.Module, images: Tensor, labels: Tensor) -> Any:
         ours = type(kind.__name__, (kind,), {"load_model": lambda self, name: model})
         targeted = goal is Goal.TARGETED
         fields = {"device": images.device, "targeted": targeted}
+        fields |= {"norm": "l2"} if attack.norm == "l2" and "norm" in _parameters(kind) else {}
         fields |= _with_budget(attack, goal, images, kind, "epsilon")
         made = ours(model_name="", **fields)
         # Its targeted attacks take both, and read the second.

@@ -30,16 +30,23 @@ def make(seed, notes):
 LAYERS = "import torch\ndef first():\n    return torch.nn.Conv2d(3, 4, 3)\n"
 
 
+THEIRS = (
+    "from sizes import CLASSES\ndef attack(model, images, labels):\n    return images.flip(3)\n"
+)
+
+
 def project(folder: Path, placement: str) -> Path:
-    """A job with a package and a module beside it, and data that is nobody else's business."""
+    """A job with a package and modules beside it, and data that is nobody else's business."""
     (folder / "kit").mkdir(parents=True)
     (folder / "kit" / "__init__.py").write_text("")
     (folder / "kit" / "nets.py").write_text(KIT)
     (folder / "kit" / "layers.py").write_text(LAYERS)
     (folder / "sizes.py").write_text("CLASSES = 5\n")
+    (folder / "theirs.py").write_text(THEIRS)
     (folder / "notes").mkdir()
     text = JOB.replace("tests.toys.jobs:network", "kit.nets:make")
     text = text.replace("{seed:", f"{{notes: {folder / 'notes'}, seed:")
+    text = text.replace("attacks:\n", 'attacks:\n  - {source: "theirs:attack", epsilon: 8/255}\n')
     text = text.replace("placement: in-process", f"placement: {placement}, threads: 1, workers: 2")
     return write(folder, text=text)
 

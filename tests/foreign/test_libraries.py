@@ -17,8 +17,9 @@ from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline import results
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal
-from gauntlet.pipeline.foreign.libraries import PIP, attacked
+from gauntlet.pipeline.foreign.libraries import PIP, attacked, own_files
 from gauntlet.pipeline.models.sources.permission import NOTHING
+from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.records import manifest
@@ -202,25 +203,58 @@ def test_their_pgd_does_as_ours(tmp_path: Path, library: str, entry: str) -> Non
         assert abs(differing.mean()) <= 3 * differing.std() / len(differing) ** 0.5 + 1e-9
 
 
-def test_a_checkout_of_transferattack_is_given_our_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+CHECKOUT = """
+from tests.toys.theirs import fgsm
+
+class Base:
+    def __init__(self, model_name, epsilon, targeted, norm, device):
+        self.model, self.epsilon, self.norm = self.load_model(model_name), epsilon, norm
+        self.targeted = targeted
+
+    def load_model(self, name):
+        raise SystemExit("downloads weights")
+
+    def __call__(self, data, label):
+        label = label[1] if self.targeted else label
+        delta = fgsm(self.model, data, label, 1.0) - data
+        if self.norm == "linfty":
+            return delta.clamp(-self.epsilon, self.epsilon)
+        return delta * self.epsilon / delta.flatten(1).norm(dim=1)[:, None, None, None]
+
+class FGSM(Base):
+    def __init__(self, model_name, epsilon=0.06, targeted=False, norm="linfty", device=None):
+        super().__init__(model_name, epsilon, targeted, norm, device)
+"""
+LATER = """
+attack_zoo = {"fgsm": (".gradient.fgsm", "FGSM")}
+
+def load_attack_class(name):
+    return {"fgsm": FGSM}[name]
+"""
+
+
+@pytest.mark.parametrize("zoo", ['attack_zoo = {"fgsm": FGSM}\n', LATER], ids=["older", "later"])
+def test_a_checkout_of_transferattack_is_given_our_model(tmp_path: Path, zoo: str) -> None:
     """Laid out as its classes are: a constructor with a model's name, and a call for delta."""
     package = tmp_path / "checkout" / "transferattack"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "from tests.toys.theirs import fgsm\n\n"
-        "class FGSM:\n"
-        "    def __init__(self, model_name, epsilon=16/255, targeted=False, device=None):\n"
-        "        self.model, self.epsilon = self.load_model(model_name), epsilon\n"
-        "    def load_model(self, name):\n"
-        "        raise SystemExit('downloads weights')\n"
-        "    def __call__(self, data, label):\n"
-        "        return fgsm(self.model, data, label, self.epsilon) - data\n\n"
-        "def load_attack_class(name):\n"
-        "    return {'fgsm': FGSM}[name]\n"
+    (package / "__init__.py").write_text(CHECKOUT + zoo)
+    theirs = attacks(
+        '  - {source: "transferattack:fgsm", epsilon: 4/255}\n'
+        '  - {source: "transferattack:fgsm", norm: l2, epsilon: 4/255}'
     )
-    path = write(tmp_path, attacks('  - {source: "transferattack:fgsm", epsilon: 4/255}'))
-    loaded = open_job(path, allowed=[str(tmp_path / "checkout")])
+    allowed = [str(tmp_path / "checkout")]
+    loaded = open_job(write(tmp_path, theirs), allowed=allowed)
     launch(loaded.plan, str(tmp_path / "run"), permission=loaded.permission)
-    assert set(results.read(str(tmp_path / "run"), "verdicts").linf) == {4}
+    frame = results.read(str(tmp_path / "run"), "verdicts").groupby("norm")
+    assert set(frame.get_group("linf").linf) == {4}
+    assert (frame.get_group("l2").l2 > 2).all()
+    excess = manifest(RunFolder(str(tmp_path / "run"))).excess
+    assert excess is not None
+    assert max(excess.values()) < 0.01  # a sign's step of that length would be clipped
+    assert own_files(loaded.plan.attacks, loaded.plan.root, loaded.permission) == 2 * [
+        package / "__init__.py"
+    ]
+    other = attacks('  - {source: "transferattack:fgms", epsilon: 4/255}')
+    with pytest.raises(BadInput, match="unknown attack of transferattack 'fgms'; did you mean 'fg"):
+        open_job(write(tmp_path, other), allowed=allowed)
