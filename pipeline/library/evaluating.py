@@ -82,7 +82,8 @@ def evaluate(
 
     Raises:
         ValueError: when shapes do not fit, pixels are outside [0, 1] or not finite, a target lacks
-            a class of the labels, has no threshold, or gives outputs that are not finite.
+            a class of the labels or has others than the rest, has no threshold, or gives outputs
+            that are not finite.
         TypeError: when an argument is of another type than above.
     """
     goal = Goal.named(goal)
@@ -202,7 +203,8 @@ def _changed(adversarial: Tensor, batch: Batch) -> Tensor:
 
 
 def _refuse_unfit(targets: Sequence[Model], batch: Batch) -> None:
-    """Refuse targets of another task, and classifiers that lack a class, before all are asked."""
+    """Refuse targets of another task, and classes that differ, before all are asked."""
+    widths: dict[int, str] = {}
     for model in targets:
         if model.task is not batch.goal.task:
             what = f"target {model.name!r} is a {model.task.value} model"
@@ -216,6 +218,10 @@ def _refuse_unfit(targets: Sequence[Model], batch: Batch) -> None:
                 what = f"target {model.name!r} cannot judge images of shape {shape}: {why}"
                 raise ValueError(what) from error
             batch.check_classes(outputs.shape[1], model.name)
+            widths.setdefault(outputs.shape[1], model.name)
+    if len(widths) > 1:
+        each = ", ".join(f"{name!r} has {width}" for width, name in widths.items())
+        raise ValueError(f"targets must have the same classes, in one order: {each}")
 
 
 def _judged(

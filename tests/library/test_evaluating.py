@@ -132,8 +132,8 @@ def test_no_images_have_no_verdicts() -> None:
 
 
 def test_networks_and_names_may_come_as_people_have_them() -> None:
-    expected = evaluate([net(1), net(2, 5)], IMAGES, LABELS, CHANGED)
-    yielded: Any = (each for each in (net(1), net(2, 5)))
+    expected = evaluate([net(1), net(2)], IMAGES, LABELS, CHANGED)
+    yielded: Any = (each for each in (net(1), net(2)))
     numbers: Any = np.arange(6)
     pd.testing.assert_frame_equal(evaluate(yielded, IMAGES, LABELS, CHANGED, ids=numbers), expected)
     named = evaluate({"my-surrogate/r18": net()}, IMAGES, LABELS, CHANGED)
@@ -184,6 +184,10 @@ def test_what_is_of_another_type_is_refused_in_a_line(call: dict[str, Any], mess
         (
             lambda: evaluate({"small": net(0, 3)}, IMAGES, LABELS, CHANGED),
             "example '3' has class 3; model 'small' has 3, from 0",
+        ),
+        (
+            lambda: evaluate([net(0), net(1), net(2, 7)], IMAGES, LABELS, CHANGED),
+            "targets must have the same classes, in one order: 'target-0' has 4, 'target-2' has 7",
         ),
         (
             lambda: evaluate([nn.Linear(100, 10).eval()], IMAGES, LABELS, CHANGED),
