@@ -35,6 +35,13 @@ def constructor_options(spec: ModelSpec) -> tuple[bool, dict[str, str | int | fl
     return bool(others.pop("pretrained", True)), others
 
 
+def pretrained_only(spec: ModelSpec, source: str) -> tuple[bool, list[Problem]]:
+    """Return whether pretrained weights are wanted, and what is wrong where options say more."""
+    pretrained, others = constructor_options(spec)
+    what = f"{source} takes only 'pretrained', got {', '.join(others)}"
+    return pretrained, [Problem("options", what)] if others else []
+
+
 def constructor_error(source: str, error: Exception) -> BadInput:
     """Return the error about options that a constructor does not take."""
     reason = str(error).strip().split("\n")[0] or type(error).__name__

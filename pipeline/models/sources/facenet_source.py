@@ -12,7 +12,7 @@ from gauntlet.pipeline.models.checkpoint import load_checkpoint
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.constructors import constructor_options
+from gauntlet.pipeline.models.sources.constructors import constructor_options, pretrained_only
 from gauntlet.pipeline.models.sources.download import fetch_url, missing_url, url_problems
 from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
 from gauntlet.pipeline.problems import Problem, suggest
@@ -35,12 +35,8 @@ class FacenetSource(Source):
         """Return what is wrong with the name, the options or a cached file."""
         if rest not in _URLS:
             return [Problem("source", suggest(rest, list(_URLS), "facenet weights"))]
-        pretrained, others = constructor_options(spec)
-        found = url_problems(f"facenet/{rest}", _URLS[rest]) if pretrained else []
-        if others:
-            names = ", ".join(others)
-            found.append(Problem("options", f"facenet takes only 'pretrained', got {names}"))
-        return found
+        pretrained, found = pretrained_only(spec, "facenet")
+        return [*(url_problems(f"facenet/{rest}", _URLS[rest]) if pretrained else []), *found]
 
     def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return (pixel - 127.5) / 128, in [0, 1] units."""

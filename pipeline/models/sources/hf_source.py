@@ -12,7 +12,7 @@ from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
-from gauntlet.pipeline.models.sources.constructors import constructor_options
+from gauntlet.pipeline.models.sources.constructors import constructor_options, pretrained_only
 from gauntlet.pipeline.models.sources.optional import library
 from gauntlet.pipeline.models.sources.repository import Repository
 from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
@@ -38,11 +38,7 @@ class HuggingFaceSource(Source):
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the library, the name, the options or the files."""
-        pretrained, others = constructor_options(spec)
-        found = []
-        if others:
-            names = ", ".join(others)
-            found.append(Problem("options", f"hf: takes only 'pretrained', got {names}"))
+        pretrained, found = pretrained_only(spec, "hf:")
         try:
             repository = Repository.of(f"hf:{rest}", rest, root)
             _config(repository)

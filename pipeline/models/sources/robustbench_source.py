@@ -14,7 +14,7 @@ from gauntlet.pipeline.models.checkpoint import load_checkpoint, open_checkpoint
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.constructors import constructor_options
+from gauntlet.pipeline.models.sources.constructors import constructor_options, pretrained_only
 from gauntlet.pipeline.models.sources.download import hub_folder, unavailable
 from gauntlet.pipeline.models.sources.optional import library
 from gauntlet.pipeline.models.sources.source import Missing, Offer, Source, register
@@ -37,11 +37,7 @@ class RobustBenchSource(Source):
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the library, the name, the options or the file."""
-        pretrained, others = constructor_options(spec)
-        found = []
-        if others:
-            names = ", ".join(others)
-            found.append(Problem("options", f"robustbench: takes only 'pretrained', got {names}"))
+        pretrained, found = pretrained_only(spec, "robustbench:")
         try:
             entry = _entry(rest)
             if pretrained:
