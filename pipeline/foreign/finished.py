@@ -12,18 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from PIL import Image
 
 from gauntlet.pipeline.attacks.ask import Lost
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
-from gauntlet.pipeline.data.decoding import FORMATS, SUFFIXES, Fit, Undecodable, decode
+from gauntlet.pipeline.data.archive import array, headers
+from gauntlet.pipeline.data.archive_rows import rows
+from gauntlet.pipeline.data.decoding import SUFFIXES, Fit, Undecodable, decode
+from gauntlet.pipeline.data.found import Found
+from gauntlet.pipeline.data.parquet_column import ParquetColumn
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.foreign.outcome import Brought, brought
 from gauntlet.pipeline.problems import BadInput, Problem
@@ -31,6 +34,8 @@ from gauntlet.pipeline.problems import BadInput, Problem
 Pixels = np.ndarray
 """(H, W, 3): uint8, or floating point in [0, 1]."""
 _SHOWN = 3
+_ABOUT = ("attack", "seed", "height", "width", "dtype")
+"""Columns of a run's `examples` that tell images apart, and how their bytes are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,58 +208,56 @@ def _folder(path: Path) -> Finished:
 
 
 def _archive(path: Path) -> Finished:
-    try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            raise _refused(f"{path} is a single array: save it with np.savez(..., images=...)")
-        with found:
-            arrays = {name: found[name] for name in ("images", "ids") if name in found}
-    except BadInput:
-        raise
-    except Exception as error:  # readers of broken archives raise nearly anything
-        raise _refused(f"{path} is no archive that can be read: {error}") from None
-    images = arrays.get("images")
-    if images is None or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
-        has = "no array `images`" if images is None else f"`images` of shape {images.shape}"
+    found = Found()
+    known = headers(path, "images", found)
+    if known is None:
+        raise BadInput(found.in_order)
+    shape = known["images"].shape if "images" in known else None
+    if shape is None or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        has = "no array `images`" if shape is None else f"`images` of shape {shape}"
         raise _refused(f"{path} has {has}; expected (N, H, W, 3) or (N, 3, H, W)")
-    if images.shape[3] != 3:
-        images = images.transpose(0, 2, 3, 1)
-    if "ids" not in arrays:
-        numbers = [*map(str, range(len(images)))]
-        return Finished(path, numbers, lambda at: images[at], in_order=True)
-    ids = [*map(str, np.atleast_1d(arrays["ids"]))]
-    if len(ids) != len(images):
-        raise _refused(f"{path}: {len(ids):,} ids for {len(images):,} images")
+
+    def read(at: int) -> Pixels:
+        image: Pixels = rows(path, "images", [at])[0]
+        return image if shape[3] == 3 else image.transpose(1, 2, 0)
+
+    if "ids" not in known:
+        return Finished(path, [*map(str, range(shape[0]))], read, in_order=True)
+    ids = [*map(str, np.atleast_1d(array(path, "ids")))]
+    if len(ids) != shape[0]:
+        raise _refused(f"{path}: {len(ids):,} ids for {shape[0]:,} images")
     _refuse_unclear(path, ids)
-    return Finished(path, ids, lambda at: images[at])
+    return Finished(path, ids, read)
 
 
 def _table(path: Path, files: Sequence[Path]) -> Finished:
     """Return the images of a table: a run's `examples`, or encoded files in `image`."""
     try:
-        tables = [pq.read_table(file, memory_map=True) for file in files]
-        rows = [row for table in tables for row in table.to_pylist()]
-    except Exception as error:  # as for archives
+        columns = set(pq.read_schema(files[0]).names)
+        key = next((name for name in ("example", "id", "name") if name in columns), None)
+        if key is None or "image" not in columns:
+            raise _refused(f"{path}: expected the columns `example` and `image`")
+        about = [key, *(name for name in _ABOUT if name in columns)]
+        named = [row for file in files for row in pq.read_table(file, columns=about).to_pylist()]
+        images = ParquetColumn(files, "image")
+    except (pa.ArrowException, OSError) as error:
         raise _refused(f"{path} is no table that can be read: {error}") from None
-    key = next((name for name in ("example", "id", "name") if rows and name in rows[0]), None)
-    if key is None or "image" not in rows[0]:
-        raise _refused(f"{path}: expected the columns `example` and `image`")
-    attacks = sorted({row["attack"] for row in rows if "attack" in row})
+    attacks = sorted({row["attack"] for row in named if "attack" in row})
     if len(attacks) > 1:
         shown = ", ".join(attacks[:_SHOWN])
         raise _refused(f"{path} has images of {len(attacks)} attacks ({shown}): keep one")
-    names = ["" if row[key] is None else str(row[key]) for row in rows]
-    _refuse_unclear(path, names, sorted({row["seed"] for row in rows if "seed" in row}))
+    names = ["" if row[key] is None else str(row[key]) for row in named]
+    _refuse_unclear(path, names, sorted({row["seed"] for row in named if "seed" in row}))
 
     def read(at: int) -> Pixels:
-        row = rows[at]
-        value = row["image"]
-        content = value["bytes"] if isinstance(value, dict) else value
-        if row.get("height") is not None:
-            kind = np.dtype(row.get("dtype") or "uint8")
-            return np.frombuffer(content, kind).reshape(row["height"], row["width"], 3)
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            return np.asarray(image.convert("RGB"))
+        row, value = named[at], images[at]
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise Undecodable("holds no bytes of an image")
+        if row.get("height") is None:
+            return decode(content, Fit())
+        kind = np.dtype(row.get("dtype") or "uint8")
+        return np.frombuffer(content, kind).reshape(row["height"], row["width"], 3)
 
     return Finished(path, names, read)
 

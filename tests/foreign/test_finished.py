@@ -224,9 +224,9 @@ def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty.parquet").write_bytes(b"")
     np.savez(tmp_path / "nameless.npz", images=images, ids=["a", ""])
     for name, said in {
-        "array.npz": "is a single array: save it with np.savez",
-        "broken.npz": "is no archive that can be read",
-        "empty.npz": "is no archive that can be read",
+        "array.npz": "array.npz is not a whole .npz archive",
+        "broken.npz": "broken.npz is not a whole .npz archive",
+        "empty.npz": "empty.npz is not a whole .npz archive",
         "empty.parquet": "is no table that can be read",
         "nameless.npz": "the id of image 1 is empty",
     }.items():

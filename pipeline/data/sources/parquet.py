@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +20,7 @@ from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.decoding import Fit, Pixels, Undecodable, decode, size_of
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
+from gauntlet.pipeline.data.parquet_column import ParquetColumn
 from gauntlet.pipeline.data.sources.labelled import Numbered, listing_of
 from gauntlet.pipeline.data.sources.source import Size, register
 from gauntlet.pipeline.data.stores import ImageStore, numbered
@@ -78,8 +78,7 @@ class Parquet(Numbered):
         if not len(labels):
             found.add("data.path", f"{self.path} has no rows")
             return None
-        starts = np.cumsum([0, *map(len, columns)]).tolist()
-        store = ParquetImages(tuple(files), tuple(starts), self.image, path.stem).fitted(self.size)
+        store = ParquetImages(tuple(files), self.image, path.stem).fitted(self.size)
         names = _class_names(schema, self.label)
         places = [f"{self.path}: row {row}" for row in range(len(labels))]
         classes = self.classes or len(names) or None
@@ -101,18 +100,20 @@ class ParquetImages(ImageStore):
 
     Attributes:
         files: the Parquet files.
-        starts: number of the first row of each file, and of all rows at the end.
         column: the column of images.
         stem: what the names start with.
         fit: how a decoded image becomes a canonical one.
     """
 
     files: tuple[Path, ...]
-    starts: tuple[int, ...]
     column: str
     stem: str
     fit: Fit = field(default_factory=Fit)
     may_fail: ClassVar[bool] = True
+
+    @cached_property
+    def _values(self) -> ParquetColumn:
+        return ParquetColumn(self.files, self.column)
 
     def fitted(self, size: tuple[int, int] | None) -> ParquetImages:
         """Return these images resized, or else held to the size of the first."""
@@ -127,7 +128,7 @@ class ParquetImages(ImageStore):
     @property
     def names(self) -> Sequence[str]:
         """``name/row``."""
-        return numbered(self.stem, self.starts[-1])
+        return numbered(self.stem, len(self._values))
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -146,19 +147,8 @@ class ParquetImages(ImageStore):
         return digest.hexdigest()
 
     def _content(self, position: int) -> bytes:
-        file = bisect_right(self.starts, position) - 1
-        path, row, group = self.files[file], position - self.starts[file], 0
-        metadata = pq.read_metadata(path)
-        while row >= (rows := metadata.row_group(group).num_rows):
-            row, group = row - rows, group + 1
-        value = _row_group(path, group, self.column, path.stat().st_mtime_ns)[row].as_py()
+        value = self._values[position]
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise Undecodable("holds no bytes of an image")
         return content
-
-
-@lru_cache(maxsize=4)
-def _row_group(path: Path, group: int, column: str, changed: int) -> Any:
-    """Return the images of one row group, which is what Parquet reads at once."""
-    return pq.ParquetFile(path).read_row_group(group, columns=[column])[column]
