@@ -12,7 +12,7 @@ import torch
 from gauntlet.actors.devices import Devices, this_machine
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.nodes import needed_paths, refuse_unfit
-from gauntlet.actors.own_modules import OwnModules, packed
+from gauntlet.actors.own_modules import OwnModules, of_this_process, packed
 from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
@@ -197,7 +197,7 @@ def _engine(
         devices = connect(address, progress.note, parcel)
         if elsewhere:
             refuse_unfit(needed_paths(plan))
-    modules = OwnModules(permission, parcel is not None)
+    modules = OwnModules(permission, carried=True) if parcel else of_this_process(permission)
     wanted = plan.resources.placement
     examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
     units = _units(plan, len(examples))

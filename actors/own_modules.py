@@ -6,6 +6,7 @@ runtime environment carries them: the files and packages alone, never the folder
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -32,14 +33,17 @@ class OwnModules:
         given: what the driver may run.
         carried: whether the modules come with the runtime environment; otherwise the driver's
             folders are the worker's, too.
+        path: where the driver finds packages, `sys.path`, which a notebook may have added to.
     """
 
     given: Permission = NOTHING
     carried: bool = False
+    path: tuple[str, ...] = ()
 
     def permission(self) -> Permission:
-        """Return what the process that asks may run."""
+        """Return what the process that asks may run, which finds there what the driver finds."""
         if not self.carried:
+            sys.path.extend(entry for entry in self.path if entry not in sys.path)
             return self.given
         parcels = [Path(entry) / _PARCEL for entry in sys.path]
         places = [Place(path.resolve(), "carried by Ray") for path in parcels if path.is_dir()]
@@ -47,6 +51,11 @@ class OwnModules:
 
 
 NONE = OwnModules()
+
+
+def of_this_process(given: Permission) -> OwnModules:
+    """Return what workers of this machine may run, from where this process has it."""
+    return OwnModules(given, path=tuple(os.path.abspath(entry) for entry in sys.path))
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gauntlet.actors.launch import launch
-from gauntlet.actors.own_modules import packed
+from gauntlet.actors.own_modules import of_this_process, packed
 from gauntlet.jobs.spec.loading import open_job
+from gauntlet.pipeline.models.sources.permission import NOTHING
 from gauntlet.pipeline.problems import BadInput
 from tests.actors.test_sessions import shared, start_cluster  # noqa: F401
 from tests.toys.jobs import JOB, write
@@ -81,6 +83,21 @@ def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
     assert not parcel.exists()
     with packed([]) as environment:
         assert environment is None
+
+
+def test_workers_here_look_where_a_notebook_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, added = tmp_path / "here", str(tmp_path / "added")
+    here.mkdir()
+    monkeypatch.chdir(here)
+    theirs = [entry for entry in sys.path if entry]
+    monkeypatch.setattr(sys, "path", [*theirs, added, ""])  # as `sys.path.append` does
+    modules = of_this_process(NOTHING)
+    monkeypatch.chdir(tmp_path)  # the driver's folder is meant, wherever a worker is
+    monkeypatch.setattr(sys, "path", list(theirs))
+    assert modules.permission() is NOTHING
+    assert sys.path == [*theirs, added, str(here)]
 
 
 @pytest.mark.slow
