@@ -25,6 +25,7 @@ from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import open_examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.exchange.arena import Arena
 from gauntlet.pipeline.oracle.turn import Turn
 from gauntlet.pipeline.progress import Once
@@ -60,6 +61,8 @@ class Setup:
         lanes: orders at a time.
         crew: handles of the surrogates of a hub, in the plan's order.
         calls: most calls of a hub to surrogates at a time; None when each has its own device.
+        gallery: decides on success in place of thresholds, if there is one. Processes of a node
+            share its arrays.
     """
 
     targets: TargetHandles
@@ -70,6 +73,7 @@ class Setup:
     lanes: int
     crew: tuple[Any, ...] = ()
     calls: int | None = None
+    gallery: Gallery | None = None
 
 
 class CarryingActor(ABC):
@@ -138,6 +142,7 @@ class CarryingActor(ABC):
                     setup.lanes,
                     LOSSES,
                     self._log,
+                    setup.gallery,
                 )
             return self._carrier
 

@@ -12,7 +12,6 @@ from gauntlet.actors.memory import Held, by_name, misfits, of_models, on_gpus
 from gauntlet.actors.overheads import overheads
 from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.shares import hub_bytes
-from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import CostRecord
 from gauntlet.pipeline.run.amounts import Amount, amounts, judged
@@ -209,7 +208,7 @@ class _Work:
             for name, a_pass in times.surrogates.items()
         }
         self.loop = batches * sum(attack.seconds for attack in times.attacks)
-        clean = 2 if plan.task.kind is Task.VERIFICATION else 1  # the references, too
+        clean = 2 if plan.task.kind.embeds else 1  # the references, too
         shown = batches * (clean + sum(judged(plan)))
         self.targets = {
             spec.name: shown * _repeats(spec) * times.targets[spec.name].seconds

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.layout import Layout
-from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.run.pass_times import FORWARD, Pass
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import selecting
@@ -61,10 +60,10 @@ def overheads(
         """Seconds in which some models go forward on images."""
         return math.ceil(images / batch) * sum(forward[name] for name in models) / beside
 
-    verification = plan.task.kind is Task.VERIFICATION
-    clean = 2 if verification else 1  # the references, too
+    embeds = plan.task.kind.embeds
+    clean = 2 if embeds else 1  # the references, too
     given = {spec.name for spec in (*plan.surrogates, *plan.targets) if spec.threshold is not None}
-    judged = {*(spec.name for spec in plan.targets), *selecting(plan)} if verification else set()
+    judged = {*(spec.name for spec in plan.targets), *selecting(plan)} if embeds else set()
     looked_at = min(MOST, examples)
     return {
         "start": _start(layout, devices, surrogates, targets, library),

@@ -22,6 +22,7 @@ from gauntlet.actors.targets import merged
 from gauntlet.actors.waiting import answers
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.storage import STAGING, Storage
@@ -111,6 +112,7 @@ class RayEngine:
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
+        gallery: Gallery | None = None,
     ) -> list[RemoteCarrier]:
         """Return the packed workers, or hubs that are started now."""
         layout = self._layout
@@ -125,6 +127,7 @@ class RayEngine:
             proof=proof,
             lanes=layout.lanes_of_carrier,
             calls=layout.calls_of_hub,
+            gallery=gallery,
         )
         if layout.placement == "packed":
             sent = ray.put(setup)

@@ -34,6 +34,12 @@ class Task(Named):
 
     CLASSIFICATION = "classification"
     VERIFICATION = "verification"
+    EMBEDDING = "embedding"
+
+    @property
+    def embeds(self) -> bool:
+        """Whether its models give embeddings, which are compared; else they give logits."""
+        return self is not Task.CLASSIFICATION
 
 
 class Goal(Named):
@@ -46,7 +52,11 @@ class Goal(Named):
 
     @property
     def task(self) -> Task:
-        """The task that this goal belongs to."""
+        """The task that this goal belongs to; verification for embedding match, too.
+
+        Both compare embeddings of pairs, and differ in what success is alone: whoever attacks,
+        reads data or holds models need not tell them apart.
+        """
         if self in (Goal.UNTARGETED, Goal.TARGETED):
             return Task.CLASSIFICATION
         return Task.VERIFICATION

@@ -16,22 +16,22 @@ def folder(kind: str) -> Path:
     return Path(base) / "gauntlet" / kind
 
 
-def read(kind: str, key: str) -> bytes | None:
+def read(kind: str, key: str, suffix: str = "json") -> bytes | None:
     """Return an entry's content; None where there is none that can be read."""
-    path = folder(kind) / f"{key}.json"
+    path = folder(kind) / f"{key}.{suffix}"
     try:
         return None if obstacle(path) else path.read_bytes()
     except (OSError, ValueError):
         return None
 
 
-def write(kind: str, key: str, text: str) -> None:
+def write(kind: str, key: str, content: str | bytes, suffix: str = "json") -> None:
     """Keep an entry; a cache that cannot be written costs time, nothing else."""
-    path = folder(kind) / f"{key}.json"
+    path = folder(kind) / f"{key}.{suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")
-        aside.write_text(text)
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
         aside.replace(path)
     except OSError:
         return

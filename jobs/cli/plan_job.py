@@ -21,6 +21,7 @@ from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.checks.inspection import WITHOUT_MODELS
 from gauntlet.jobs.spec.loading import LoadedJob, open_job
 from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.gallery_images import open_gallery
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, Problems, suggest
 from gauntlet.pipeline.run.costs import keep
@@ -58,8 +59,8 @@ def plan_job(
     decoding, size = _decoded(plan, listed)
     with _threads(plan, layout):
         times, notes = _times(loaded, stated, layout, devices, decoding, size, library)
-    pairs = _threshold_images(calibrating(plan, listed))
-    found = outlook(plan, layout, devices, count, size, times, pairs)
+    before = _shown_before(plan, listed)
+    found = outlook(plan, layout, devices, count, size, times, before)
     if not (imagined or stated or examples):
         every = (*times.surrogates.values(), *times.targets.values())
         keep(plan, [mark for made in every if (mark := made.fingerprint)], found.cost)
@@ -106,9 +107,13 @@ def _devices(machine: Machine) -> Devices:
     return Devices(here.cpus if cpus is None else cpus, count, own or here.memory, gpu_memory=own)
 
 
-def _threshold_images(listed: Examples) -> int:
-    """Return how many images the list of labelled pairs names."""
-    pairs = listed.listing.pairs
+def _shown_before(plan: Plan, listed: Examples) -> int:
+    """Return how many images judges see before all attacks, of a gallery or of labelled pairs."""
+    if plan.success is not None:
+        if (gallery := plan.success.gallery) is None:
+            return 0
+        return len(open_gallery(gallery, listed, root=plan.root, seed=plan.seed))
+    pairs = calibrating(plan, listed).listing.pairs
     return 0 if pairs is None else len(np.unique(np.concatenate([pairs.first, pairs.second])))
 
 

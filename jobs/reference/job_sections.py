@@ -12,7 +12,7 @@ from gauntlet.pipeline.data.sources.source import catalogue as data_sources
 from gauntlet.pipeline.data.sources.source import name_of
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.defences.defence import catalogue as defences
-from gauntlet.pipeline.run.plan import Evaluate, FalseAccepts, Resources, Select, TaskSpec
+from gauntlet.pipeline.run.plan import Evaluate, FalseAccepts, Resources, Select, Success, TaskSpec
 
 
 def sections() -> list[Section]:
@@ -34,6 +34,7 @@ def models() -> list[tuple[str, type[BaseModel]]]:
         ("`task`", TaskSpec),
         *((f"`data`, source `{name_of(source)}`", source) for source in data_sources()),
         ("`threshold`", FalseAccepts),
+        ("`success`", Success),
         ("`select`", Select),
         ("A model of `surrogates` or `targets`", ListedModel),
         *((f"`defence` of a model, kind `{kind}`", model) for kind, model in defences().items()),

@@ -18,6 +18,8 @@ from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.laws import attacks_with
 
+_EMBEDDINGS = "verification or embedding match"
+"""What a part needs that compares embeddings."""
 _OTHERS = (
     MethodRow(
         place=None,
@@ -86,7 +88,7 @@ def summary(part: type[Part]) -> str:
 def needs(part: type[Part]) -> str:
     """Return what a part cannot do without; empty if nothing."""
     tasks = getattr(part, "tasks", frozenset(Task))
-    task = [task.value for task in tasks] if len(tasks) == 1 else []
+    task = [_EMBEDDINGS if task.embeds else task.value for task in tasks] if len(tasks) == 1 else []
     return "; ".join([*task, *([part.needs] if part.needs else [])])
 
 

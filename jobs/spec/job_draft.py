@@ -23,7 +23,7 @@ from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import Problem
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec, ThresholdRule
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec, ThresholdRule
 
 Section = Literal["task", "root", "data", "surrogates", "targets"]
 """A part of a job that nothing stands in for when it is wrong."""
@@ -126,6 +126,12 @@ class JobDraft:
         """How thresholds are found."""
         threshold: ThresholdRule = self.sections["threshold"]
         return threshold
+
+    @property
+    def success(self) -> Success | None:
+        """When an attack on embeddings has succeeded."""
+        success: Success | None = self.sections["success"]
+        return success
 
     @property
     def seed(self) -> int:

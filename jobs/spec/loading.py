@@ -125,6 +125,7 @@ def expand(
         data=job.data,
         calibrate=job.calibrate,
         threshold=job.threshold,
+        success=job.success,
         select=job.select,
         surrogates=surrogates,
         targets=job.specs("targets"),

@@ -14,7 +14,7 @@ from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.model_spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.models.sources.source import catalogue
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec, ThresholdRule
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec, ThresholdRule
 from gauntlet.pipeline.spec import Several, Spec, Written
 
 
@@ -120,6 +120,9 @@ class Job(Written):
     threshold: ThresholdRule = "accuracy"
     """Verification: how thresholds are found that no model's entry gives. `accuracy`: best accuracy
     on all pairs (LFW protocol). `{far: 1e-2}`: at a false-accept rate."""
+    success: Success | None = None
+    """Embedding match: when an attack has succeeded. `{cosine: 0.8}`, or
+    `{rank: 1, gallery: {source: images, root: people}}`."""
     select: Select = Select()
     """Which of them are attacked."""
     surrogates: Several[ModelEntry] = Field(min_length=1)

@@ -179,7 +179,7 @@ class Examples:
         if rows is None:
             raise BadInput(Problem("data.source", "has no labelled pairs to find a threshold on"))
         positions = np.unique(np.concatenate((rows.first, rows.second))).tolist()
-        pairs = pair_list(rows, self.listing.store, self._undecodable(positions))
+        pairs = pair_list(rows, self.listing.store, self.undecodable(positions))
         if not pairs.same.any() or pairs.same.all():
             raise BadInput(
                 Problem(
@@ -190,7 +190,8 @@ class Examples:
             )
         return pairs
 
-    def _undecodable(self, positions: list[int]) -> list[Rejected]:
+    def undecodable(self, positions: Sequence[int]) -> list[Rejected]:
+        """Return which single images of the store cannot be decoded, each of which is tried."""
         store = self.listing.store
         if not store.may_fail:
             return []

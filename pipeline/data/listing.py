@@ -45,6 +45,7 @@ class Listing:
         wanted: class that the source says an attacker wants, (N,); where it says so only.
         second: position of each example's reference image, (N,); pairs and galleries only.
         pairs: the whole list of pairs, whichever are examples; pairs only.
+        people: whom each image of the store shows; pairs only, where the source tells.
     """
 
     store: ImageStore
@@ -56,6 +57,7 @@ class Listing:
     wanted: Positions | None = None
     second: Positions | None = None
     pairs: PairRows | None = None
+    people: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

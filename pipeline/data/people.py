@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -37,6 +38,12 @@ def read_people(root: Path, field: str, found: Found) -> People:
     if not people:
         found.add(field, f"no image files: {root}")
     return dict(people)
+
+
+def by_folder(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Return whom each image shows, by the sub-folder that it is in; None where one is in none."""
+    people = tuple(name.partition("/")[0] for name in names if "/" in name)
+    return people if len(people) == len(names) else None
 
 
 def shuffled(people: People, seed: int) -> list[str]:

@@ -27,6 +27,10 @@ class Judgement:
             verification.
         score_std: standard deviation of the score over the R evaluations (population form), (B,).
         success_std: the same of the success, (B,).
+        threshold: in a gallery: what the score was compared with, mean over the R evaluations,
+            float64 (B,). None where a target has one for all images.
+        rank: in a gallery: place of the second image among the others', from 1, mean over the R
+            evaluations, float64 (B,).
     """
 
     score: Reals
@@ -34,6 +38,8 @@ class Judgement:
     prediction: Classes | None
     score_std: Reals
     success_std: Reals
+    threshold: Reals | None = None
+    rank: Reals | None = None
 
     def rows(self, rows: npt.NDArray[np.integer]) -> Judgement:
         """Return the judgement of some of the images, int (R,)."""
@@ -43,6 +49,8 @@ class Judgement:
             prediction=None if self.prediction is None else self.prediction[rows],
             score_std=self.score_std[rows],
             success_std=self.success_std[rows],
+            threshold=None if self.threshold is None else self.threshold[rows],
+            rank=None if self.rank is None else self.rank[rows],
         )
 
 
@@ -52,7 +60,7 @@ def judge(
     *,
     labels: npt.NDArray[np.integer] | None = None,
     references: npt.NDArray[np.floating] | None = None,
-    threshold: float = 0.0,
+    threshold: float | Reals = 0.0,
 ) -> Judgement:
     """Judge the outputs of one target.
 
@@ -61,7 +69,8 @@ def judge(
         goal: what the attacker wants.
         labels: int (B,): true classes (untargeted) or wanted classes (targeted).
         references: embeddings of the second images, (R, B, C) or (B, C); verification only.
-        threshold: cosine threshold of the target; verification only.
+        threshold: cosine threshold of the target, or one of each evaluation and image, (R, B);
+            where embeddings are compared only.
 
     Raises:
         ValueError: when a shape, a label or a missing argument does not fit, or when an output is
@@ -82,7 +91,7 @@ def judge(
     return _summarised(score, predicted == labels, predicted)
 
 
-def accepted(judgement: Judgement, threshold: float) -> Flags:
+def accepted(judgement: Judgement, threshold: float | Reals) -> Flags:
     """Return whether a verification target takes the pair for one person, bool (B,).
 
     The rule of the LFW protocol: accept if (mean) cosine >= threshold.
@@ -93,7 +102,7 @@ def accepted(judgement: Judgement, threshold: float) -> Flags:
 def clean_correct(
     judgement: Judgement,
     goal: Goal,
-    threshold: float = 0.0,
+    threshold: float | Reals = 0.0,
     labels: npt.NDArray[np.integer] | None = None,
 ) -> Flags | None:
     """Return whether the target was right before any attack, bool (B,).
@@ -104,7 +113,7 @@ def clean_correct(
     Args:
         judgement: of the clean images.
         goal: what the attacker wants.
-        threshold: cosine threshold; verification only.
+        threshold: cosine threshold, of all or of each, (B,); where embeddings are compared only.
         labels: true classes, int (B,); classification only.
 
     Returns:

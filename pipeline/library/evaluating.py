@@ -15,8 +15,9 @@ from torch import Tensor
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.library.images import pixels, posed
+from gauntlet.pipeline.library.matching import Match, bars
 from gauntlet.pipeline.library.networks import Networks, in_training, listed, named
-from gauntlet.pipeline.library.thresholds import Pairs, thresholds
+from gauntlet.pipeline.library.thresholds import Pairs
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ModelCard
@@ -47,6 +48,7 @@ def evaluate(
     ids: Sequence[str] | None = None,
     threshold: float | Mapping[str, float] | None = None,
     pairs: Pairs | None = None,
+    match: Match | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return what targets say of adversarial images, as a run's `verdicts` table says it.
@@ -75,6 +77,10 @@ def evaluate(
             by target.
         pairs: verification: pairs to find the threshold of each target on by the LFW protocol:
             first images, second images, and whether they show one person, bool (P,).
+        match: embedding match, without any protocol: the cosine to the second image that counts as
+            found. Or ``(rank, images)``: the second image is found where fewer than ``rank`` of the
+            images, (G, 3, H, W) in [0, 1], are as near; those equal to it pixel by pixel are not
+            counted.
         seed: keys the draws of targets behind a random defence, which judge five times.
 
     Returns:
@@ -83,7 +89,7 @@ def evaluate(
     Raises:
         ValueError: when shapes do not fit, pixels are outside [0, 1] or not finite, a target lacks
             a class of the labels or has others than the rest, has no threshold, or gives outputs
-            that are not finite.
+            that are not finite; when ``match`` stands beside a threshold, or is none.
         TypeError: when an argument is of another type than above.
     """
     goal = Goal.named(goal)
@@ -100,8 +106,9 @@ def evaluate(
         raise ValueError("no targets: nobody to judge the images")
     _refuse_unfit(judges, batch)
     held = _Held({model.name: model for model in judges}, named(surrogates, goal.task, "surrogate"))
+    kind = Task.EMBEDDING if match is not None and goal.task.embeds else goal.task
     bench = _OwnBench(
-        TaskSpec(kind=goal.task, goal=goal),
+        TaskSpec(kind=kind, goal=goal),
         tuple(_spec(model) for model in judges),
         tuple(
             card.removeprefix("surrogate/") for card in held.cards if card.startswith("surrogate/")
@@ -117,7 +124,8 @@ def evaluate(
         raise ValueError(f"{what}; given: {there}")
     if not len(batch):
         return _empty()
-    evaluator = Evaluator(bench, held, thresholds(judges, goal.task, threshold, pairs, seed))
+    found, gallery = bars(judges, batch, match, threshold, pairs, seed)
+    evaluator = Evaluator(bench, held, found, gallery)
     unknown: dict[str, object] = _UNKNOWN if isinstance(attack, str) else {}
     parts = [
         _judged(evaluator, bench, recipe, unknown, batch.rows(rows), changed[rows])
@@ -206,7 +214,7 @@ def _refuse_unfit(targets: Sequence[Model], batch: Batch) -> None:
     """Refuse targets of another task, and classes that differ, before all are asked."""
     widths: dict[int, str] = {}
     for model in targets:
-        if model.task is not batch.goal.task:
+        if model.task.embeds is not batch.goal.task.embeds:
             what = f"target {model.name!r} is a {model.task.value} model"
             raise ValueError(f"{what}; the goal {batch.goal.value!r} wants {batch.goal.task.value}")
         if batch.goal.task is Task.CLASSIFICATION and len(batch) and not model.randomised:

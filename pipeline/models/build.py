@@ -111,13 +111,14 @@ def check(
         return [*found, *wrong]
     described = _described(spec, root, permission)
     native = described.task
-    if native is not None and spec.task not in (None, native):
+    if native is not None and spec.task is not None and spec.task.embeds is not native.embeds:
         found.append(Problem("task", f"{spec.source} is a {native.value} model"))
     does = native or spec.task or task
-    if task is not None and does is not None and does is not task:
-        what = f"{spec.source} is a {does.value} model, the job's task is {task.value}"
-        if source is not None and source.embeds and task is Task.VERIFICATION:
-            what += f"; {source.embeds}"
+    if task is not None and does is not None and does.embeds is not task.embeds:
+        an = "an" if does is Task.EMBEDDING else "a"
+        what = f"{spec.source} is {an} {does.value} model, the job's task is {task.value}"
+        if source is not None and (advice := source.embeds if task.embeds else source.classifies):
+            what += f"; {advice}"
         found.append(Problem("source", what))
     if known := described.contradiction(spec):
         found.append(Problem("adversarial", known))

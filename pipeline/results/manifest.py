@@ -131,6 +131,15 @@ class ThresholdRecord(Record):
         return None in (self.pairs, self.pairs_listed) or self.pairs == self.pairs_listed
 
 
+class GalleryRecord(Record):
+    """The gallery that success by rank was judged in."""
+
+    images: Count
+    """Those that decoded."""
+    fingerprint: str
+    """Of what determines their pixels."""
+
+
 class AnswersRecord(Record):
     """How often a model was right about clean examples; None where it could not be asked."""
 
@@ -203,7 +212,8 @@ class Manifest(Record):
     """Versions."""
     data: DataRecord | None = None
     thresholds: dict[str, ThresholdRecord] | None = None
-    """By model; empty for classification."""
+    """By model; empty for classification, and where a gallery decides."""
+    gallery: GalleryRecord | None = None
     probe: ProbeRecord | None = None
     """None in runs that are older than the probe, too."""
     selection: SelectionRecord | None = None

@@ -20,7 +20,7 @@ _SEED = _column(
 """Empty in runs of earlier versions, which had one each."""
 _ATTACK = [
     _column("example", _TEXT, "stable id of the attacked image or pair"),
-    _column("task", _TEXT, "classification or verification"),
+    _column("task", _TEXT, "classification, verification or embedding"),
     _column("goal", _TEXT, "untargeted, targeted, impersonation or dodging"),
     _column("attack", _TEXT, "label of the attack, unique within the run but for `seed`"),
     _SEED,
@@ -74,17 +74,30 @@ VERDICTS = pa.schema(
         _column(
             "score",
             _REAL,
-            "classification: the attacker's logit margin (> 0 succeeds); verification: cosine",
+            "classification: the attacker's logit margin (> 0 succeeds); else the cosine to the "
+            "second image (impersonation: above `threshold` succeeds; dodging: below)",
         ),
         _column("score_std", _REAL, "standard deviation over the repeats; 0 if repeats = 1"),
-        _column("threshold", _REAL, "verification: cosine threshold; classification: 0"),
+        _column(
+            "threshold",
+            _REAL,
+            "verification: cosine threshold; embedding: the cosine of the job or, by rank, the "
+            "one of the image of others that has the rank asked for; classification: 0",
+        ),
+        _column(
+            "rank",
+            _REAL,
+            "embedding, by rank: place of the second image among the gallery's images of others, "
+            "from 1, ties against the attacker; mean over the repeats",
+            True,
+        ),
         _column("clean_score", _REAL, "the same score of the clean image"),
         _column("clean_success", _REAL, "the same success rate of the clean image"),
         _column(
             "clean_correct",
             _FLAG,
             "whether the target was right before the attack: the true class, or the right side of "
-            "the threshold (impersonation: pair rejected; dodging: pair accepted)",
+            "the threshold (impersonation: not above; dodging: not below)",
             True,
         ),
         _column("clean_accepted", _FLAG, "verification: whether the clean pair was accepted", True),
@@ -158,7 +171,7 @@ FAILURES = pa.schema(
         _column(
             "stage",
             _TEXT,
-            "input, threshold, select, attack, gradient, evaluate, interactions or unit",
+            "input, threshold, gallery, select, attack, gradient, evaluate, interactions or unit",
         ),
         _column("reason", _TEXT, "what was wrong"),
         _column("unit", _TEXT, "unit of work, or batch, that wrote the row"),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.results.manifest import ThresholdRecord
 from gauntlet.pipeline.results.parts import Parts
 from gauntlet.pipeline.results.patience import Patience
@@ -53,6 +54,7 @@ class Carrier:
         lanes: orders that are carried out at a time, each by a thread of the caller's.
         losses: errors by which a call to a model ends whose process was lost.
         log: takes the news; by default one of its own.
+        gallery: what decides on success in place of thresholds, if there is one.
     """
 
     def __init__(
@@ -65,9 +67,10 @@ class Carrier:
         lanes: int = 1,
         losses: tuple[type[Exception], ...] = (),
         log: Log | None = None,
+        gallery: Gallery | None = None,
     ) -> None:
         self._plan, self._examples = plan, examples
-        self._evaluator = Evaluator(plan, models, thresholds)
+        self._evaluator = Evaluator(plan, models, thresholds, gallery)
         self._rows = UnitRows(plan, models, self._evaluator)
         self._losses = losses
         self._passing: tuple[type[Exception], ...] = (*PASSING, *losses)

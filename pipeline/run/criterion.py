@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.evaluation.verdict import Judgement, judge
 from gauntlet.pipeline.run.showing import Showing, levels
 
@@ -27,7 +28,8 @@ class Criterion:
         repeats: evaluations by each target, by name, in the order of the job.
         thresholds: cosine thresholds by name; absent for classifiers.
         labels: true (untargeted) or wanted (targeted) classes, int (B,).
-        references: verification: embeddings of the references by name, (repeats, B, D).
+        references: embeddings of the references by name, (repeats, B, D).
+        gallery: what decides on success in place of the thresholds, if there is one.
     """
 
     goal: Goal
@@ -38,6 +40,7 @@ class Criterion:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     labels: np.ndarray | None = None
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
+    gallery: Gallery | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -76,11 +79,18 @@ class Criterion:
 
     def _judge(self, name: str, outputs: np.ndarray) -> Judgement:
         sound = np.isfinite(outputs).all(axis=(0, 2))
-        found = judge(
-            np.where(sound[None, :, None], outputs, 0.0),
-            self.goal,
-            labels=self.labels,
-            references=self.references.get(name),
-            threshold=self.thresholds.get(name, 0.0),
-        )
+        outputs = np.where(sound[None, :, None], outputs, 0.0)
+        if self.gallery is None:
+            found = judge(
+                outputs,
+                self.goal,
+                labels=self.labels,
+                references=self.references.get(name),
+                threshold=self.thresholds.get(name, 0.0),
+            )
+        else:
+            references = self.references[name]
+            stand = self.gallery.standing(name, self.ids, outputs, references, self.goal)
+            found = judge(outputs, self.goal, references=references, threshold=stand.threshold)
+            found = replace(found, threshold=stand.threshold.mean(0), rank=stand.rank.mean(0))
         return found if sound.all() else replace(found, score=np.where(sound, found.score, np.nan))

@@ -12,6 +12,7 @@ from gauntlet.pipeline.attacks.loop import Attacked
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.results.manifest import ModelCard, ThresholdRecord
 from gauntlet.pipeline.results.storage import Storage
 from gauntlet.pipeline.run.order import CleanAnswers, News, Order
@@ -135,6 +136,7 @@ class Engine(Models, Protocol):
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
+        gallery: Gallery | None = None,
     ) -> Sequence[Carries]:
         """Return who carries units out.
 
@@ -142,6 +144,7 @@ class Engine(Models, Protocol):
             examples: all that the data source gives.
             thresholds: of verification models.
             storage: takes the parts.
+            gallery: what decides on success in place of thresholds, if there is one.
         """
 
     def another(self) -> Carries | None:

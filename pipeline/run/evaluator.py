@@ -12,6 +12,7 @@ from torch import Tensor
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
 from gauntlet.pipeline.evaluation.distances import l2_distance, linf_distance
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.evaluation.verdict import Judgement, accepted, clean_correct
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ThresholdRecord
@@ -33,7 +34,7 @@ class CleanVerdicts:
         correct: whether the target is right about them, bool (B,); None where nobody can say.
             Means nothing where outputs are not finite.
         accepted: verification: whether the clean pair is accepted, bool (B,).
-        references: verification: embeddings of the references, (repeats, B, D).
+        references: embeddings of the references, (repeats, B, D); none for classifiers.
     """
 
     judgements: Mapping[str, Judgement]
@@ -47,12 +48,16 @@ class CleanVerdicts:
 
 
 class Evaluator:
-    """The bench's targets, with their thresholds, ready to judge batches."""
+    """The bench's targets, with their thresholds or a gallery, ready to judge batches."""
 
     def __init__(
-        self, bench: Bench, models: Models, thresholds: Mapping[str, ThresholdRecord]
+        self,
+        bench: Bench,
+        models: Models,
+        thresholds: Mapping[str, ThresholdRecord],
+        gallery: Gallery | None = None,
     ) -> None:
-        self._bench, self._models = bench, models
+        self._bench, self._models, self._gallery = bench, models, gallery
         self._thresholds = {name: found.threshold for name, found in thresholds.items()}
         self._specs = {spec.name: spec for spec in bench.targets}
         self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
@@ -96,13 +101,10 @@ class Evaluator:
             found = judgements[name]
             judgements[name] = replace(found, score=np.where(bad, np.nan, found.score))
         for name, judgement in judgements.items():
-            correct[name] = clean_correct(
-                judgement, batch.goal, self.threshold(name), _numpy(batch.labels)
-            )
+            bar = self.threshold(name) if judgement.threshold is None else judgement.threshold
+            correct[name] = clean_correct(judgement, batch.goal, bar, _numpy(batch.labels))
             accepts[name] = (
-                accepted(judgement, self.threshold(name))
-                if batch.goal.task is Task.VERIFICATION
-                else None
+                accepted(judgement, bar) if self._bench.task.kind is Task.VERIFICATION else None
             )
         return CleanVerdicts(judgements, correct, accepts, references)
 
@@ -119,7 +121,7 @@ class Evaluator:
         Args:
             batch: the examples.
             attack: label of what makes their images.
-            references: verification: embeddings of the references by name, (repeats, B, D).
+            references: embeddings of the references by name, (repeats, B, D).
             names: models to ask.
             seed: keys the draws of randomised targets; the bench's own by default.
         """
@@ -133,6 +135,7 @@ class Evaluator:
             thresholds={name: self.threshold(name) for name in names},
             labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
             references=references,
+            gallery=self._gallery,
         )
 
     def last(

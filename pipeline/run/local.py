@@ -12,6 +12,7 @@ from gauntlet.pipeline.attacks.loop import run
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
 from gauntlet.pipeline.data.examples import Examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.foreign import libraries
 from gauntlet.pipeline.foreign.outcome import brought
 from gauntlet.pipeline.models.sources.permission import NOTHING, Permission
@@ -196,9 +197,10 @@ class LocalEngine:
         examples: Examples,
         thresholds: Mapping[str, ThresholdRecord],
         storage: Storage,
+        gallery: Gallery | None = None,
     ) -> list[Carrier]:
         """Return this process as the one carrier."""
-        return [Carrier(self._plan, self, examples, thresholds, storage)]
+        return [Carrier(self._plan, self, examples, thresholds, storage, gallery=gallery)]
 
     def another(self) -> None:
         """Return none: there is one process."""

@@ -31,16 +31,17 @@ class TaskSpec(Spec):
     """What the models do and what the attacker wants."""
 
     kind: Task
-    """`classification` or `verification`."""
+    """`classification`, `verification`, or `embedding`: pairs of images as in verification, without
+    its protocol; `success` says what the attacker wants of the embeddings."""
     goal: Goal
-    """`untargeted` or `targeted`; `impersonation` or `dodging`."""
+    """Classification: `untargeted` or `targeted`; else `impersonation` or `dodging`."""
 
     @field_validator("goal")
     @classmethod
     def _of_the_task(cls, goal: Goal, known: ValidationInfo) -> Goal:
         kind = known.data.get("kind", goal.task)
-        if goal.task is not kind:
-            goals = " or ".join(repr(goal.value) for goal in Goal if goal.task is kind)
+        if goal.task.embeds is not kind.embeds:
+            goals = " or ".join(repr(g.value) for g in Goal if g.task.embeds is kind.embeds)
             raise ValueError(f"{goal.value!r} is no goal of {kind.value}; expected {goals}")
         return goal
 
@@ -63,6 +64,36 @@ class FalseAccepts(Spec):
 
     def __str__(self) -> str:
         return f"false-accept rate {self.far:g}"
+
+
+class Success(Spec):
+    """When an attack on embeddings has succeeded: by a cosine, or by rank in a gallery."""
+
+    cosine: Annotated[float, Field(gt=-1, lt=1)] | None = None
+    """Impersonation: the cosine to the second image of the pair is above this one; dodging: it is
+    below."""
+    rank: Count | None = None
+    """Impersonation: fewer than so many images of others in the gallery are as near as the second
+    image of the pair, so that 1 is the nearest; dodging: so many are nearer. Ties count against
+    the attacker. Others are the images of other people where both sources tell people apart
+    (`red-team`, `identities`, `images`, `lfw`, `rendered`), else all but the image itself."""
+    gallery: DataSpec | None = None
+    """`rank`: the gallery, a mapping as of `data`; of pairs, the images of both sides."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Success:
+        if (self.cosine is None) == (self.rank is None):
+            found = "both" if self.rank is not None else "neither"
+            raise ValueError(f"expected one of `cosine` and `rank`, got {found}")
+        if (self.rank is None) != (self.gallery is None):
+            what = "`rank` needs `gallery`" if self.gallery is None else "`gallery` needs `rank`"
+            raise ValueError(f"{what}: write `{{rank: 1, gallery: {{source: ...}}}}`")
+        return self
+
+    def __str__(self) -> str:
+        if self.gallery is None:
+            return f"cosine {self.cosine:g}"
+        return f"rank {self.rank} in a gallery"
 
 
 ThresholdRule = Literal["accuracy"] | FalseAccepts
@@ -207,6 +238,8 @@ class Plan(Spec):
     """The pairs that thresholds are found on, where they are not those of `data`."""
     threshold: ThresholdRule = Field("accuracy", exclude_if=lambda value: value == "accuracy")
     """How thresholds are found."""
+    success: Success | None = Field(None, exclude_if=lambda value: value is None)
+    """Embedding match: when an attack has succeeded."""
     select: Select = Select()
     """Which of them are attacked."""
     surrogates: tuple[ModelSpec, ...] = Field(min_length=1)

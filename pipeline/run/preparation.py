@@ -49,6 +49,8 @@ class Thresholds:
 def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progress) -> Thresholds:
     """Return each verification model's threshold by the job's rule, and its accuracy.
 
+    Embedding match has the cosine of the job, or none where a gallery decides.
+
     Every image of the pair list is embedded once by every model whose job entry gives no threshold
     and for which none was found before on the same pairs.
 
@@ -57,7 +59,11 @@ def thresholds(plan: Plan, examples: Examples, engine: Engine, progress: Progres
     """
     if plan.task.kind is Task.CLASSIFICATION:
         return Thresholds({})
-    wanted = _judged(plan)
+    wanted = judging(plan)
+    if plan.success is not None:
+        if (cosine := plan.success.cosine) is None:
+            return Thresholds({})
+        return Thresholds(dict.fromkeys(wanted, ThresholdRecord(source="job", threshold=cosine)))
     found = {
         spec.name: ThresholdRecord(source="job", threshold=spec.threshold)
         for spec in (*plan.surrogates, *plan.targets)
@@ -174,7 +180,7 @@ def _left_out(pairs: PairList) -> str:
     )
 
 
-def _judged(plan: Plan) -> list[str]:
+def judging(plan: Plan) -> list[str]:
     """Return the models whose verdicts the run needs: targets, and those that select examples."""
     return list(dict.fromkeys([*(spec.name for spec in plan.targets), *selecting(plan)]))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
 from gauntlet.pipeline.data.listing import Positions
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
 from gauntlet.pipeline.results import records
@@ -35,6 +36,7 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
 from gauntlet.pipeline.run.costs import StageClock, by_first_units
 from gauntlet.pipeline.run.engine import Carries, Engine
+from gauntlet.pipeline.run.gallery import find_gallery
 from gauntlet.pipeline.run.pauses import Pauses
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.preparation import select, thresholds
@@ -104,13 +106,16 @@ class Runner:
         self._tell_data(manifest)
         with clock.of("thresholds"):
             self._find_thresholds(manifest, damage)
+            gallery = self._find_gallery(manifest)
         assert manifest.thresholds is not None
         if manifest.probe is None:
             with clock.of("look"):
                 manifest.probe = self._probe(manifest.thresholds).record()
             self._save(manifest)
         with clock.of("start"):
-            carriers = self._engine.carriers(self._examples, manifest.thresholds, self._folder)
+            carriers = self._engine.carriers(
+                self._examples, manifest.thresholds, self._folder, gallery
+            )
         with clock.of("selection"):
             chosen = self._selection(manifest, carriers)
         self._settle(chosen, damage)
@@ -200,6 +205,21 @@ class Runner:
         if manifest.thresholds != known:
             manifest.thresholds = known
             self._save(manifest)
+
+    def _find_gallery(self, manifest: Manifest) -> Gallery | None:
+        """Find the gallery of a job by rank, refusing another one than the run began with."""
+        found = find_gallery(self._plan, self._examples, self._engine, self._progress)
+        if found is None:
+            return None
+        if manifest.gallery not in (None, found.record):
+            what = "cannot resume: the images of the gallery are others than when the run began"
+            raise BadInput(Problem(self._folder.location, what))
+        why = "; it is no part of the gallery"
+        rows = [(image.id, "gallery", f"{image.reason}{why}") for image in found.rejected]
+        self._report("gallery", rows)
+        manifest.gallery = found.record
+        self._save(manifest)
+        return found.gallery
 
     def _probe(self, thresholds: Mapping[str, ThresholdRecord]) -> Probe:
         found = probe(self._plan, self._examples, self._engine, thresholds)

@@ -54,7 +54,7 @@ class Idle:
 class Watched(LocalEngine):
     """Counts what is allocated once the data are listed."""
 
-    def carriers(self, examples, thresholds, storage):
+    def carriers(self, examples, thresholds, storage, gallery=None):
         tracemalloc.start(1)
         return [Idle(storage)]
 

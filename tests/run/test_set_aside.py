@@ -135,7 +135,7 @@ class Interrupted(LocalEngine):
         self.begun = threading.Event()
         self.gone = threading.Event()
 
-    def carriers(self, examples, thresholds, storage):
+    def carriers(self, examples, thresholds, storage, gallery=None):
         return [Carrier(self._plan, self, examples, thresholds, storage, lanes=2)]
 
     def attack(self, attack, batch, judged=None, rows_per_pass=None):

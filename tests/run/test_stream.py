@@ -249,7 +249,7 @@ class Ill(Busy):
         super().__init__(job)
         self.ill = ill
 
-    def carriers(self, examples, thresholds, storage):
+    def carriers(self, examples, thresholds, storage, gallery=None):
         engine = self
 
         class Failing:

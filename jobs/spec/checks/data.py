@@ -23,11 +23,11 @@ def listed_examples(job: JobDraft) -> Iterator[Complaint]:
 
 @check("root", "task")
 def calibration(job: JobDraft) -> Iterator[Complaint]:
-    """Calibration of classifiers; calibration pairs that are wrong, or too few for a rate."""
-    if job.task.kind is Task.CLASSIFICATION:
+    """Calibration for another task; calibration pairs that are wrong, or too few for a rate."""
+    if job.task.kind is not Task.VERIFICATION:
         for field in ("calibrate", "threshold"):
             if field in job.document.data:
-                what = f"`{field}` belongs to verification; this task is classification"
+                what = f"`{field}` belongs to verification; this task is {job.task.kind.value}"
                 yield Complaint((field,), what)
         return
     if job.calibrate is not None:

@@ -16,6 +16,7 @@ from gauntlet.jobs.spec.checks import (
     networks,
     own_parts,
     select,
+    success,
     white_box,
 )
 from gauntlet.jobs.spec.checks.check import Check
@@ -29,11 +30,11 @@ def _of(*subjects: ModuleType) -> tuple[Check, ...]:
 
 
 CHECKS = _of(
-    *(models, white_box, data, attacks, own_parts, foreign),
+    *(models, white_box, data, success, attacks, own_parts, foreign),
     *(evaluate, networks, grids, select),
 )
 """What is asked of every job."""
-WITHOUT_MODELS = _of(data, attacks, evaluate, select)
+WITHOUT_MODELS = _of(data, success, attacks, evaluate, select)
 """What can be asked where the models' weights need not be: nothing here looks into a network."""
 BEFORE_A_RUN = _of(heads)
 """What a job without fault may lack until it is run; there are commands that provide it."""

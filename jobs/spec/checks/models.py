@@ -27,10 +27,10 @@ def fields_of_targets(job: JobDraft) -> Iterator[Complaint]:
 
 @check("task")
 def thresholds(job: JobDraft) -> Iterator[Complaint]:
-    """Thresholds of classifiers."""
+    """Thresholds for another task."""
     for model in job.models:
-        if job.task.kind is Task.CLASSIFICATION and "threshold" in model.draft.fields:
-            what = "`threshold` belongs to verification; this task is classification"
+        if job.task.kind is not Task.VERIFICATION and "threshold" in model.draft.fields:
+            what = f"`threshold` belongs to verification; this task is {job.task.kind.value}"
             yield Complaint(model.draft.locate(("threshold",)), what)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
-from gauntlet.pipeline.data.people import People, portraits, read_people, shuffled
+from gauntlet.pipeline.data.people import People, by_folder, portraits, read_people, shuffled
 from gauntlet.pipeline.data.sources.paired import NamedPair, Paired, image_names, listing_of
 from gauntlet.pipeline.data.sources.source import Size, register
 from gauntlet.pipeline.data.stores import FileImages, one_size
@@ -75,7 +75,7 @@ class Identities(Paired):
             return None
         names = image_names(pairs)
         store = FileImages(root, names, one_size(root, names, self.size))
-        return listing_of(store, pairs, self.attacked_kind(goal), found)
+        return listing_of(store, pairs, self.attacked_kind(goal), found, by_folder(names))
 
     def _drawn(
         self, people: People, members: Sequence[str], fold: int, same: bool, found: Found

@@ -54,7 +54,11 @@ def image_names(pairs: Iterable[NamedPair]) -> tuple[str, ...]:
 
 
 def listing_of(
-    store: ImageStore, pairs: Sequence[NamedPair], kind: Literal["different", "same"], found: Found
+    store: ImageStore,
+    pairs: Sequence[NamedPair],
+    kind: Literal["different", "same"],
+    found: Found,
+    people: tuple[str, ...] | None = None,
 ) -> Listing:
     """Return the pairs of the attacked kind, with the whole list beside them.
 
@@ -65,6 +69,7 @@ def listing_of(
         pairs: all pairs.
         kind: which are attacked.
         found: takes what is wrong.
+        people: whom each image of the store shows, where the source tells.
     """
     place = {name: position for position, name in enumerate(store.names)}
     for pair in pairs:
@@ -88,4 +93,5 @@ def listing_of(
         first=np.asarray([place[pair.first] for pair in attacked.values()], dtype=np.int64),
         second=np.asarray([place[pair.second] for pair in attacked.values()], dtype=np.int64),
         pairs=rows,
+        people=people,
     )

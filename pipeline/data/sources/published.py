@@ -14,6 +14,7 @@ from gauntlet.pipeline.data.decoding import Fit
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
 from gauntlet.pipeline.data.lookup import find_files, report_missing
+from gauntlet.pipeline.data.people import by_folder
 from gauntlet.pipeline.data.sources.paired import (
     PAIRS,
     NamedPair,
@@ -91,8 +92,9 @@ class Published(Paired):
         if not pairs:
             return None
         crop = None if self.crop is None else (self.crop, self.crop)
-        store = FileImages(file.images, image_names(pairs), Fit(crop=crop, size=self.size))
-        return listing_of(store, pairs, self.attacked_kind(goal), found)
+        names = image_names(pairs)
+        store = FileImages(file.images, names, Fit(crop=crop, size=self.size))
+        return listing_of(store, pairs, self.attacked_kind(goal), found, by_folder(names))
 
 
 def with_files(pairs: Sequence[NamedPair], file: PairListFile, found: Found) -> list[NamedPair]:

@@ -11,7 +11,7 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.account import first_names
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing
-from gauntlet.pipeline.data.people import People, portraits, read_people
+from gauntlet.pipeline.data.people import People, by_folder, portraits, read_people
 from gauntlet.pipeline.data.sources.paired import NamedPair, Paired, image_names, listing_of
 from gauntlet.pipeline.data.sources.source import Size, register
 from gauntlet.pipeline.data.stores import FileImages, one_size
@@ -55,7 +55,14 @@ class RedTeam(Paired):
         pairs = list(self._crossed(attackers, victims, below[0], below[1]))
         names = image_names(pairs)
         store = FileImages(root, names, one_size(root, names, self.size))
-        return listing_of(store, pairs, self.attacked_kind(goal), found)
+        inside = {
+            f"{place}/{image}": image
+            for place, people in zip(below, (attackers, victims), strict=True)
+            for images in people.values()
+            for image in images
+        }
+        who = by_folder([inside[name] for name in names])
+        return listing_of(store, pairs, self.attacked_kind(goal), found, who)
 
     def _crossed(
         self, attackers: People, victims: People, first: str, second: str

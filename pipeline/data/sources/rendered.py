@@ -16,6 +16,7 @@ from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.decoding import Pixels
 from gauntlet.pipeline.data.found import Found
 from gauntlet.pipeline.data.listing import Listing, PairRows, Positions
+from gauntlet.pipeline.data.people import by_folder
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, render
 from gauntlet.pipeline.data.sources.paired import Paired
 from gauntlet.pipeline.data.sources.source import register
@@ -88,6 +89,7 @@ class Rendered(Paired):
             first=first[attacked],
             second=first[attacked] + 1,
             pairs=rows,
+            people=by_folder(store.names),
         )
 
 

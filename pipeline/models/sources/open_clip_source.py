@@ -1,7 +1,8 @@
-"""``open_clip:ARCHITECTURE/TAG`` and ``open_clip:./folder``: CLIP-like encoders as classifiers.
+"""``open_clip:ARCHITECTURE/TAG`` and ``open_clip:./folder``: CLIP-like encoders of images.
 
-An image's logits are the cosines of its embedding with those of each class's prompts, times the
-scale that was trained with them: zero-shot classification (Radford et al. 2021, section 3.1).
+Alone they give embeddings. With names of classes they classify: an image's logits are the cosines
+of its embedding with those of each class's prompts, times the scale that was trained with them
+(Radford et al. 2021, section 3.1).
 """
 
 from __future__ import annotations
@@ -64,14 +65,19 @@ class _Encoder:
 
 @register
 class OpenClipSource(Source):
-    """Zero-shot classifiers; the option `classes` names a file with a class's name a line.
+    """Image embeddings; or zero-shot classifiers, by the option `classes`.
 
-    `prompts` names a file of templates, one a line, each with a {} for the name; the embeddings of
-    a class's prompts are averaged. Without `classes` a source would be its image embeddings.
+    It names a file with a class's name a line. `prompts` names a file of templates, one a line,
+    each with a {} for the name; the embeddings of a class's prompts are averaged.
     """
 
     form = "open_clip:ARCHITECTURE/TAG"
     downloads = True
+    embeds = "without the option `classes` it gives image embeddings"
+    classifies = (
+        "the option `classes` makes a zero-shot classifier of it: a file with a class's name a "
+        "line, in the order of the labels"
+    )
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the library, the name, the options or the files."""
@@ -82,7 +88,8 @@ class OpenClipSource(Source):
             if name not in ("classes", "prompts")
         ]
         try:
-            _classes(spec, root)
+            if _classifies(spec):
+                _classes(spec, root)
             _templates(spec, root)
         except BadInput as error:
             found += error.problems
@@ -94,11 +101,14 @@ class OpenClipSource(Source):
 
     def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return the convention that the weights were trained with."""
+        preprocessing = _encoder(rest, root).preprocessing
+        if not _classifies(spec):
+            return Description(Task.EMBEDDING, preprocessing)
         classes = len(_classes(spec, root))
-        return Description(Task.CLASSIFICATION, _encoder(rest, root).preprocessing, classes=classes)
+        return Description(Task.CLASSIFICATION, preprocessing, classes=classes)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
-        """Return the image encoder with the prompts' embeddings; the text encoder is left."""
+        """Return the image encoder, with the prompts' embeddings if any; the text's is left."""
         open_clip, encoder = _open_clip(), _encoder(rest, root)
         pretrained, _ = constructor_options(spec)
         try:
@@ -111,6 +121,9 @@ class OpenClipSource(Source):
             if pretrained:
                 path = encoder.repository.file(_WEIGHTS)
                 open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+            visual = cast(nn.Module, model.visual)
+            if not _classifies(spec):
+                return visual
             texts = _embedded(
                 model,
                 open_clip.get_tokenizer(encoder.name),
@@ -121,7 +134,7 @@ class OpenClipSource(Source):
             raise
         except Exception as error:  # a damaged file, or a tokenizer that would be downloaded
             raise _problem(rest, " ".join(str(error).split()[:40])) from None
-        return ZeroShot(cast(nn.Module, model.visual), texts, model.logit_scale.detach().exp())
+        return ZeroShot(visual, texts, model.logit_scale.detach().exp())
 
     def weights_file(self, rest: str, root: Path) -> Path | None:
         """Return the weights of a folder on disk."""
@@ -137,7 +150,10 @@ class OpenClipSource(Source):
 
     def offers(self) -> list[Offer]:
         """Return the form."""
-        what = "zero-shot classifiers of open_clip, by tag, Hugging Face's name or folder"
+        what = (
+            "image encoders of open_clip, alone or as zero-shot classifiers (`classes`), by tag, "
+        )
+        what += "Hugging Face's name or folder"
         return [Offer(self.form, f"{what}; needs the extra `open-clip`")]
 
 
@@ -189,11 +205,13 @@ def _convention(config: dict[str, Any], trained: dict[str, Any]) -> Preprocessin
     )
 
 
+def _classifies(spec: ModelSpec) -> bool:
+    """Return whether a spec asks for a zero-shot classifier."""
+    return "classes" in spec.options
+
+
 def _classes(spec: ModelSpec, root: Path) -> list[str]:
     """Return the names of the classes, in the order of their labels."""
-    if "classes" not in spec.options:
-        what = "`classes` is missing: a file with a class's name a line, in the order of the labels"
-        raise BadInput(Problem("options", f"{what} (image embeddings are no task yet)"))
     names = _lines(spec, "classes", root)
     if len(names) > _MOST_CLASSES:
         raise BadInput(Problem("options", f"more than {_MOST_CLASSES:,} classes"))
@@ -204,6 +222,8 @@ def _templates(spec: ModelSpec, root: Path) -> list[str]:
     """Return the prompts with a place for the class's name."""
     if "prompts" not in spec.options:
         return [_PROMPT]
+    if not _classifies(spec):
+        raise BadInput(Problem("options", "`prompts` has no effect without `classes`"))
     templates = _lines(spec, "prompts", root)
     for number, line in enumerate(templates, start=1):
         if line.count("{}") != 1:

@@ -80,12 +80,14 @@ class Source(ABC):
         downloads: whether its weights come from the network; the option ``pretrained`` then says
             whether they are wanted.
         embeds: what a job writes to have classifiers give embeddings; "" where nothing does.
+        classifies: the other way round.
     """
 
     form: ClassVar[str]
     fields: ClassVar[frozenset[str]] = frozenset()
     downloads: ClassVar[bool] = False
     embeds: ClassVar[str] = ""
+    classifies: ClassVar[str] = ""
 
     @property
     def scheme(self) -> str:

@@ -120,6 +120,8 @@ class _Look:
         """The most that a model is asked; not drawn before one is."""
         if self._plan.task.kind is Task.CLASSIFICATION:
             return LabelledSet.drawn(self._examples, self._plan.seed, MOST)
+        if self._plan.task.kind is Task.EMBEDDING:
+            return None  # nobody says which of its images a model should take for the same
         return PairSet.drawn(self._examples, self._plan.seed, MOST)
 
     @cached_property

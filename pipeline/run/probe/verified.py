@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.listing import Flags, Positions
 from gauntlet.pipeline.data.pair_list import PairList
@@ -107,7 +106,7 @@ class Shown:
             ValueError: when it is no verification model, or gives numbers that are not finite.
             RuntimeError: and its like, when the network cannot take the images.
         """
-        if model.task is not Task.VERIFICATION:
+        if not model.task.embeds:
             raise ValueError(f"{model.name} is a {model.task.value} model")
         vectors = np.concatenate([batch.of(model)[0] for batch in self.batches])
         if not np.isfinite(vectors).all():

@@ -53,6 +53,7 @@ def verdict_columns(
                 continue
             judgement, before = said.rows(rows), clean.judgements[name].rows(kept[rows])
             correct, accepts = clean.correct[name], clean.accepted[name]
+            bar = judgement.threshold
             columns.add(
                 len(rows),
                 **{**identity, "example": [ids[row] for row in rows]},
@@ -64,7 +65,8 @@ def verdict_columns(
                 success_std=judgement.success_std,
                 score=judgement.score,
                 score_std=judgement.score_std,
-                threshold=evaluator.threshold(name),
+                threshold=evaluator.threshold(name) if bar is None else bar,
+                rank=judgement.rank,
                 clean_score=before.score,
                 clean_success=before.success,
                 clean_correct=None if correct is None else correct[kept[rows]],

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.evaluation.gallery import Gallery
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.progress import Progress
+from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.results import parquet, records
 from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.record.chain import Record
@@ -22,6 +23,7 @@ from gauntlet.pipeline.results.record.entries import UnitDone
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.evaluator import Evaluator
+from gauntlet.pipeline.run.gallery import find_gallery
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.order import Order
 from gauntlet.pipeline.run.plan import Plan, recorded
@@ -192,7 +194,8 @@ class _Again:
         attack = self._plan.attacks[number]
         assert self._record.thresholds is not None
         plan = self.in_passes_of(_rows_per_pass(self._plan, before))
-        evaluator = Evaluator(plan, engine, self._record.thresholds)
+        gallery = self._gallery_of(engine)
+        evaluator = Evaluator(plan, engine, self._record.thresholds, gallery)
         places = tuple(self._chosen[rows.start : rows.stop].tolist())
         ids = tuple(self.units.ids[rows.start : rows.stop])
         work = BatchWork(self._examples, evaluator, Order(places, ids, {}, before.left_out))
@@ -223,6 +226,16 @@ class _Again:
             largest=max(part.largest for part in found),
             faults=tuple(faults),
         )
+
+    def _gallery_of(self, engine: LocalEngine) -> Gallery | None:
+        """Return the gallery of a run by rank; embeddings that are known are not made again."""
+        found = find_gallery(self._plan, self._examples, engine, Silent())
+        if found is None:
+            return None
+        if found.record != self._manifest.gallery:
+            what = "cannot be computed again: the images of the gallery are others than the run's"
+            raise BadInput(Problem(self._folder.location, what))
+        return found.gallery
 
     def _recorded(self, table: str, unit: str, attack: str) -> pa.Table:
         """Return the rows that the run has of a unit, in the table's order."""
