@@ -1,16 +1,17 @@
-"""``hf:owner/name`` and ``hf:./folder``: image classifiers of transformers."""
+"""``hf:owner/name`` and ``hf:./folder``: image classifiers and image encoders of transformers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from torch import float32, nn
+from torch import Tensor, float32, nn
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.model_spec import ModelSpec
+from gauntlet.pipeline.models.outputs import answer
 from gauntlet.pipeline.models.preprocessing import Preprocessing, Triple
 from gauntlet.pipeline.models.sources.constructors import constructor_options, pretrained_only
 from gauntlet.pipeline.models.sources.optional import library
@@ -26,15 +27,35 @@ _BICUBIC = 3
 _SHOWN = 4
 
 
+class ImageEmbeddings(nn.Module):
+    """A network without a head: what it pools of an image, projected as texts are if it has any."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        if hasattr(model, "text_model"):
+            del model.text_model  # half of the weights, which no image meets
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return embeddings (B, D)."""
+        features = getattr(self.model, "get_image_features", self.model)
+        found: Tensor = answer(features(pixel_values=images))
+        return found.flatten(1) if found.shape[2:] == (1, 1) else found
+
+
 @register
 class HuggingFaceSource(Source):
     """Whatever `save_pretrained` wrote: weights as safetensors, no code, no pickles.
 
-    The processor's size, mean, std, scale and channel order are the input convention.
+    The processor's size, mean, std, scale and channel order are the input convention. A repository
+    of an image classifier is one; that of a network without a head (`CLIPModel`, `Dinov2Model`)
+    gives image embeddings.
     """
 
     form = "hf:OWNER/NAME"
     downloads = True
+    embeds = "a repository of the network without its head gives embeddings"
+    classifies = "a repository of the network with a head (...ForImageClassification) classifies"
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
         """Return what is wrong with the library, the name, the options or the files."""
@@ -52,32 +73,19 @@ class HuggingFaceSource(Source):
         repository = Repository.of(f"hf:{rest}", rest, root)
         config = _config(repository)
         preprocessing = _preprocessing(repository)
+        if _headless(config):
+            return Description(Task.EMBEDDING, preprocessing)
         return Description(Task.CLASSIFICATION, preprocessing, classes=int(config.num_labels))
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
-        """Return the classifier, all of whose weights are the file's; its answer is `logits`."""
+        """Return the network, all of whose weights are the file's."""
         repository = Repository.of(f"hf:{rest}", rest, root)
-        config, kind = _config(repository), _transformers().AutoModelForImageClassification
-        pretrained, _ = constructor_options(spec)
-        if not pretrained:
-            return cast(nn.Module, kind.from_config(config, trust_remote_code=False))
-        folder = repository.file(_WEIGHTS).parent
-        try:
-            network, about = kind.from_pretrained(
-                folder,
-                config=config,
-                dtype=float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # a damaged file can fail in any way
-            raise _problem(repository, str(error).strip().split("\n")[0]) from None
-        if wrong := _differences(about):
-            raise _problem(repository, f"the weights do not fit the network: {wrong}")
-        return cast(nn.Module, network)
+        config = _config(repository)
+        if _headless(config):
+            kind = _transformers().AutoModel
+            return ImageEmbeddings(_made(kind, config, repository, spec))
+        kind = _transformers().AutoModelForImageClassification
+        return _made(kind, config, repository, spec)
 
     def weights_file(self, rest: str, root: Path) -> Path | None:
         """Return the weights of a folder on disk."""
@@ -92,12 +100,37 @@ class HuggingFaceSource(Source):
 
     def offers(self) -> list[Offer]:
         """Return the form."""
-        what = "image classifiers of transformers, by name or as a folder of save_pretrained"
+        what = "image classifiers and encoders of transformers, by name or as a folder of "
+        what += "save_pretrained"
         return [Offer(self.form, f"{what}; needs the extra `hf`")]
 
 
 def _transformers() -> Any:
     return library("transformers", "hf:", _INSTALL)
+
+
+def _made(kind: Any, config: Any, repository: Repository, spec: ModelSpec) -> nn.Module:
+    """Return a network of a class of the library, with a repository's weights if they are wanted."""
+    pretrained, _ = constructor_options(spec)
+    if not pretrained:
+        return cast(nn.Module, kind.from_config(config, trust_remote_code=False))
+    folder = repository.file(_WEIGHTS).parent
+    try:
+        network, about = kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # a damaged file can fail in any way
+        raise _problem(repository, str(error).strip().split("\n")[0]) from None
+    if wrong := _differences(about):
+        raise _problem(repository, f"the weights do not fit the network: {wrong}")
+    return cast(nn.Module, network)
 
 
 def _config(repository: Repository) -> Any:
@@ -111,9 +144,16 @@ def _config(repository: Repository) -> Any:
         )
     except Exception as error:  # whatever a damaged configuration leads to
         raise _problem(repository, str(error).strip().split("\n")[0]) from None
-    if type(config) not in library.AutoModelForImageClassification._model_mapping:
+    sees = hasattr(config, "vision_config")
+    if not sees and type(config) not in library.AutoModelForImageClassification._model_mapping:
         raise _problem(repository, f"{kind!r} is no image classifier of transformers")
     return config
+
+
+def _headless(config: Any) -> bool:
+    """Return whether the network that a repository has is none of classes."""
+    named = config.architectures or ["ForImageClassification"]
+    return not any("ForImageClassification" in name for name in named)
 
 
 def _preprocessing(repository: Repository) -> Preprocessing:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.build import build, check, describe, weights_file
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
@@ -86,6 +87,42 @@ class TestHuggingFace:
         assert str(found.preprocessing) == (
             "32x32 (bicubic), rgb, mean (0.5, 0.4, 0.3), std (0.5, 0.5, 0.5)"
         )
+
+    def test_a_network_without_a_head_gives_what_it_pools(self, folder: Path) -> None:
+        import transformers
+
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        vision = {"image_size": 32, "patch_size": 8, "intermediate_size": 32, **sizes}
+        both = transformers.CLIPConfig(
+            text_config={"vocab_size": 50, "intermediate_size": 32, **sizes},
+            vision_config=vision,
+            projection_dim=8,
+        )
+        processor = transformers.AutoImageProcessor.from_pretrained(folder / "vit")
+        images = torch.rand(2, 3, 32, 32)
+        inputs = processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
+        for own in (
+            transformers.CLIPModel(both),
+            transformers.Dinov2Model(transformers.Dinov2Config(**vision)),
+            transformers.ResNetModel(
+                transformers.ResNetConfig(hidden_sizes=[8, 16], depths=[1, 1])
+            ),
+        ):
+            name = type(own).__name__
+            own.save_pretrained(folder / name)
+            processor.save_pretrained(folder / name)
+            model: Model = build(spec(f"hf:./{name}"), root=folder, task=Task.EMBEDDING)
+            assert model.task is Task.EMBEDDING
+            assert not any("text_model" in part for part, _ in model.named_parameters())
+            own.eval()
+            if name == "CLIPModel":
+                seen = own.vision_model(pixel_values=inputs).pooler_output
+                wanted = own.visual_projection(seen)
+            else:
+                wanted = own(pixel_values=inputs).pooler_output.flatten(1)
+            torch.testing.assert_close(model(images), wanted)
+            (problem,) = check(spec(f"hf:./{name}"), folder, Task.CLASSIFICATION)
+            assert "is an embedding model, the job's task is classification" in str(problem)
 
     def test_bad_folders_are_refused_in_a_line(self, folder: Path) -> None:
         import shutil
@@ -171,11 +208,28 @@ class TestOpenClip:
         assert found.classes == 3
         assert found.preprocessing.input_size == (32, 32)
 
+    def test_without_classes_it_gives_the_image_s_embedding(self, folder: Path) -> None:
+        import open_clip
+
+        model: Model = build(spec("open_clip:./clip"), root=folder, task=Task.EMBEDDING)
+        images = torch.rand(2, 3, 32, 32)
+        own = open_clip.create_model(f"local-dir:{folder / 'clip'}").eval()
+        torch.testing.assert_close(model(images), own.encode_image((images - 0.5) / 0.5))
+        assert not any("token" in name for name, _ in model.named_parameters())
+        assert model.task is Task.EMBEDDING
+        assert check(spec("open_clip:./clip"), folder, Task.VERIFICATION) == []
+
     def test_bad_input_is_refused_in_a_line(self, folder: Path, caches: Path) -> None:
         (folder / "gap").write_text("cat\n\ndog\n")
         (folder / "bare").write_text("a photo\n")
         options = {"classes": "names"}
-        assert "`classes` is missing" in whats("open_clip:./clip", folder)[0]
+        (problem,) = check(spec("open_clip:./clip"), folder, Task.CLASSIFICATION)
+        assert "is an embedding model, the job's task is classification; the option `class" in str(
+            problem
+        )
+        alone = {"prompts": "prompts"}
+        (problem,) = check(spec("open_clip:./clip", options=alone), folder)
+        assert "`prompts` has no effect without `classes`" in str(problem)
         assert (
             "gap: line 2 is empty"
             in whats("open_clip:./clip", folder, options={"classes": "gap"})[0]
