@@ -7,6 +7,7 @@ from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.data.gallery_images import open_gallery
 from gauntlet.pipeline.models.build import describe, downloads
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput
@@ -92,7 +93,8 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
     units = -(-min(len(examples), plan.select.limit or len(examples)) // plan.resources.batch)
     work = units * len(plan.attacks)
     text += f"; at most {work:,} unit{'' if work == 1 else 's'} of work"
-    return [text, *(f"data: {line}" for line in others), *_calibration(plan)]
+    lines = [text, *(f"data: {line}" for line in others)]
+    return [*lines, *_calibration(plan), *_success(plan, examples)]
 
 
 def _calibration(plan: Plan) -> list[str]:
@@ -107,6 +109,17 @@ def _calibration(plan: Plan) -> list[str]:
         open_examples(source, goal, root=plan.root, seed=plan.seed), source.source
     )
     return [f"thresholds: {rule}, on pairs of their own: {first}"]
+
+
+def _success(plan: Plan, examples: Examples) -> list[str]:
+    """Return what success on embeddings is, where the job says it."""
+    if plan.success is None:
+        return []
+    if (gallery := plan.success.gallery) is None:
+        return [f"success: {plan.success}"]
+    found = open_gallery(gallery, examples, root=plan.root, seed=plan.seed)
+    victims = f"{len(found.victims):,} of {len(examples):,} examples have their victim among them"
+    return [f"success: {plan.success} of {len(found):,} images from {gallery.source}; {victims}"]
 
 
 def print_place(plan: Plan, where: str, folder: str, console: Terminal) -> None:

@@ -1,4 +1,4 @@
-"""Where a victim stands in a gallery, by what a model sees in its images (specification 5.5)."""
+"""Where a victim stands in a gallery, by what a model sees in its images (specification 5.2)."""
 
 from __future__ import annotations
 
@@ -106,6 +106,6 @@ class Gallery:
         rough[~theirs] = -np.inf
         last = np.partition(rough, -self.rank)[-self.rank]
         near = (np.abs(rough - score) < _ROUGH) | (rough > last - 2 * _ROUGH)
-        cosines = rough.astype(np.float64)
+        cosines: Reals = rough.astype(np.float64)
         cosines[near] = cosine(output, images[near])
         return cosines

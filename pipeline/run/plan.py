@@ -76,9 +76,10 @@ class Success(Spec):
     """Impersonation: fewer than so many images of others in the gallery are as near as the second
     image of the pair, so that 1 is the nearest; dodging: so many are nearer. Ties count against
     the attacker. Others are the images of other people where both sources tell people apart
-    (`red-team`, `identities`, `images`, `lfw`, `rendered`), else all but the image itself."""
+    (`red-team`, `identities`, `images`, `rendered`, `lfw`, `rfw`, `cfp`, `ytf`, by sub-folders),
+    else all but the image itself."""
     gallery: DataSpec | None = None
-    """`rank`: the gallery, a mapping as of `data`; of pairs, the images of both sides."""
+    """`rank`: the images to be told from, a mapping as of `data`; of pairs, those of both sides."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Success:

@@ -32,8 +32,8 @@ def stand(found: Gallery, image: list[float], victim: list[float], goal: Goal) -
         ([0.9848, 0.1736], 1, 1, 0.9848),
         ([0, 1], 1, 3, 1.0),
         ([0, 1], 2, 3, 0.7071),
-        ([-1, -0.1], 1, 4, 0.995),
-        ([-1, -0.1], 3, 4, -0.7740),
+        ([-1, -0.1], 1, 5, 0.995),
+        ([-1, -0.1], 3, 5, -0.7740),
     ],
 )
 def test_the_rank_and_the_bar_are_those_of_the_cosines(
@@ -41,7 +41,7 @@ def test_the_rank_and_the_bar_are_those_of_the_cosines(
 ) -> None:
     found = stand(gallery(PLANE, rank), image, [0.9848, 0.1736], goal)
     assert found.rank.tolist() == [[place]]
-    assert found.threshold.tolist() == pytest.approx([[bar]], abs=1e-3)
+    assert found.threshold.item() == pytest.approx(bar, abs=1e-3)
 
 
 def test_ties_count_against_the_attacker() -> None:

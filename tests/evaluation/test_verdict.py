@@ -86,4 +86,4 @@ def test_bad_input(
     outputs: np.ndarray, goal: Goal, arguments: dict[str, np.ndarray], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        judge(outputs, goal, **arguments)  # type: ignore[arg-type]
+        judge(outputs, goal, **arguments)

@@ -15,6 +15,7 @@ import yaml
 from gauntlet.actors.launch import launch
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline import results, user_cache
+from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.opened import open_run
 from gauntlet.pipeline.run.attempt import attempt
@@ -40,7 +41,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def carried_out(made: Plan, folder: Path, resume: bool = False) -> pd.DataFrame:
-    attempt(made, str(folder), lambda _: LocalEngine(made), resume=resume)
+    attempt(made, str(folder), lambda _: LocalEngine(made, permission=granted()), resume=resume)
     return verdicts(folder)
 
 
@@ -56,13 +57,13 @@ def ends(root: Path, found: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("goal", ["impersonation", "dodging"])
 def test_success_by_cosine_is_on_its_side_of_the_cosine(root: Path, goal: str) -> None:
-    bar = {"impersonation": 0.9, "dodging": 0.95}[goal]
+    bar = {"impersonation": 0.9, "dodging": 0.99}[goal]
     found = carried_out(plan(root, goal, success={"cosine": bar}), root / "run")
     first, second = ends(root, found)
     assert len(found) == 10
     assert found["task"].eq("embedding").all()
     label = found["attack"][0]
-    adversarial = open_run(str(root / "run")).images(found["example"], label)
+    adversarial = open_run(str(root / "run")).images(found["example"].tolist(), label)
     score = (seen(adversarial) * seen(second)).sum(1)
     before = (seen(first) * seen(second)).sum(1)
     assert found["score"].tolist() == pytest.approx(score.tolist(), abs=1e-6)
@@ -75,18 +76,18 @@ def test_success_by_cosine_is_on_its_side_of_the_cosine(root: Path, goal: str) -
     assert found["clean_correct"].tolist() == right.tolist()
     assert found[["clean_accepted", "rank", "prediction"]].isna().all(axis=None)
     closer = found["score"] - found["clean_score"]
-    assert (closer.mean() > 0) is (goal == "impersonation")
+    assert (closer.mean() > 0) == (goal == "impersonation")
 
 
 @pytest.mark.parametrize("goal", ["impersonation", "dodging"])
 def test_success_by_rank_is_that_of_the_people_of_the_gallery(root: Path, goal: str) -> None:
     found = carried_out(plan(root, goal, success=BY_RANK), root / "run")
     first, second = ends(root, found)
-    adversarial = open_run(str(root / "run")).images(found["example"], found["attack"][0])
+    adversarial = open_run(str(root / "run")).images(found["example"].tolist(), found["attack"][0])
     files = sorted((root / "crowd").glob("*/*.png"))
     crowd = seen(torch.stack([photograph(file) for file in files]))
     assert len(files) == 18
-    for row, entry in found.iterrows():
+    for row, (_, entry) in enumerate(found.iterrows()):
         victim = entry["example"].split("|")[1].split("/")[0]
         others = crowd[[file.parent.name != victim for file in files]]
         assert len(others) == 16
@@ -135,7 +136,9 @@ def test_an_image_that_does_not_decode_is_no_part_of_the_gallery(root: Path) -> 
     (failure,) = failures[failures["stage"].eq("gallery")].to_dict("records")
     assert failure["example"] == "p20/no.png"
     assert failure["reason"].endswith("it is no part of the gallery")
-    assert results.manifest(str(root / "run")).gallery.images == 18
+    recorded = results.manifest(str(root / "run")).gallery
+    assert recorded is not None
+    assert recorded.images == 18
 
 
 def test_steps_selection_and_a_random_defence_are_judged_in_the_gallery(root: Path) -> None:

@@ -22,7 +22,7 @@ HOW = "`success: {cosine: 0.8}`, or `success: {rank: 1, gallery: {source: images
 @check("task")
 def rule(job: JobDraft) -> Iterator[Complaint]:
     """Embedding match without a rule, and a rule of another task."""
-    given = "success" in job.document.data
+    given = job.document.data.get("success") is not None
     if job.task.kind is Task.EMBEDDING and not given:
         yield Complaint(("task",), f"embedding match needs to know what success is: {HOW}")
     if job.task.kind is not Task.EMBEDDING and given:

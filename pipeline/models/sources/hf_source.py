@@ -110,7 +110,7 @@ def _transformers() -> Any:
 
 
 def _made(kind: Any, config: Any, repository: Repository, spec: ModelSpec) -> nn.Module:
-    """Return a network of a class of the library, with a repository's weights if they are wanted."""
+    """Return a network of a class of the library, with a repository's weights where asked for."""
     pretrained, _ = constructor_options(spec)
     if not pretrained:
         return cast(nn.Module, kind.from_config(config, trust_remote_code=False))

@@ -223,13 +223,10 @@ class TestOpenClip:
         (folder / "gap").write_text("cat\n\ndog\n")
         (folder / "bare").write_text("a photo\n")
         options = {"classes": "names"}
-        (problem,) = check(spec("open_clip:./clip"), folder, Task.CLASSIFICATION)
-        assert "is an embedding model, the job's task is classification; the option `class" in str(
-            problem
-        )
-        alone = {"prompts": "prompts"}
-        (problem,) = check(spec("open_clip:./clip", options=alone), folder)
-        assert "`prompts` has no effect without `classes`" in str(problem)
+        (task,) = check(spec("open_clip:./clip"), folder, Task.CLASSIFICATION)
+        assert "an embedding model, the job's task is classification; the option `cl" in str(task)
+        (alone,) = whats("open_clip:./clip", folder, options={"prompts": "prompts"})
+        assert "`prompts` has no effect without `classes`" in alone
         assert (
             "gap: line 2 is empty"
             in whats("open_clip:./clip", folder, options={"classes": "gap"})[0]
