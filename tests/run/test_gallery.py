@@ -161,6 +161,27 @@ def test_steps_selection_and_a_random_defence_are_judged_in_the_gallery(root: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("goal", ["impersonation", "dodging"])
+def test_bundled_networks_take_rendered_people_for_others_and_lose_them(
+    tmp_path: Path, goal: str
+) -> None:
+    people = {"source": "rendered", "pairs": 200, "identities": 100}
+    made = plan(
+        tmp_path,
+        goal,
+        data=people | {"limit": 12},
+        success={"rank": 1, "gallery": people | {"kind": "same"}},
+        surrogates=["zoo/s1", "zoo/s2", "zoo/s3"],
+        targets=["zoo/n1"],
+        attacks=[{"base": "mi", "combine": "rgea", "epsilon": "16/255", "steps": 10}],
+        resources={"placement": "in-process", "batch": 12},
+    )
+    found = carried_out(made, tmp_path / "run")
+    assert found["clean_correct"].mean() > 0.7
+    assert found["success"].mean() > found["clean_success"].mean() + 0.25
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", ["packed", "pinned"])
 def test_every_placement_has_the_same_rows(root: Path, placement: str) -> None:
     for success in ({"cosine": 0.9}, BY_RANK):
