@@ -45,7 +45,7 @@ TASK = "task: {kind: classification, goal: untargeted}"
         ("goal: untargeted", "goal: dodging", "job.yaml:2: task.goal: 'dodging' is no goal of "
          "classification; expected 'untargeted' or 'targeted'"),
         ("kind: classification", "kind: detection", "job.yaml:2: task.kind: expected "
-         "'classification' or 'verification', got 'detection'"),
+         "'classification', 'verification' or 'embedding', got 'detection'"),
         ("source: npz", "source: nzp", "job.yaml:3: data.source: unknown source 'nzp'; did you mean"
          " 'npz'"),
         ("source: npz, ", "", "job.yaml:3: data: `source` is missing; expected one of "),
