@@ -61,8 +61,8 @@ class Setup:
         lanes: orders at a time.
         crew: handles of the surrogates of a hub, in the plan's order.
         calls: most calls of a hub to surrogates at a time; None when each has its own device.
-        gallery: decides on success in place of thresholds, if there is one. Processes of a node
-            share its arrays.
+        gallery: decides on success in place of thresholds, if there is one. Packed workers of a
+            node share its arrays.
     """
 
     targets: TargetHandles

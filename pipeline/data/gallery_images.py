@@ -50,7 +50,8 @@ class GalleryImages:
 
     def lacks(self, rank: int) -> str | None:
         """Return why no victim can be at a rank, or None."""
-        own = np.bincount(self.shows, minlength=1)
+        # What was the victim's only image may not have decoded.
+        own = np.bincount(self.shows, minlength=1 + max(self.victims.values(), default=0))
         of = max(self.victims, key=lambda example: int(own[self.victims[example]]), default=None)
         others = len(self) - (0 if of is None else int(own[self.victims[of]]))
         if others >= rank:
@@ -76,7 +77,7 @@ def open_gallery(spec: DataSource, attacked: Examples, *, root: Path, seed: int)
     """
     labelled = spec.task is not attacked.goal.task
     goal = Goal.UNTARGETED if labelled else attacked.goal
-    examples = open_examples(spec, goal, root=root, seed=seed)
+    examples = open_examples(spec.as_gallery(), goal, root=root, seed=seed)
     listing, pairs = examples.listing, attacked.listing
     assert pairs.second is not None, "the attacked examples are pairs"
     ends = [listing.first] if listing.second is None else [listing.first, listing.second]

@@ -56,6 +56,13 @@ def test_without_people_an_image_is_itself_alone(staff: Path) -> None:
     assert found.fingerprint != both.fingerprint
 
 
+def test_images_by_themselves_are_a_gallery_of_any_size(staff: Path) -> None:
+    team = opened(staff, Goal.IMPERSONATION, source="red-team", attackers="team", victims="staff")
+    assert len(gallery(staff, team, source="images", root="staff", limit=2)) == 2
+    grow(staff / "one", "zoe/1.png", "zoe/2.png")
+    assert gallery(staff, team, source="images", root="one").victims == {}
+
+
 def test_labelled_images_and_other_folders_may_be_a_gallery(staff: Path) -> None:
     write_npz(staff / "crowd.npz", 6)
     attacked = opened(staff, Goal.DODGING, source="images", root="staff")
@@ -80,3 +87,7 @@ def test_what_cannot_be_decoded_is_set_aside(staff: Path) -> None:
     found, rejected = gallery(staff, attacked, source="images", root="staff").readable()
     assert [image.id for image in rejected] == ["bob/1.png"]
     assert len(found) == len(found.shows) == 4
+    assert found.lacks(4) is not None  # others beside ann's; bob has no image left
+    (staff / "staff" / "dan" / "1.png").write_bytes(b"no image")  # the last of the victims
+    least, _ = gallery(staff, attacked, source="images", root="staff").readable()
+    assert (least.lacks(1), len(least)) == (None, 3)

@@ -52,20 +52,19 @@ def gallery(job: JobDraft) -> Iterator[Complaint]:
 @check("root", "task", "data")
 def starts(job: JobDraft) -> Iterator[Complaint]:
     """Attacks that are to take an image away from itself, and begin there."""
-    if job.task.goal is not Goal.DODGING or not _from_itself(job):
+    if job.task.kind is not Task.EMBEDDING or job.task.goal is not Goal.DODGING:
+        return
+    if not _from_itself(job):
         return
     black = torch.zeros(1, 3, 1, 1)
     own = Batch(("",), black, Goal.DODGING, references=black)
     for attack, draft in job.attacks:
-        if attack.foreign or attack.objection(Goal.DODGING):
+        started = any(part.place is Place.START for part in attack.parts)
+        if started or attack.foreign or attack.objection(Goal.DODGING):
             continue
         objective = attack.objective_for(Goal.DODGING)
         still = objective.stationary(own)
-        if (
-            still is not None
-            and still.all()
-            and not any(p.place is Place.START for p in attack.parts)
-        ):
+        if still is not None and still.all():
             what = (
                 f"{objective.token!r} has no gradient at an image that is to be taken away from "
                 "itself: add 'pgd' to the base"

@@ -40,6 +40,10 @@ class Images(Paired):
         """What the images are resized to, if they are."""
         return self.size
 
+    def as_gallery(self) -> Images:
+        """Return the images by themselves: a gallery has no pairs."""
+        return self.model_copy(update={"kind": "same"})
+
     def read(self, goal: Goal, base: Path, found: Found) -> Listing | None:
         """Pair each image with itself, or with one of another person."""
         root = base / expanded(self.root)

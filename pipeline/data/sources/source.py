@@ -90,6 +90,10 @@ class DataSource(Spec):
     def has_references(self) -> bool:
         """Whether every example comes with an image of what the attacker wants."""
 
+    def as_gallery(self) -> DataSource:
+        """Return the source of the images where these are a gallery, and no examples."""
+        return self
+
     @property
     def first_class(self) -> int:
         """Number of the first class where people write labels."""
