@@ -17,7 +17,7 @@ TASK = "task: {kind: classification, goal: untargeted}"
     [
         ("seed: 0", "sed: 0", "job.yaml:5: surrogates[0].options: "),
         ("resources:", "resorces:", "job.yaml:11: resorces: unknown key 'resorces'; did you mean "
-         "'resources'?"),
+         "'resources' "),
         ("batch: 4", "bacth: 4", "job.yaml:11: resources.bacth: unknown key 'bacth'; did you mean "
          "'batch'?"),
         ("batch: 4", "batch: four", "job.yaml:11: resources.batch: expected a whole number, got "
