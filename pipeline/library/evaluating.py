@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
-from gauntlet.pipeline.library.images import pixels, posed
+from gauntlet.pipeline.library.images import no_tensor, pixels, posed
 from gauntlet.pipeline.library.networks import Networks, in_training, listed, named
 from gauntlet.pipeline.library.thresholds import Pairs, thresholds
 from gauntlet.pipeline.models.model import Model
@@ -191,8 +191,7 @@ def _spec(model: Model) -> ModelSpec:
 def _changed(adversarial: Tensor, batch: Batch) -> Tensor:
     """Return the adversarial images on the CPU, once they are known to fit the clean ones."""
     if not isinstance(adversarial, Tensor):
-        found = type(adversarial).__name__
-        raise TypeError(f"adversarial must be a tensor (B, 3, H, W), got {found}")
+        raise TypeError(no_tensor("adversarial", "a tensor (B, 3, H, W)", adversarial))
     if adversarial.shape != batch.images.shape:
         shapes = f"{tuple(adversarial.shape)}, the images {tuple(batch.images.shape)}"
         raise ValueError(f"adversarial has shape {shapes}: one result an image is needed")

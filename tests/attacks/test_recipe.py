@@ -177,7 +177,11 @@ def test_library_use_in_five_lines_on_float_images():
     for wrong, message in (
         ((nets[0], clean, labels), "models must be a list, got one SmallNet"),
         ((nets, clean.numpy(), labels), "images must be a tensor"),
-        ((nets, clean, [0, 1, 2, 3]), "labels must be an int64 tensor"),
+        (
+            (nets, clean, [0, 1, 2, 3]),
+            r"labels must be a tensor, got list: torch.as_tensor\(labels\)",
+        ),
+        ((nets, [*clean], labels), r"got list: torch.stack\(images\) makes one"),
         ((nets, clean, labels.float()), "labels must be an int64 tensor"),
         ((nets, clean, labels, "di-ti-mi"), "recipe must be an Attack, got 'di-ti-mi'"),
     ):
