@@ -55,7 +55,9 @@ NONE = OwnModules()
 
 def of_this_process(given: Permission) -> OwnModules:
     """Return what workers of this machine may run, from where this process has it."""
-    return OwnModules(given, path=tuple(os.path.abspath(entry) for entry in sys.path))
+    there = [entry or os.curdir for entry in sys.path]  # names of import hooks stand there, too
+    path = tuple(os.path.abspath(entry) for entry in there if os.path.exists(entry))
+    return OwnModules(given, path=path)
 
 
 @contextmanager

@@ -88,16 +88,18 @@ def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
 def test_workers_here_look_where_a_notebook_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, added = tmp_path / "here", str(tmp_path / "added")
+    here, added = tmp_path / "here", tmp_path / "added"
     here.mkdir()
+    added.mkdir()
     monkeypatch.chdir(here)
     theirs = [entry for entry in sys.path if entry]
-    monkeypatch.setattr(sys, "path", [*theirs, added, ""])  # as `sys.path.append` does
+    # As `sys.path.append` and import hooks leave it.
+    monkeypatch.setattr(sys, "path", [*theirs, str(added), "", "__no_path__"])
     modules = of_this_process(NOTHING)
     monkeypatch.chdir(tmp_path)  # the driver's folder is meant, wherever a worker is
     monkeypatch.setattr(sys, "path", list(theirs))
     assert modules.permission() is NOTHING
-    assert sys.path == [*theirs, added, str(here)]
+    assert sys.path == [*theirs, str(added), str(here)]
 
 
 @pytest.mark.slow
