@@ -67,7 +67,7 @@ def _standing(found: Checked) -> Iterator[str]:
         what = f"unfinished: {left:,} of {found.planned:,} units are left{failed}"
         yield f"{what}; `gauntlet resume {quote(found.location)}` does them"
     if found.problems and not found.running:
-        yield f"`gauntlet resume {quote(found.location)}` mends what was damaged"
+        yield found.fatal or f"`gauntlet resume {quote(found.location)}` mends what was damaged"
 
 
 def _print_again(out: Terminal, again: Recomputed) -> None:

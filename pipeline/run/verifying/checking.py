@@ -49,6 +49,7 @@ class Checked:
         failed: units that were given up.
         running: whether a driver is at work, so that this was the run at one moment of many.
         faults: what is wrong, by what was checked.
+        fatal: why `resume` would not go on, and what can be done; empty if it would.
         sound: the units whose files are all as they were written.
     """
 
@@ -61,6 +62,7 @@ class Checked:
     failed: int = 0
     running: bool = False
     faults: dict[str, list[Problem]] = field(default_factory=dict)
+    fatal: str = ""
     sound: tuple[str, ...] = ()
 
     @property
@@ -96,6 +98,7 @@ def check(folder: RunFolder, progress: Progress, permission: Permission | None =
     found.bytes = sum(file.bytes for file in record.files.values())
     found.failed = len(given_up(record))
     damage = examine(folder, record, lambda name: True, found.running)
+    found.fatal = damage.fatal
     for where, wrong in damage.wrong():
         found.add(FILES if where.partition("/")[0] in (*TABLES, "_parts") else RECORD, where, wrong)
     if damage.fatal or record.chosen is None or damage.chosen:
