@@ -85,6 +85,19 @@ def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path, dra
     assert first.linf.min() > 0
 
 
+def test_each_of_several_seeds_draws_its_own(tmp_path: Path) -> None:
+    both = results.read(
+        carried_out(tmp_path, theirs("noisy"), ("data:", "seeds: [0, 7]\ndata:")), "examples"
+    )
+    alone = results.read(
+        carried_out(tmp_path, theirs("noisy"), ("data:", "seed: 7\ndata:"), name="alone"),
+        "examples",
+    )
+    by_seed = {seed: list(rows.sort_values("example").image) for seed, rows in both.groupby("seed")}
+    assert by_seed[7] == list(alone.sort_values("example").image)
+    assert by_seed[0] != by_seed[7]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
