@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import lru_cache
 
 import timm
 import torch
@@ -34,9 +36,15 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
 
 
 def network(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A published architecture with random weights."""
-    torch.manual_seed(0)  # the architectures' own initialisation is not keyed
-    return ZOO[name][0]().to(dtype).eval().requires_grad_(False)
+    """A published architecture with random weights, the caller's own."""
+    return copy.deepcopy(_made(name)).to(dtype)
+
+
+@lru_cache(maxsize=3)  # the few that a test takes in turn: all take more than a gigabyte
+def _made(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the architectures' own initialisation is not keyed
+        return ZOO[name][0]().eval().requires_grad_(False)
 
 
 def folded(name: str) -> nn.Module:
