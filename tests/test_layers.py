@@ -1,8 +1,6 @@
 """The direction of the layers: jobs -> actors -> pipeline."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -74,19 +72,6 @@ def test_a_renderer_imports_no_other_and_no_command(renderer):
     names = imports(ROOT / "jobs" / "reports" / f"{renderer}.py")
     others = ("gauntlet.jobs.cli.", *(f"gauntlet.jobs.reports.{name}." for name in RENDERERS))
     assert not [name for name in names if f"{name}.".startswith(others)]
-
-
-def test_the_library_works_without_ray():
-    script = (
-        "import sys; sys.modules['ray'] = None\n"
-        "import torch; from gauntlet import Attack, attack\n"
-        "net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))\n"
-        "x = torch.full((2, 3, 4, 4), 0.5)\n"
-        "adv = attack([net], x, torch.tensor([0, 1]), Attack(base='di-ti-mi', combine='rgea'))\n"
-        "assert (adv - x).abs().max() > 0.02\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 LOWEST_FIRST = [
