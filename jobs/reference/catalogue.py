@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from gauntlet.jobs.reference.index import OPEN, PLACES, MethodRow, SourceRow
-from gauntlet.jobs.reports.tables import Column, names, print_table, texts
+from gauntlet.jobs.reports.grid import Column, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.jobs.spec.named_attacks import NAMES, Named, find_named
 from gauntlet.pipeline.problems import BadInput, Problem, suggest

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gauntlet.jobs.reports.grid import spread
 from gauntlet.jobs.reports.seeds import over_runs
 from gauntlet.jobs.reports.summary import summary
-from gauntlet.jobs.reports.tables import spread
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder

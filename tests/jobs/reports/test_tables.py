@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.grid import figures, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from tests.toys.jobs import attacks, write
 from tests.toys.reports import write_run
