@@ -27,10 +27,11 @@ def compare(
 ) -> None:
     """Compare runs on the attacks, targets and examples that they share.
 
-    Runs of other budgets, defences, surrogates or seeds, or of last month: columns are
-    runs, and the others' differences from the first, paired example by example, with
-    intervals. Attacks are matched by label, or by base and rule; what is not shared is
-    said. Mean and deviation over seeds are what `gauntlet report RUN...` gives.
+    Runs of other budgets, defences, surrogates or seeds, or of last month:
+    columns are runs, and the others' differences from the first, paired example
+    by example, with intervals. Attacks are matched by label, else by base and
+    rule; what is not shared is said. `gauntlet report RUN...` gives mean and
+    deviation over seeds.
 
     \b
     gauntlet compare runs/eps-8 runs/eps-16

@@ -67,19 +67,19 @@ def report(
 ) -> None:
     """Print how often each attack fooled each target, as a matrix.
 
-    The best of a column is in bold and marked *, and ~ what a paired test on the
-    same examples does not tell from it. Also of a run that is still going on: of
-    what is finished. Of several runs of one job with other seeds: mean and standard
-    deviation; --steps, --against, --long, --plots and --html are for one run only.
-    Runs that differ in more are for `gauntlet compare`.
+    The best of a column is in bold and marked *, and ~ what a paired test on
+    the same examples does not tell from it. Also of a run that is still going
+    on: of what is finished. Of several runs of one job with other seeds: mean
+    and deviation; --steps, --against, --long, --plots and --html are for one
+    run only. Runs that differ in more are for `gauntlet compare`.
 
     \b
     gauntlet report runs/quickstart-20260131-120000 --targets
-    gauntlet report runs/quickstart-20260131-120000 --rows rule --columns group,base
-    gauntlet report runs/quickstart-20260131-120000 --targets --format latex
+    gauntlet report runs/first --rows rule --columns group,base
+    gauntlet report runs/first --targets --format latex
     gauntlet report runs/quickstart-20260131-120000 --csv rates.csv
     gauntlet report runs/quickstart-20260131-120000 --against i/ens/linf-8
-    gauntlet report runs/quickstart-20260131-120000 --steps --html report.html
+    gauntlet report runs/first --steps --html report.html
     gauntlet report runs/seed-0 runs/seed-1 runs/seed-2
     """
     from gauntlet.jobs.cli.make_report import make_report

@@ -24,14 +24,14 @@ class Matching:
 
 def matching(runs: Sequence[Sequence[AttackRecord]]) -> Matching:
     """Match attacks by label; those that are left by base and rule, where only one has them in each
-    run; and a last one of each with each other.
+    run; and if every run has one attack, these.
 
     Args:
         runs: the attacks of each, one a label.
     """
     attacks: dict[str, tuple[str, ...]] = {}
     left = [{record.attack: record for record in records} for records in runs]
-    for name, alike in _RULES:
+    for name, alike in _RULES if max(map(len, runs)) > 1 else (*_RULES, _ONLY):
         keys = [{label: alike(record) for label, record in known.items()} for known in left]
         once = [
             {key: label for label, key in found.items() if Counter(found.values())[key] == 1}
@@ -58,5 +58,5 @@ _Alike = Callable[[AttackRecord], Hashable]
 _RULES: tuple[tuple[_Name, _Alike], ...] = (
     (lambda record: record.attack, lambda record: record.attack),
     (lambda record: f"{record.base}/{record.combine}", lambda r: (r.base, r.combine)),
-    (lambda record: record.attack, lambda record: True),
 )
+_ONLY: tuple[_Name, _Alike] = (lambda record: record.attack, lambda record: True)

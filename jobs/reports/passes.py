@@ -6,7 +6,7 @@ from gauntlet.jobs.reports.matrix import Cell, Heading, Matrix
 from gauntlet.pipeline.problems import BadInput, Problem
 
 NOTE = (
-    "forward and backward passes of each surrogate an image takes, all views counted; "
+    "passes, forward and back, that an image takes of each surrogate, all views counted; "
     "what foreign attacks ask nobody counts"
 )
 ALL = "all surrogates"
