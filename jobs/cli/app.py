@@ -10,6 +10,7 @@ import typer
 from gauntlet.jobs.cli.attach import attach
 from gauntlet.jobs.cli.check import check
 from gauntlet.jobs.cli.compact import compact
+from gauntlet.jobs.cli.compare import compare
 from gauntlet.jobs.cli.data import data
 from gauntlet.jobs.cli.exit_status import IN_HELP, Status
 from gauntlet.jobs.cli.heads import heads
@@ -65,6 +66,7 @@ def gauntlet(
     gauntlet plan quickstart     what a run would cost: places, files, time
     gauntlet run quickstart      do it (half a minute; `demo`: a few)
     gauntlet report runs/NAME    how often each attack fooled each target
+    gauntlet compare A B         two runs on what they share
     gauntlet verify runs/NAME    whether the run is what it says
     gauntlet schema              every field of a job file
     """
@@ -82,6 +84,7 @@ for command in (
     verify,
     methods,
     report,
+    compare,
     pictures,
     schema,
 ):

@@ -8,7 +8,8 @@ from shlex import quote
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import SHOWN_PROBLEMS, Status
 from gauntlet.jobs.cli.readable import reading
-from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.grid import figures, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal, terminal
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.problems import Problem

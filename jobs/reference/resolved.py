@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.reports.tables import Column, figures, print_table, texts
+from gauntlet.jobs.reports.grid import Column, figures, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.described import described

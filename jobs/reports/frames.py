@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.pipeline.evaluation.comparison import COMPARED
 from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_grouped, loo_rates
+from gauntlet.pipeline.evaluation.outcomes import Outcomes
 from gauntlet.pipeline.evaluation.over_seeds import spreads
 from gauntlet.pipeline.evaluation.step_curves import groups_in_steps, in_steps
 from gauntlet.pipeline.evaluation.success_rates import (
@@ -42,11 +43,14 @@ class Figures:
 
     Args:
         reading: the run.
+        compared: the figure by which attacks are compared example by example: ``success``,
+            ``score`` or ``transfer_utility``.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, compared: str = "success") -> None:
         self.reading, self.run = reading, reading.location
         self.verdicts = VerdictPieces(reading)
+        self._compared = compared
 
     @property
     def empty(self) -> bool:
@@ -64,6 +68,12 @@ class Figures:
     def attacks(self) -> list[str]:
         """The attacks that were judged, as the job lists them."""
         return sorted(self.verdicts.attacks, key=self._place)
+
+    @property
+    def order_of_targets(self) -> list[str]:
+        """The targets as the job lists them."""
+        models = (name.partition("/") for name in self.reading.manifest.models)
+        return [name for role, _, name in models if role == "target"]
 
     @cached_property
     def failures(self) -> FailureCounts:
@@ -84,6 +94,11 @@ class Figures:
         """Return one row an attack x group (or target) x judged step."""
         curves = in_steps(self._figures.rates)
         return self._sorted(curves if targets else groups_in_steps(curves))
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What came of every example after each attack's last step."""
+        return self._figures.outcomes
 
     def unmoved(self) -> pd.DataFrame:
         """Return how many images each attack left as they were, by cause; attacks without updates
@@ -127,17 +142,21 @@ class Figures:
 
     @cached_property
     def _figures(self) -> _Figures:
-        pieces = map(counted, self.verdicts.pieces(NEEDED))
-        made = [(rates(piece, (*ATTACK, *TARGET, "step")), loo_rates(piece)) for piece in pieces]
-        every, loo = zip(*made, strict=True)
-        return _Figures(*(self.verdicts.in_order(_joined(tables)) for tables in (every, loo)))
+        made, outcomes = [], Outcomes(self._compared)
+        for piece in map(counted, self.verdicts.pieces(NEEDED)):
+            made.append((rates(piece, (*ATTACK, *TARGET, "step")), loo_rates(piece)))
+            outcomes.add(piece[self._is_last(piece)])
+        every, loo = (self.verdicts.in_order(_joined(tables)) for tables in zip(*made, strict=True))
+        return _Figures(every, loo, outcomes)
 
     @cached_property
     def _last(self) -> pd.DataFrame:
         """The rates of targets at each attack's last step."""
         every = self._figures.rates
-        last = every["step"] == every["attack"].map(self.verdicts.last)
-        return every[last].drop(columns="step").reset_index(drop=True)
+        return every[self._is_last(every)].drop(columns="step").reset_index(drop=True)
+
+    def _is_last(self, frame: pd.DataFrame) -> pd.Series[bool]:
+        return frame["step"] == frame["attack"].map(self.verdicts.last)
 
     def _spreads(self, by: tuple[str, ...]) -> pd.DataFrame:
         """Return how far the figures of attacks under several seeds vary, one attack at a time."""
@@ -168,10 +187,12 @@ class _Figures(NamedTuple):
     Attributes:
         rates: at every judged step.
         loo: leave-one-out, of attacks that were judged at several.
+        outcomes: of every example, at the last one.
     """
 
     rates: pd.DataFrame
     loo: pd.DataFrame
+    outcomes: Outcomes
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

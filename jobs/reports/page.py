@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from gauntlet.jobs.reports.against import NOTHING, against_cells, against_title
 from gauntlet.jobs.reports.drawings import figures_of, svg
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
@@ -34,16 +36,21 @@ CAPTIONS = {
 }
 
 
-def write_html(figures: Figures, path: Path) -> None:
+def write_html(figures: Figures, path: Path, comparisons: Sequence[pd.DataFrame] = ()) -> None:
     """Write the page.
+
+    Args:
+        figures: the run's.
+        path: of the file.
+        comparisons: from `against.against`, to be shown, too.
 
     Raises:
         OSError: when the file cannot be written.
     """
-    path.write_text(page(figures), encoding="utf-8")
+    path.write_text(page(figures, comparisons), encoding="utf-8")
 
 
-def page(figures: Figures) -> str:
+def page(figures: Figures, comparisons: Sequence[pd.DataFrame] = ()) -> str:
     """Return a run's report as HTML; every text of the run is escaped."""
     manifest = figures.reading.manifest
     name = manifest.name
@@ -61,6 +68,7 @@ def page(figures: Figures) -> str:
             caption = CAPTIONS[title.partition("-")[0]]
             body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
         body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
+        body += [part for table in comparisons for part in _comparison(table)]
     body.append(_failures(figures.failures))
     head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
     return (
@@ -96,6 +104,15 @@ def _table(frame: pd.DataFrame, by: str) -> str:
     headings, rows = cells(frame, by)
     lines = [_row("th", headings), *(_row("td", row) for row in rows)]
     return f"<table>\n{_lines(lines)}</table>"
+
+
+def _comparison(table: pd.DataFrame) -> list[str]:
+    if table.empty:
+        return [f"<p>{_text(NOTHING)}</p>"]
+    headings, rows = against_cells(table)
+    title = against_title(str(table["against"].iloc[0]))
+    lines = [_row("th", headings), *(_row("td", row) for row in rows)]
+    return [f"<h2>{_text(title)}</h2>", f"<table>\n{_lines(lines)}</table>"]
 
 
 def _row(tag: str, cells: list[str]) -> str:

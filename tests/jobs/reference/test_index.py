@@ -46,3 +46,14 @@ def test_names_of_libraries_are_listed_on_request_only() -> None:
         assert f" {name}," not in few
         assert f" {name}," in every
     assert few.count("gauntlet models --all") == len(libraries)
+
+
+def test_models_are_searched_by_a_word_in_any_case() -> None:
+    lines = gauntlet("models", "list", "EfficientNet_B0").stdout.splitlines()
+    assert "torchvision/efficientnet_b0" in lines
+    assert "timm/efficientnet_b0" in lines
+    assert all("efficientnet_b0" in line for line in lines)
+    assert "file:PATH  architecture: zoo-vgg" in gauntlet("models", "list", "vgg").stdout
+    none = gauntlet("models", "list", "nonesuch")
+    assert none.exit_code == 2
+    assert "no model has 'nonesuch' in its name" in none.stderr
