@@ -55,7 +55,8 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
         runs: folders of two or more runs of one job, each with its own seed.
 
     Returns:
-        One row an attack x group (`level` group) and attack x target (`level` target), with
+        One row an attack x group (`level` group) and attack x target (`level` target), by each rule
+        of thresholds where there are several (`threshold_rule`, the headline first), with
         ``runs``, the number of them, and ``NAME_mean`` and ``NAME_sd`` for the figures of `RATES`.
 
     Raises:
@@ -65,7 +66,7 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     _check_alike(runs)
     tables = [Figures(Reading(run)).whole().assign(run=run) for run in runs]
     every = pd.concat(tables, ignore_index=True)
-    keys = present(every, ("level", *ATTACK, *GROUP, TARGET[0], "targets"))
+    keys = present(every, ("level", "threshold_rule", *ATTACK, *GROUP, TARGET[0], "targets"))
     groups = every.groupby(keys, sort=False, dropna=False)
     table = groups.agg(runs=("run", "size")).reset_index()
     short = table[table["runs"] != len(runs)]
@@ -97,6 +98,8 @@ def print_over_runs(
     """
     by = "target" if targets else "group"
     frame = frame[frame["level"] == by]
+    if "threshold_rule" in frame:  # the headline's; --csv has the others, too
+        frame = frame[frame["threshold_rule"] == frame["threshold_rule"].iloc[0]]
     for run in runs:
         for text in results.manifest(run).warnings:
             print_warning(f"{run}: {text}", console)

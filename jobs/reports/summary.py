@@ -31,6 +31,7 @@ from gauntlet.jobs.reports.tables import (
     texts,
 )
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.thresholds import print_thresholds, success_cells
 from gauntlet.pipeline.evaluation.comparison import COMPARED, compared, unfit_reference
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.reading import Reading
@@ -65,6 +66,7 @@ def print_report(
         _print_rates(groups, "group", "attack x target group", console)
         if targets:
             _print_rates(found.targets(), "target", "attack x target", console)
+        _print_rules(found, targets, console)
         for line in [*notes(groups), *threshold_notes(reading.manifest)]:
             console.print(line, style="dim")
         record = reading.record
@@ -142,6 +144,18 @@ def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) ->
     headings, rows = cells(frame, by)
     columns = [*names(*headings[:2]), *figures(*headings[2:])]
     print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+
+
+def _print_rules(found: Figures, targets: bool, console: Terminal) -> None:
+    """Print the success at the thresholds of each rule, and these, where there are several."""
+    if not found.further:
+        return
+    for by in ("group", "target") if targets else ("group",):
+        headings, rows = success_cells(found.by_rule(by == "target"), by)
+        columns = [*names(*headings[:2]), *figures(*headings[2:])]
+        title = f"success % by the rule of the threshold, {by}s"
+        print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+    print_thresholds(found.thresholds(), console)
 
 
 def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:
