@@ -145,6 +145,7 @@ class RunFolder(Storage):
                 path = self._path(self.located(name))
                 with suppress(pa.ArrowException, OSError):
                     if not wrong:
+                        self._refuse_obstacle(path)
                         found: list[str] = pq.read_schema(path, filesystem=self._fs).names
                         return [*schema_of(table, found).names]
         return [*TABLES[table].names]
