@@ -29,7 +29,7 @@ def threshold_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for row in table.to_dict("records"):
         threshold = f"{row['threshold']:.4f}"
         if not pd.isna(row["threshold_low"]):
-            threshold += f" ({row['threshold_low']:.4f}-{row['threshold_high']:.4f})"
+            threshold += f" ({row['threshold_low']:.4f} to {row['threshold_high']:.4f})"
         false = _percent(row["false_accept_rate"])
         if false != "-":
             low, high = _percent(row["false_accept_low"]), _percent(row["false_accept_high"])
