@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -106,11 +107,35 @@ def look(
         BadInput: when a model cannot be built.
         Refused: when the models lack classes of the examples.
     """
+    with ready(plan, progress or Silent(), address, permission, checked) as engine:
+        examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+        return probe(plan, examples, engine, {})
+
+
+@contextmanager
+def ready(
+    plan: Plan,
+    progress: Progress,
+    address: str | None = None,
+    permission: Permission | None = None,
+    checked: bool = False,
+) -> Iterator[Engine]:
+    """Hold a plan's models where a run would have them, to be asked.
+
+    Args:
+        plan: what would be run.
+        progress: who listens.
+        address: of a Ray cluster, as in `launch`.
+        permission: as in `launch`.
+        checked: as in `launch`.
+
+    Raises:
+        BadInput: when a model cannot be built.
+    """
     try:
-        engine = _engine(plan, address, progress or Silent(), permission, checked)
+        engine = _engine(plan, address, progress, permission, checked)
         try:
-            examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-            return probe(plan, examples, engine, {})
+            yield engine
         finally:
             engine.close()
     finally:

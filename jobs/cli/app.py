@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.attach import attach
+from gauntlet.jobs.cli.calibrate import calibrate
 from gauntlet.jobs.cli.check import check
 from gauntlet.jobs.cli.compact import compact
 from gauntlet.jobs.cli.compare import compare
@@ -80,6 +81,7 @@ for command in (
     attach,
     check,
     plan,
+    calibrate,
     compact,
     verify,
     methods,

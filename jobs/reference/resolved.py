@@ -8,6 +8,7 @@ from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE
 from gauntlet.pipeline.models.build import describe, downloads
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput
@@ -98,9 +99,11 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
 
 def _calibration(plan: Plan) -> list[str]:
     """Return how thresholds are found, where the job says it."""
-    if plan.calibrate is None and plan.threshold == "accuracy":
+    if plan.calibrate is None and plan.threshold == ALONE:
         return []
-    rule = "best accuracy" if plan.threshold == "accuracy" else str(plan.threshold)
+    rule = " and ".join(
+        "best accuracy" if rule == "accuracy" else str(rule) for rule in plan.threshold
+    )
     if plan.calibrate is None:
         return [f"thresholds: {rule}"]
     source, goal = plan.calibrate, plan.task.goal

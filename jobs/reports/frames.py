@@ -29,7 +29,7 @@ from gauntlet.pipeline.evaluation.success_rates import (
 from gauntlet.pipeline.evaluation.unmoved import unmoved
 from gauntlet.pipeline.evaluation.verdict_pieces import VerdictPieces
 from gauntlet.pipeline.results.reading import Reading
-from gauntlet.pipeline.results.schema import NO_UPDATE
+from gauntlet.pipeline.results.schema import NO_UPDATE, THRESHOLDS
 
 NEEDED = (
     *("example", *ATTACK, "seed", "goal", *TARGET, "step", "success", "clean_correct"),
@@ -45,11 +45,15 @@ class Figures:
         reading: the run.
         compared: the figure by which attacks are compared example by example: ``success``,
             ``score`` or ``transfer_utility``.
+        rule: a further rule of its thresholds, at which success is counted; the headline's by
+            default.
     """
 
-    def __init__(self, reading: Reading, compared: str = "success") -> None:
+    def __init__(
+        self, reading: Reading, compared: str = "success", rule: str | None = None
+    ) -> None:
         self.reading, self.run = reading, reading.location
-        self.verdicts = VerdictPieces(reading)
+        self.verdicts, self._rule = VerdictPieces(reading, rule), rule
         self._compared = compared
 
     @property
@@ -63,6 +67,41 @@ class Figures:
         if not self.failures.count:
             return "No verdicts yet: no unit of work has finished."
         return "No verdicts: nothing that was attacked so far could be judged; see the failures."
+
+    @cached_property
+    def further(self) -> dict[str, Figures]:
+        """The figures at the thresholds of each further rule, by its name."""
+        others = [] if self._rule else self.reading.folder.further_rules
+        return {rule: Figures(self.reading, self._compared, rule) for rule in others}
+
+    def by_rule(self, targets: bool = False) -> dict[str, pd.DataFrame]:
+        """Return one row an attack x group (or target) by each rule, the headline first; nothing of
+        a run that has one rule."""
+        if not self.further:
+            return {}
+        every = {self.headline: self, **self.further}
+        return {rule: one.targets() if targets else one.groups() for rule, one in every.items()}
+
+    @cached_property
+    def headline(self) -> str:
+        """Name of the rule of the targets' thresholds; of several, all of them."""
+        rules = self.thresholds().query("headline")["threshold_rule"]
+        return ", ".join(dict.fromkeys(rules)) or "headline"
+
+    def thresholds(self) -> pd.DataFrame:
+        """Return the table of thresholds, the targets and rules as the job lists them."""
+        table = self.reading.rows("thresholds", THRESHOLDS.names)
+        models = [key.removeprefix("target/") for key in self.reading.manifest.models]
+        targets, rules = (
+            {name: place for place, name in enumerate(names)} for names in (models, self.further)
+        )
+        keys = pd.DataFrame(
+            {
+                "target": table["target"].map(targets),
+                "rule": table["threshold_rule"].map(rules).fillna(-1),
+            }
+        )
+        return table.loc[keys.sort_values(["target", "rule"]).index].reset_index(drop=True)
 
     @property
     def attacks(self) -> list[str]:
@@ -127,10 +166,13 @@ class Figures:
             )
         groups.insert(0, "level", "group")
         targets.insert(0, "level", "target")
+        tables = [pd.concat([groups, targets], ignore_index=True)]
+        tables += [further.whole(steps) for further in self.further.values()]
+        if self.further:
+            for rule, table in zip([self.headline, *self.further], tables, strict=True):
+                table.insert(1, "threshold_rule", rule)
         counts = ["targets", "targets_counted"]
-        return pd.concat([groups, targets], ignore_index=True).astype(
-            dict.fromkeys(counts, "Int64")
-        )
+        return pd.concat(tables, ignore_index=True).astype(dict.fromkeys(counts, "Int64"))
 
     def _images_of(self, file: str) -> tuple[Counter[str], list[tuple[str, str | None]]]:
         """Return the images of each attack in a file, and attack and cause of those that stayed."""

@@ -15,6 +15,7 @@ from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.reports.table_cells import cells
+from gauntlet.jobs.reports.thresholds import success_cells, threshold_cells
 from gauntlet.pipeline.results import Manifest
 
 STYLE = """
@@ -61,6 +62,10 @@ def page(figures: Figures, comparisons: Sequence[pd.DataFrame] = ()) -> str:
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
+        if figures.further:
+            rates = success_cells(figures.by_rule(), "group")
+            body += ["<h2>Success by the rule of the threshold</h2>", _cells(*rates)]
+            body += ["<h2>Thresholds</h2>", _cells(*threshold_cells(figures.thresholds()))]
         said = [*notes(groups), *threshold_notes(manifest)]
         body += [f'<p class="note">{_text(line)}</p>' for line in said]
         body += [f"<p>{_text(line)}</p>" for line in unmoved_words(figures.unmoved())]
@@ -101,7 +106,10 @@ def _facts(run: str, manifest: Manifest) -> str:
 
 
 def _table(frame: pd.DataFrame, by: str) -> str:
-    headings, rows = cells(frame, by)
+    return _cells(*cells(frame, by))
+
+
+def _cells(headings: list[str], rows: list[list[str]]) -> str:
     lines = [_row("th", headings), *(_row("td", row) for row in rows)]
     return f"<table>\n{_lines(lines)}</table>"
 

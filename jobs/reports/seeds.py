@@ -43,7 +43,8 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
         runs: folders of two or more runs of one job, each with its own seed.
 
     Returns:
-        One row an attack x group (`level` group) and attack x target (`level` target), with
+        One row an attack x group (`level` group) and attack x target (`level` target), by each rule
+        of thresholds where there are several (`threshold_rule`, the headline first), with
         ``runs``, the number of them, and ``NAME_mean`` and ``NAME_sd`` for the figures of `RATES`.
 
     Raises:
@@ -53,7 +54,7 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     _check_alike(runs)
     tables = [Figures(Reading(run)).whole().assign(run=run) for run in runs]
     every = pd.concat(tables, ignore_index=True)
-    keys = present(every, ("level", *ATTACK, *GROUP, TARGET[0], "targets"))
+    keys = present(every, ("level", "threshold_rule", *ATTACK, *GROUP, TARGET[0], "targets"))
     groups = every.groupby(keys, sort=False, dropna=False)
     table = groups.agg(runs=("run", "size")).reset_index()
     short = table[table["runs"] != len(runs)]
@@ -86,6 +87,8 @@ def matrix_over_runs(
     Raises:
         BadInput: as `arranging.matrix_of`.
     """
+    if "threshold_rule" in frame:  # the headline's; --csv has the others, too
+        frame = frame[frame["threshold_rule"] == frame["threshold_rule"].iloc[0]]
     matrix = matrix_of_means(frame, view, order)
     title = f"{len(runs)} runs, other seeds: mean ± standard deviation, {matrix.title}"
     return replace(matrix, title=title)

@@ -29,6 +29,7 @@ from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.table_cells import cells, judge_words, percent
 from gauntlet.jobs.reports.tables import all_fit, print_table
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.thresholds import print_thresholds, success_cells
 from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.results.records import FORMER
 
@@ -74,6 +75,7 @@ def print_report(
             print_matrix(console, matrix, view is not None and view.intervals)
             for line in matrix.notes:
                 console.print(line, style="dim")
+        _print_rules(found, targets, console)
         for line in threshold_notes(reading.manifest):
             console.print(line, style="dim")
         record = reading.record
@@ -136,6 +138,18 @@ def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) ->
     headings, rows = cells(frame, by)
     columns = [*names(*headings[:2]), *figures(*headings[2:])]
     print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+
+
+def _print_rules(found: Figures, targets: bool, console: Terminal) -> None:
+    """Print the success at the thresholds of each rule, and these, where there are several."""
+    if not found.further:
+        return
+    for by in ("group", "target") if targets else ("group",):
+        headings, rows = success_cells(found.by_rule(by == "target"), by)
+        columns = [*names(*headings[:2]), *figures(*headings[2:])]
+        title = f"success % by the rule of the threshold, {by}s"
+        print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+    print_thresholds(found.thresholds(), console)
 
 
 def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:

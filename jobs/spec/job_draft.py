@@ -19,11 +19,12 @@ from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.data_spec import DataSpec
+from gauntlet.pipeline.evaluation.threshold_rules import ThresholdRule
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
 from gauntlet.pipeline.problems import Problem
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec, ThresholdRule
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
 Section = Literal["task", "root", "data", "surrogates", "targets"]
 """A part of a job that nothing stands in for when it is wrong."""
@@ -122,9 +123,9 @@ class JobDraft:
         return calibrate
 
     @property
-    def threshold(self) -> ThresholdRule:
-        """How thresholds are found."""
-        threshold: ThresholdRule = self.sections["threshold"]
+    def threshold(self) -> tuple[ThresholdRule, ...]:
+        """How thresholds are found: the rules, the headline first."""
+        threshold: tuple[ThresholdRule, ...] = self.sections["threshold"]
         return threshold
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
+from gauntlet.pipeline.evaluation.threshold_rules import ThresholdRule, ThresholdRules, name_of
 from gauntlet.pipeline.library.images import no_tensor, pixels, posed
 from gauntlet.pipeline.library.networks import Networks, in_training, listed, named
 from gauntlet.pipeline.library.thresholds import Pairs, thresholds
@@ -21,7 +23,7 @@ from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.results.parquet import rows_of
-from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.schema import BY_RULE, by_rule, schema_of
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Evaluate, TaskSpec
 from gauntlet.pipeline.run.plan_models import card_of
@@ -32,6 +34,8 @@ from gauntlet.pipeline.run.rows.verdicts import verdict_columns
 from gauntlet.pipeline.run.showing import ROWS
 
 T = TypeVar("T")
+Rules: TypeAlias = str | Mapping[str, float] | Sequence[str | Mapping[str, float]]
+"""A rule of thresholds, or several, as a job's `threshold` has them."""
 
 
 def evaluate(
@@ -47,6 +51,7 @@ def evaluate(
     ids: Sequence[str] | None = None,
     threshold: float | Mapping[str, float] | None = None,
     pairs: Pairs | None = None,
+    rules: Rules = "accuracy",
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return what targets say of adversarial images, as a run's `verdicts` table says it.
@@ -73,8 +78,12 @@ def evaluate(
         ids: a stable name for each example; its position by default.
         threshold: verification: cosine from which two images are one person's, for all targets or
             by target.
-        pairs: verification: pairs to find the threshold of each target on by the LFW protocol:
-            first images, second images, and whether they show one person, bool (P,).
+        pairs: verification: pairs to find the thresholds of each target on: first images, second
+            images, and whether they show one person, bool (P,).
+        rules: verification: how, as a job's `threshold`: ``"accuracy"`` (LFW protocol),
+            ``{"far": 0.01}`` (at a false-accept rate), or a list of several. The first is the
+            headline, in whose place ``threshold`` stands; each further one adds its columns, such
+            as ``success_far_0.01``.
         seed: keys the draws of targets behind a random defence, which judge five times.
 
     Returns:
@@ -86,7 +95,7 @@ def evaluate(
             that are not finite.
         TypeError: when an argument is of another type than above.
     """
-    goal = Goal.named(goal)
+    goal, asked = Goal.named(goal), _asked(rules)
     batch = posed(images, labels, goal, ids, true_labels).to("cpu")
     # In the order of memory that a run has: kernels of another order round otherwise.
     batch = replace(batch, images=batch.images.contiguous())
@@ -116,8 +125,9 @@ def evaluate(
         )
         raise ValueError(f"{what}; given: {there}")
     if not len(batch):
-        return _empty()
-    evaluator = Evaluator(bench, held, thresholds(judges, goal.task, threshold, pairs, seed))
+        return _empty(asked)
+    found = thresholds(judges, goal.task, threshold, pairs, seed, asked)
+    evaluator = Evaluator(bench, held, found)
     unknown: dict[str, object] = _UNKNOWN if isinstance(attack, str) else {}
     parts = [
         _judged(evaluator, bench, recipe, unknown, batch.rows(rows), changed[rows])
@@ -175,9 +185,24 @@ class _Held:
         return {name: ready.of(self._targets[name]) for name in models}
 
 
-def _empty() -> pd.DataFrame:
+def _asked(rules: Rules) -> tuple[ThresholdRule, ...]:
+    """Return the rules as a job has them.
+
+    Raises:
+        ValueError: when one is none, or is there twice.
+    """
+    try:
+        return TypeAdapter(ThresholdRules).validate_python(rules)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        what = f"rules: expected 'accuracy', {{'far': 0.01}}, or a list, got {rules!r} ({why})"
+        raise ValueError(what) from None
+
+
+def _empty(rules: Sequence[ThresholdRule]) -> pd.DataFrame:
     """Return the verdicts on no image: every column, and no row."""
-    frame: pd.DataFrame = TABLES["verdicts"].empty_table().to_pandas()
+    further = [by_rule(BY_RULE[0], name_of(rule)) for rule in rules[1:]]
+    frame: pd.DataFrame = schema_of("verdicts", further).empty_table().to_pandas()
     return frame
 
 

@@ -13,6 +13,7 @@ from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.data_spec import DataSpec
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRules
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import Permission, granted
@@ -52,21 +53,6 @@ class Select(Spec):
     """Keep the examples that all of these models (names, or a role) get right."""
     limit: int | None = Field(None, ge=1)
     """Stop after this many kept examples."""
-
-
-class FalseAccepts(Spec):
-    """A threshold by the share of pairs of different people that may pass."""
-
-    far: float = Field(gt=0, lt=1)
-    """False-accept rate, such as `1e-2`. From pairs of different people alone; where they are too
-    few to fix it (368 for 1e-2, 3,688 for 1e-3), the job is refused."""
-
-    def __str__(self) -> str:
-        return f"false-accept rate {self.far:g}"
-
-
-ThresholdRule = Literal["accuracy"] | FalseAccepts
-"""How a verification model's threshold is found."""
 
 
 class Evaluate(Spec):
@@ -205,8 +191,8 @@ class Plan(Spec):
     """The images or pairs to attack."""
     calibrate: DataSpec | None = Field(None, exclude_if=lambda value: value is None)
     """The pairs that thresholds are found on, where they are not those of `data`."""
-    threshold: ThresholdRule = Field("accuracy", exclude_if=lambda value: value == "accuracy")
-    """How thresholds are found."""
+    threshold: ThresholdRules = Field(ALONE, exclude_if=lambda rules: rules == ALONE)
+    """How thresholds are found: the rules, the headline first."""
     select: Select = Select()
     """Which of them are attacked."""
     surrogates: tuple[ModelSpec, ...] = Field(min_length=1)

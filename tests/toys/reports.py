@@ -75,6 +75,7 @@ def write_run(
                     "step": [t + STEPS - steps + 1 for _ in range(N) for t in range(steps)],
                     "success": table.flatten(), "success_std": 0.0,
                     "score": score.flatten(), "score_std": 0.0, "threshold": 0.0,
+                    "threshold_rule": None,
                     "clean_score": -1.0, "clean_success": 0.0,
                     "clean_correct": [i % 4 != 0 for i in numbers for _ in range(steps)],
                     "clean_accepted": None, "prediction": 1, "repeats": 1, "linf": 8.0, "l2": 5.0,

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import JsonValue
 
+from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
-from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results import parquet, records
 from gauntlet.pipeline.results.lock import is_held
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import by_units, examine, units_in
@@ -22,6 +23,7 @@ from gauntlet.pipeline.results.record.entries import TableFile, digest_of
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.plan import PRECISION, Plan, recorded
+from gauntlet.pipeline.run.rows.thresholds import threshold_columns
 from gauntlet.pipeline.run.standing import given_up
 from gauntlet.pipeline.run.verifying.rows import LOST, Excuses, TableRows
 from gauntlet.pipeline.run.verifying.units import PlannedUnits
@@ -144,7 +146,7 @@ class _Reading:
                 continue
             rows = 0
             try:
-                for batch in self.folder.batches(name, table, TABLES[table].names):
+                for batch in self.folder.batches(name, table, self.folder.columns(table)):
                     rows += batch.num_rows
                     self.progress.advance(STAGE, batch.num_rows)
                     yield file, batch
@@ -170,8 +172,10 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
             strange += sum(map(operator.eq, made, gave_up))
     if strange:
         found.add("failures", "failures", f"{strange:,} rows of units that are not as they say")
+    if plan.task.kind is Task.VERIFICATION:
+        found.rows["thresholds"] = _check_thresholds(reading, plan)
     for table in TABLES:
-        if table == "failures":
+        if table in ("failures", "thresholds"):  # whose rows are not those of units alone
             continue
         rows = TableRows(table, plan, units)
         for file, batch in reading.batches(table):
@@ -188,6 +192,20 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
                 first = units.ids[units.cut[number].start]
                 what = f"attack {spec.label!r}: its unit from {first!r} lost {count:,} examples"
                 found.add("failures", "failures", f"{what}, its commit says {done.lost:,}")
+
+
+def _check_thresholds(reading: _Reading, plan: Plan) -> int:
+    """Compare the table of thresholds with those of the record; return its rows."""
+    table, found = "thresholds", [batch for _, batch in reading.batches("thresholds")]
+    if found:
+        assert reading.record.thresholds is not None
+        targets = [spec.name for spec in plan.targets]
+        columns = threshold_columns(targets, reading.record.thresholds)
+        expected = parquet.rows_of(table, "", columns) if columns else TABLES[table].empty_table()
+        rows = parquet.in_order(table, pa.Table.from_batches(found))
+        if not rows.equals(parquet.in_order(table, expected)):
+            reading.found.add(table, table, "has other thresholds than the record")
+    return sum(batch.num_rows for batch in found)
 
 
 def _of_the_record(folder: RunFolder, record: Record, plan: Plan) -> Iterator[tuple[str, str]]:

@@ -53,6 +53,11 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
     "white_box.white_boxes": [("seed: 2}}", "seed: 2}, white_box: true}")],
     "data.listed_examples": [("path: images.npz", "path: nowhere.npz")],
     "data.calibration": [(PLACEMENT, "threshold: {far: 0.01}\n" + PLACEMENT)],
+    "data.enough_pairs": [
+        ("{kind: classification, goal: untargeted}", "{kind: verification, goal: dodging}"),
+        ("{source: npz, path: images.npz}", "{source: rendered, pairs: 20}"),
+        (PLACEMENT, "threshold: {far: 0.01}\n" + PLACEMENT),
+    ],
     "attacks.names_of_surrogates": [(ATTACK, f"{ATTACK}, surrogates: [nobody]")],
     "attacks.goals": [(ATTACK, f"{ATTACK}, objective: cosine")],
     "attacks.references": [TARGETED, (ATTACK, f"{ATTACK}, objective: aa")],
