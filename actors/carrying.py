@@ -21,6 +21,7 @@ from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
 from gauntlet.actors.targets import TargetHandles, TargetLines, gathered
 from gauntlet.actors.turns import Turns
+from gauntlet.actors.waiting import Awaited
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
@@ -149,29 +150,40 @@ class RemoteCarrier:
         actor: has `carry`, `news` and `settle`.
         setup: reference to a `Setup`.
         lanes: orders at a time.
+        note: told what keeps the actor from answering.
         crew: the actors of the surrogates that a hub alone asks.
     """
 
-    def __init__(self, actor: Any, setup: Any, lanes: int, crew: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        actor: Any,
+        setup: Any,
+        lanes: int,
+        note: Callable[[str], None],
+        crew: Sequence[Any] = (),
+    ) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
         self._crew = tuple(crew)
+        self._awaited = Awaited([actor, *crew], note)
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
         """Have models look at an order's clean images.
 
         Raises:
-            GetTimeoutError: when the actor is not heard of for as long as `Feed` waits for news.
+            GetTimeoutError: when the actor is not heard of for as long as `Feed` waits for news, or
+                starts anew again and again.
         """
         call = self._actor.clean.remote(self._setup, order, models)
         unheard = 0
         while not ray.wait([call], timeout=WAIT)[0]:
+            self._awaited.look()
             # A look may take long, but who is at it answers.
             answers, _ = ray.wait([self._actor.news.remote("", 0)], timeout=WAIT)
             unheard = 0 if answers else unheard + 1
             if unheard == PATIENCE:
                 raise ray.exceptions.GetTimeoutError(
-                    "a carrier that was asked about clean images does not answer, and is not "
-                    "started anew: is there still a node with room for it?"
+                    "a carrier that was asked about clean images does not answer: "
+                    f"{self._awaited.reason()}"
                 )
         found: CleanAnswers = ray.get(call)
         return found
@@ -184,16 +196,18 @@ class RemoteCarrier:
         """Return the carrier's news.
 
         Raises:
-            TimeoutError: when none come in time, or the actor is out of reach for so long: Ray may
-                not have noticed yet that its node is gone.
+            GetTimeoutError: when none come in time, or the actor is out of reach for so long: Ray
+                may not have noticed yet that its node is gone.
         """
         until = time.monotonic() + WAIT
         while True:
             try:
                 found: News = ray.get(self._actor.news.remote(life, heard), timeout=WAIT)
+            except ray.exceptions.GetTimeoutError as error:
+                raise ray.exceptions.GetTimeoutError(self._awaited.reason()) from error
             except ray.exceptions.ActorUnavailableError as error:
                 if time.monotonic() > until:
-                    raise TimeoutError(str(error)) from error
+                    raise ray.exceptions.GetTimeoutError(str(error)) from error
                 time.sleep(1)
             else:
                 return found

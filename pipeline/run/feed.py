@@ -145,8 +145,8 @@ class Feed:
         for _ in range(PATIENCE - 1):
             try:
                 return self.carrier.news(self._life, self._count)
-            except TimeoutError:
-                self._note("a carrier does not answer; it may be starting anew: waiting for it")
+            except TimeoutError as error:
+                self._note(f"{self} does not answer, and is waited for: {error}")
         return self.carrier.news(self._life, self._count)
 
     def treat(self) -> None:
