@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
+from gauntlet.actors.shortage import shortage
 from gauntlet.actors.targets import TargetHandles, TargetLines, gathered
 from gauntlet.actors.turns import Turns
 from gauntlet.actors.waiting import Awaited
@@ -35,7 +36,7 @@ from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
 from gauntlet.pipeline.run.local import LocalSurrogates, narrowed, run_judged
-from gauntlet.pipeline.run.order import CleanAnswers, Item, News, Order, Said, Spent
+from gauntlet.pipeline.run.order import CleanAnswers, Failed, Item, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import device, image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -164,7 +165,7 @@ class RemoteCarrier:
     ) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
         self._crew = tuple(crew)
-        self._awaited = Awaited([actor, *crew], note)
+        self._awaited, self._began = Awaited([actor, *crew], note), time.time()
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
         """Have models look at an order's clean images.
@@ -189,8 +190,18 @@ class RemoteCarrier:
         return found
 
     def carry(self, order: Order) -> None:
-        """Have an order carried out; what is lost with the actor, the driver hands out again."""
-        ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
+        """Have an order carried out; what is lost with the actor, the driver hands out again.
+
+        Raises:
+            OutOfMemoryError: when Ray killed a process for its memory meanwhile; with the figures.
+        """
+        began = time.time()
+        try:
+            ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
+        except LOSSES as error:
+            if figures := shortage(began):
+                raise ray.exceptions.OutOfMemoryError(figures) from error
+            raise
 
     def news(self, life: str, heard: int) -> News:
         """Return the carrier's news.
@@ -210,7 +221,13 @@ class RemoteCarrier:
                     raise ray.exceptions.GetTimeoutError(str(error)) from error
                 time.sleep(1)
             else:
-                return found
+                return replace(found, items=tuple(map(self._explained, found.items)))
+
+    def _explained(self, item: Item) -> Item:
+        """Add the figures to a unit that failed with a process that was killed for its memory."""
+        if isinstance(item, Failed) and item.short and (figures := shortage(self._began)):
+            return replace(item, reason=f"{item.reason}; {figures}")
+        return item
 
     def settle(self) -> None:
         """Have it write what is buffered."""

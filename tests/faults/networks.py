@@ -54,7 +54,7 @@ def answer(sickness: Sickness, outputs: Tensor) -> Tensor:
             taken = []
             for _ in range(len(outputs) * sickness.megabytes // PIECE):
                 taken.append(np.ones(PIECE * 2**20, np.uint8))
-                time.sleep(0.01)  # a monitor that looks ten times a second is to see it grow
+                time.sleep(0.002)
             time.sleep(SLOW)
     return outputs
 

@@ -58,11 +58,11 @@ def small_object_store(case: Case) -> None:
     case.begin()
 
 
-MACHINE = 6.0
+MACHINE = 4.0
 """GiB of memory; a healthy run takes about half."""
-TOO_MUCH = 1500
+TOO_MUCH = 800
 """Megabytes a row that are too many for it when four rows are in a pass."""
-TWO_AT_MOST = {"packed": 1000, "pinned": 600}
+TWO_AT_MOST = {"packed": 700, "pinned": 300}
 """Of one process, or of two surrogates at a time, that are when there are more than two."""
 SHORT = ({"base": "i", "steps": 2},)
 """The attacks of a case in which every unit costs several processes."""
