@@ -105,8 +105,10 @@ def start(note: Callable[[str], None]) -> ExitStack:
                 )
                 ray.nodes()  # its control service answers
         except Exception as error:
-            # Ray raises bare ones, too: when its node is not up in time on a busy machine.
-            if type(error) is not Exception and not isinstance(error, RuntimeError | OSError):
+            # Ray raises bare ones, too: when its node is not up in time on a busy machine; and a
+            # ValueError where there is too little memory.
+            known = RuntimeError | OSError | ValueError
+            if type(error) is not Exception and not isinstance(error, known):
                 raise
             reason = str(error).strip().splitlines()[0]
             what = f"no local Ray session could be started: {reason}; in-process needs none"

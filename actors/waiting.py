@@ -98,6 +98,6 @@ def _restarts(actor: dict[str, Any]) -> int:
 
 
 def _homeless(actor: dict[str, Any]) -> bool:
-    """Return whether an actor is to start, and has no node to start on."""
+    """Return whether an actor is to start, and has no process on any node to start in."""
     starts = actor.get("State") in ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "RESTARTING")
-    return starts and not actor["Address"]["NodeID"].strip("f")
+    return starts and not actor["Address"]["IPAddress"]

@@ -19,6 +19,8 @@ PAUSE = 0.1
 THRESHOLD = 0.95
 """Share of the memory above which the monitor kills."""
 _SAYS = ("MemTotal:", "MemFree:", "MemAvailable:")
+_CACHES = ("Buffers:", "Cached:", "SReclaimable:", "Active", "Inactive")
+"""Begin lines on what files have: here nothing, so that all is free that no process has."""
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def small_machine(case: Case, gib: float) -> Iterator[None]:
     """Have the next commands of a case see a machine of so much memory, in this context."""
     whole, file, over = int(gib * 2**20), case.folder / "meminfo", threading.Event()
     lines = Path("/proc/meminfo").read_text().splitlines(keepends=True)
-    rest = [line for line in lines if not line.startswith(_SAYS)]
+    rest = [line for line in lines if not line.startswith(_SAYS + _CACHES)]
     file.write_text("".join([*_told(whole, 0), *rest]))
 
     def watch() -> None:
@@ -35,7 +37,8 @@ def small_machine(case: Case, gib: float) -> Iterator[None]:
             with file.open("r+") as opened:  # in place, and always as long: it is mounted
                 opened.write("".join(says))
 
-    inner = f'mount --bind "{file}" /proc/meminfo && exec "$@"'
+    # Ray would rather believe a control group that this machine's processes are in.
+    inner = f'mount --bind "{file}" /proc/meminfo && mount -t tmpfs x /sys/fs/cgroup && exec "$@"'
     case.wrap("unshare", "--mount", "--propagation", "private", "sh", "-c", inner, "sh")
     case.environment |= {
         "RAY_memory_usage_threshold": str(THRESHOLD),
