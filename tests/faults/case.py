@@ -208,11 +208,11 @@ class Case:
         os.kill(process.pid, number)
         return process
 
-    def infect(self, how: str, spread: str, megabytes: int = 0) -> None:
-        """Make processes sick from some pass on."""
+    def infect(self, how: str, spread: str, megabytes: int = 0, now: bool = False) -> None:
+        """Make processes sick, from some pass on or at once."""
         passes = self.undisturbed.passes("surrogate")
-        since = self.draws.randrange(passes // 8, passes // 2)
-        self.note(f"from pass {since} of {passes} on")
+        since = 0 if now else self.draws.randrange(passes // 8, passes // 2)
+        self.note("at once" if now else f"from pass {since} of {passes} on")
         self.gates.infect(Sickness(how, since, spread, megabytes))  # type: ignore[arg-type]
 
     def mount(self, size: str) -> Path:

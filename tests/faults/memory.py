@@ -20,7 +20,7 @@ THRESHOLD = 0.95
 """Share of the memory above which the monitor kills."""
 _SAYS = ("MemTotal:", "MemFree:", "MemAvailable:")
 _CACHES = ("Buffers:", "Cached:", "SReclaimable:", "Active", "Inactive")
-"""Begin lines on what files have: here nothing, so that all is free that no process has."""
+"""Begin lines on what files have: nothing here, so that all is free that no process has."""
 
 
 @contextmanager
@@ -28,7 +28,11 @@ def small_machine(case: Case, gib: float) -> Iterator[None]:
     """Have the next commands of a case see a machine of so much memory, in this context."""
     whole, file, over = int(gib * 2**20), case.folder / "meminfo", threading.Event()
     lines = Path("/proc/meminfo").read_text().splitlines(keepends=True)
-    rest = [line for line in lines if not line.startswith(_SAYS + _CACHES)]
+    rest = [
+        f"{line.partition(':')[0]}: 0 kB\n" if line.startswith(_CACHES) else line
+        for line in lines
+        if not line.startswith(_SAYS)
+    ]
     file.write_text("".join([*_told(whole, 0), *rest]))
 
     def watch() -> None:

@@ -45,6 +45,7 @@ def joined(case: Case) -> Iterator[None]:
 def cluster_gcs_killed(case: Case) -> None:
     """SIGKILL of the GCS of a cluster that the run has joined."""
     with joined(case), case.moment():
+        case.infect("slow", "all", now=True)  # work goes on without it, and would be done soon
         case.send(signal.SIGKILL, "gcs_server")
 
 

@@ -89,6 +89,7 @@ def memory_monitor(case: Case) -> None:
 def memory_for_few_rows(case: Case) -> None:
     """Ray's memory monitor kills whoever has more than two rows in a pass."""
     with small_machine(case, MACHINE):
-        case.infect("greedy", "all", megabytes=TWO_AT_MOST[case.placement])
         case.begin()
+        case.until(case.has_begun)  # before that nobody counts rows
+        case.infect("greedy", "all", TWO_AT_MOST[case.placement], now=True)
         case.stopped()
