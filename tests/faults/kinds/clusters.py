@@ -21,7 +21,7 @@ from tests.faults.fault import fault
 
 @contextmanager
 def joined(case: Case) -> Iterator[None]:
-    """Have a cluster of one node that the run joins, until the run has ended."""
+    """Have a cluster of one node that the run joins, in this context."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     command = [Path(sys.executable).with_name("ray"), "start", "--head", f"--port={port}"]
@@ -31,22 +31,26 @@ def joined(case: Case) -> Iterator[None]:
     case.where = ("--address", f"127.0.0.1:{port}")
     try:
         yield
-        assert case.command is not None
-        until = time.time() + LONGEST
-        while not case.command.ended and time.time() < until:
-            time.sleep(0.05)
     finally:
         driver = case.command and case.command.pid
         processes.kill_all([found for found in case.living() if found.pid != driver])
         shutil.rmtree(case.ray / "ray", ignore_errors=True)
 
 
-@fault("packed", "pinned", ends={3})
+def ended(case: Case) -> None:
+    """Wait until the run has ended, with what it still had to do held where a pass is."""
+    assert case.command is not None
+    until = time.time() + LONGEST
+    while not case.command.ended and time.time() < until:
+        time.sleep(0.05)
+
+
+@fault("packed", "pinned", ends={0, 3})
 def cluster_gcs_killed(case: Case) -> None:
     """SIGKILL of the GCS of a cluster that the run has joined."""
     with joined(case), case.moment():
-        case.infect("slow", "all", now=True)  # work goes on without it, and would be done soon
         case.send(signal.SIGKILL, "gcs_server")
+        ended(case)
 
 
 @fault("packed", "pinned", ends={3})
@@ -54,3 +58,4 @@ def cluster_raylet_killed(case: Case) -> None:
     """SIGKILL of the raylet of a cluster that the run has joined."""
     with joined(case), case.moment():
         case.send(signal.SIGKILL, "raylet")
+        ended(case)
