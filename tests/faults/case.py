@@ -177,7 +177,7 @@ class Case:
 
     def has_begun(self) -> bool:
         """Return whether attacks are at work: the examples are chosen."""
-        return any(path.name != "000000.json" for path in (self.run / "record").glob("*.json*"))
+        return (self.run / "selection.json").exists()
 
     def living(self) -> list[processes.Process]:
         """Return the processes of this case that live."""

@@ -295,5 +295,6 @@ def test_orders_that_are_lost_together_are_one_loss(monkeypatch: pytest.MonkeyPa
         thread.start()
     for thread in threads:
         thread.join()
-    assert pauses == driver.notes == []
+    assert pauses == []
+    assert driver.notes == []
     assert sum(line.startswith("carrier 1: lost while") for line in driver.log) == 2

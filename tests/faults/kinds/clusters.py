@@ -24,7 +24,7 @@ def joined(case: Case) -> Iterator[None]:
     """Have a cluster of one node that the run joins, in this context."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    command = [Path(sys.executable).with_name("ray"), "start", "--head", f"--port={port}"]
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}"]
     options = ["--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
     around = os.environ | case.surroundings
     subprocess.run([*command, *options], env=around, check=True, capture_output=True)
