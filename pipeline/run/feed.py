@@ -55,7 +55,8 @@ class Feed:
         self._life, self._count = "", 0
         self._lock, self._treating = threading.Lock(), threading.Lock()
         self.retired = self.sick = False
-        self._renewed, self._lost, self._ended = False, 0, ""
+        self._renewed, self._lost = False, 0
+        self._ended: str | None = None
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -93,7 +94,7 @@ class Feed:
             error: by which the loss shows.
             life: of the process, which may have lost other orders, too.
         """
-        if life != self._ended or not life:
+        if life != self._ended:
             self._ended = life
             self._lost += 1
         if self._lost > 1:

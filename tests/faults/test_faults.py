@@ -19,7 +19,8 @@ USUAL = {"driver_killed": 0, "interrupted": 2, "bit_flipped": 0, "second_driver"
 """Faults of the default suite, with the seeds: all in one process, where a case takes seconds."""
 BY_HAND = {
     "worker_stopped", "memory_monitor", "memory_for_few_rows", "small_object_store",
-    "small_shared_memory", "target_killed", "slow", "sick", "all_sick",
+    "small_shared_memory", "target_killed", "slow", "sick", "all_sick", "cluster_gcs_killed",
+    "cluster_raylet_killed",
 }  # fmt: skip
 """Faults that only `make faults` has: they take minutes, or gigabytes. A sick worker on Ray has a
 test of its own."""

@@ -280,7 +280,6 @@ def test_orders_that_are_lost_together_are_one_loss(monkeypatch: pytest.MonkeyPa
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     driver, both = Driver(2), threading.Barrier(2)
-    driver.feed.listen()
 
     def lost() -> None:
         if both.wait() == 0:
