@@ -18,6 +18,7 @@ from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed
+from gauntlet.actors.waiting import answers
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.own_parts import from_cells
 from gauntlet.pipeline.data.examples import Examples, open_examples
@@ -275,7 +276,7 @@ def _measured(
         shared = lay_out(plan, devices, "packed", "auto: several share a GPU", units)
         return RayEngine(plan, shared, modules=modules, note=note)
     worker = spawn_packed(plan, layout, modules)
-    peak, memory, why = _peak(plan, devices, examples, worker)
+    peak, memory, why = _peak(plan, devices, examples, worker, note)
     copies = 1 if devices.gpus else layout.surrogate_workers
     if peak is not None and copies * peak <= MEMORY_SHARE * memory:
         reason = (
@@ -296,7 +297,7 @@ def _only_packed(plan: Plan) -> str | None:
 
 
 def _peak(
-    plan: Plan, devices: Devices, examples: Examples, worker: Any
+    plan: Plan, devices: Devices, examples: Examples, worker: Any, note: Callable[[str], None]
 ) -> tuple[int | None, int, str]:
     loaded = examples.load(range(min(plan.resources.batch, len(examples))))
     memory = devices.gpu_memory or devices.memory
@@ -305,7 +306,8 @@ def _peak(
         return 0, memory, ""
     try:
         batch = Packed.of(loaded.batch)
-        peak: int = ray.get(worker.measure.remote(made[0], batch))
+        peak: int
+        (peak,) = answers([worker.measure.remote(made[0], batch)], [worker], note)
     except (ray.exceptions.RayError, torch.OutOfMemoryError) as error:
         return None, memory, f"the surrogates do not fit together ({type(error).__name__})"
     return peak, memory, f"together the surrogates take {peak / 2**30:.1f} GiB a worker"
