@@ -28,8 +28,10 @@ def parts(item: Any) -> tuple[Any, int]:
         count = f" of {len(item)}" if isinstance(item, tuple | list) else ""
         raise Undecodable(f"is a {type(item).__name__}{count}, {_WANTED}")
     image, label = item
-    if isinstance(label, Tensor | np.ndarray | np.generic) and label.size in (1, torch.Size([])):
-        label = label.item()
+    if isinstance(label, Tensor):
+        label = label.item() if label.numel() == 1 else label
+    elif isinstance(label, np.ndarray | np.generic):
+        label = label.item() if label.size == 1 else label
     if isinstance(label, bool) or not isinstance(label, int):
         raise Undecodable(f"has the label {label!r:.60}, expected a whole number")
     return image, label
