@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from gauntlet.jobs.cli.exit_status import end
@@ -16,6 +16,14 @@ data = typer.Typer(
     no_args_is_help=True,
     help="Look at the data of a job before they are attacked, or align faces.",
 )
+
+
+class AlignedSize(StrEnum):
+    """Heights and widths of aligned faces, by whose networks made them usual."""
+
+    ARCFACE = "112x112"
+    SPHEREFACE = "112x96"
+    FACENET = "160x160"
 
 
 @data.callback()
@@ -66,11 +74,9 @@ def align(
         Path, typer.Argument(metavar="OUT", help="Folder of the aligned copies, apart from DIR.")
     ],
     size: Annotated[
-        str,
-        typer.Option(
-            click_type=click.Choice(["112x112", "112x96", "160x160"]), help="Height x width."
-        ),
-    ] = "112x112",
+        AlignedSize,
+        typer.Option(help="Height x width.", case_sensitive=False),
+    ] = AlignedSize.ARCFACE,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -97,4 +103,4 @@ def align(
     """
     from gauntlet.jobs.cli.align_faces import align_faces
 
-    end(align_faces, photographs, out, size, workers)
+    end(align_faces, photographs, out, size.value, workers)

@@ -104,13 +104,13 @@ def labels_of(dataset: Any, column: str) -> tuple[Positions, tuple[str, ...]]:
         BadInput: when there is no such column, or one of anything but whole numbers.
     """
     feature = _feature(dataset, column, "label")
-    values = dataset.select_columns([column]).with_format("arrow")[:][column]
-    whole = str(getattr(feature, "dtype", "")).lstrip("u").startswith("int")
-    if not whole or values.null_count:
-        what = f"column {column!r} is {_words(feature)}, expected whole numbers, none absent"
-        raise BadInput(Problem("label", what))
-    names: Sequence[str] = getattr(feature, "names", None) or ()
-    return values.to_numpy().astype(np.int64), tuple(map(str, names))
+    if str(getattr(feature, "dtype", "")).lstrip("u").startswith("int"):
+        values = dataset.select_columns([column]).with_format("arrow")[:][column]
+        if not values.null_count:
+            names: Sequence[str] = getattr(feature, "names", None) or ()
+            return values.to_numpy().astype(np.int64), tuple(map(str, names))
+    what = f"column {column!r} is {_words(feature)}, expected whole numbers, none absent"
+    raise BadInput(Problem("label", what))
 
 
 def content_of(value: Any) -> bytes | Path | None:

@@ -53,19 +53,20 @@ def pixels(image: Any, fit: Fit) -> Pixels:
     if isinstance(image, Image.Image):
         return canonical(image, fit)
     if isinstance(image, Tensor):
-        what, values = f"tensor of {str(image.dtype).removeprefix('torch.')}", image.detach().cpu()
+        what, values = (
+            f"a tensor of {str(image.dtype).removeprefix('torch.')}",
+            image.detach().cpu(),
+        )
         if values.ndim != 3 or values.shape[0] not in (1, 3):
-            raise Undecodable(f"is a {what} {tuple(image.shape)}, expected (3, H, W) or (1, H, W)")
+            raise Undecodable(f"is {what} {tuple(image.shape)}, expected (3, H, W) or (1, H, W)")
         coarse = 255 * torch.finfo(values.dtype).eps if values.is_floating_point() else 0.0
         if values.is_floating_point():
             values = values.double()
         array = values.numpy().transpose(1, 2, 0)
     elif isinstance(image, np.ndarray):
-        what, array = f"array of {image.dtype}", image[..., None] if image.ndim == 2 else image
+        what, array = f"an array of {image.dtype}", image[..., None] if image.ndim == 2 else image
         if array.ndim != 3 or array.shape[2] not in (1, 3):
-            raise Undecodable(
-                f"is an {what} {image.shape}, expected (H, W, 3), (H, W, 1) or (H, W)"
-            )
+            raise Undecodable(f"is {what} {image.shape}, expected (H, W, 3), (H, W, 1) or (H, W)")
         coarse = 255 * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
     else:
         raise Undecodable(
@@ -74,7 +75,7 @@ def pixels(image: Any, fit: Fit) -> Pixels:
     if array.dtype.kind == "f" and array.size:
         array = _levels(array.astype(np.float64), what, max(_OFF, coarse))
     if array.dtype != np.uint8 or not array.size:
-        raise Undecodable(f"is a {what} {tuple(image.shape)}, expected uint8, or floats in [0, 1]")
+        raise Undecodable(f"is {what} {tuple(image.shape)}, expected uint8, or floats in [0, 1]")
     grey = array[..., 0] if array.shape[2] == 1 else np.ascontiguousarray(array)
     return canonical(Image.fromarray(grey), fit)
 
@@ -82,11 +83,11 @@ def pixels(image: Any, fit: Fit) -> Pixels:
 def _levels(values: np.ndarray, what: str, off: float) -> Pixels:
     """Return floats in [0, 1] as the levels of 8 bits that they are."""
     if off > _COARSEST:
-        raise Undecodable(f"is a {what}, which is too coarse for 8 bits: return uint8")
+        raise Undecodable(f"is {what}, which is too coarse for 8 bits: return uint8")
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 1):
         raise Undecodable(
-            f"is a {what} with values from {low:.3g} to {high:.3g}, expected 0 to 1: leave "
+            f"is {what} with values from {low:.3g} to {high:.3g}, expected 0 to 1: leave "
             "normalisation out of its transform, each model has its own"
         )
     levels = (255 * values).round()
@@ -94,7 +95,7 @@ def _levels(values: np.ndarray, what: str, off: float) -> Pixels:
     if apart.max() > off:
         worst = values.flat[int(apart.argmax())]
         raise Undecodable(
-            f"is a {what} that is not 8-bit: {worst:.5g} is {255 * worst:.2f}/255; leave resizing "
+            f"is {what} that is not 8-bit: {worst:.5g} is {255 * worst:.2f}/255; leave resizing "
             "and other filters out of its transform (the job has `size`), or return uint8"
         )
     return levels.astype(np.uint8)

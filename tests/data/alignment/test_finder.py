@@ -31,7 +31,7 @@ def test_landmarks_of_aligned_faces_lie_at_the_template(
     for pixels in faces:
         face = mtcnn.find(Image.fromarray(pixels))
         assert face is not None
-        assert np.linalg.norm(face.points - template((112, 112)), axis=1).mean() < 4
+        assert np.linalg.norm(face.points - template((112, 112)), axis=1).mean() < 6
 
 
 def test_of_several_faces_the_one_in_the_middle_counts_unless_another_is_larger(

@@ -21,6 +21,7 @@ def of_pairs(folder: Path, names: list[str]) -> Examples:
     ]
     write_text(folder / "pairs.txt", *lines)
     fields = {"source": "pairs", "images": str(folder), "pairs": "pairs.txt", "size": [112, 112]}
+    fields["folds"] = 2
     return opened(folder, Goal.IMPERSONATION, **fields)
 
 

@@ -141,7 +141,10 @@ def test_fields_of_other_sources_hold_here(root: Path) -> None:
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
-        ("normalised", "item 0 is a tensor of float32 with values from -2.42 to 2.36, expected 0 to"),
+        (
+            "normalised",
+            "item 0 is a tensor of float32 with values from -2.42 to 2.36, expected",
+        ),
         ("Flipped", "is another image each time: leave what is random out of the data set's tra"),
         ("Shifted", "item 0 has the label 1, its `targets` say 0"),
         ("Stream", "made Stream without a length, expected a map-style data set, with __len__"),
