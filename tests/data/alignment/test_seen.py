@@ -20,9 +20,10 @@ def of_pairs(folder: Path, names: list[str]) -> Examples:
         for number, (one, two) in enumerate(zip(names, names[1:] + names[:1], strict=True))
     ]
     write_text(folder / "pairs.txt", *lines)
-    fields = {"source": "pairs", "images": str(folder), "pairs": "pairs.txt", "size": [112, 112]}
-    fields["folds"] = 2
-    return opened(folder, Goal.IMPERSONATION, **fields)
+    size, pairs = (112, 112), str(folder / "pairs.txt")
+    return opened(
+        folder, Goal.IMPERSONATION, source="pairs", images=".", pairs=pairs, size=size, folds=2
+    )
 
 
 @pytest.mark.parametrize("aligned", [True, False])
