@@ -24,7 +24,7 @@ from gauntlet.pipeline.data.stores import ImageStore, numbered
 from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.problems import BadInput
 
-_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @register
