@@ -80,7 +80,7 @@ def align_folder(
             the other, or when ``out`` cannot be written or holds copies of another size.
     """
     copies = _copies(root, out)
-    _prepare(out, size)
+    _prepare(out)
     waiting = [file for file, copy in copies.items() if not _is_done(copy, size)]
     progress.stage("faces", len(copies), "images")
     progress.advance("faces", len(copies) - len(waiting))
@@ -118,12 +118,12 @@ def _copies(root: Path, out: Path) -> dict[str, Path]:
     return copies
 
 
-def _prepare(out: Path, size: tuple[int, int]) -> None:
+def _prepare(out: Path) -> None:
+    """Make the folder; what a process that was killed has left in it is removed."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for remains in out.rglob(f".*{_ASIDE}"):
             remains.unlink()
-        _list(out / MISSED, {})
     except OSError as error:
         raise BadInput(Problem("OUT", f"{out}: {error.strerror or error}")) from None
 
