@@ -66,12 +66,13 @@ def test_check_says_where_the_work_is_done_and_what_only_running_tells(
 def test_check_says_where_the_names_of_classes_are_others(tmp_path: Path) -> None:
     for synset in ("n01440764", "n02106662"):  # tench, class 0; German shepherd, class 235
         write_image(tmp_path / "photographs" / synset / "1.png", 64, 64)
-    network = "torchvision/squeezenet1_1"
+    toy, target = "import:tests.toys.jobs:network", "torchvision/squeezenet1_0"
     path = write(
         tmp_path,
         ("{source: npz, path: images.npz}", "{source: folder, root: photographs}"),
-        ("import:tests.toys.jobs:network", network),
-        *((f", options: {{seed: {seed}}}", "") for seed in range(3)),
+        (f'"{toy}", options: {{seed: 2}}', target),
+        (toy, "torchvision/squeezenet1_1"),
+        *((f", options: {{seed: {seed}}}", "") for seed in range(2)),
     )
     result = gauntlet("check", str(path))
     assert result.exit_code == 0, result.output
