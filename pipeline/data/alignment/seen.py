@@ -13,8 +13,8 @@ from gauntlet.pipeline.data.decoding import Undecodable
 from gauntlet.pipeline.data.examples import Examples
 
 APART = 0.08
-"""Share of the height from which on a face is not where an aligned one is. Of aligned
-faces it is 0.06 at most: people differ, and the template is one."""
+"""Share of the height from which on a face is not where an aligned one is. Of most aligned
+faces it is 0.03 to 0.06: people differ, and the template is one."""
 
 
 @dataclass(frozen=True)
