@@ -25,7 +25,7 @@ from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.foreign.libraries import own_files
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.run.attempt import attempt
@@ -200,6 +200,7 @@ def _engine(
     checked: bool,
 ) -> Engine:
     permission = granted() if permission is None else permission
+    permit(permission)
     models = (*plan.surrogates, *plan.targets)
     ran = own_code(models, plan.root, plan.task.kind, permission, checked)
     if (reason := _needs_no_ray(plan, address)) is not None:
@@ -218,7 +219,7 @@ def _engine(
         _alone(plan, this_machine())
         progress.note("starting a Ray session on this machine")
     if elsewhere:
-        ran = (*ran, *own_files(plan.attacks, plan.root, permission))
+        ran = (*ran, *plan.data.own_code(), *own_files(plan.attacks, plan.root, permission))
     with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
         devices = connect(address, progress.note, parcel)
         if elsewhere:

@@ -57,7 +57,7 @@ class RayEngine:
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._layout, self._note = layout, note
-        self._plan = plan
+        self._plan, self._modules = plan, modules
         self._hubs, self._starting = 0, threading.Lock()
         self._rooms: list[Room] = []
         try:
@@ -157,7 +157,7 @@ class RayEngine:
         setup = replace(self._setup, crew=crews[number])
         self._hubs += 1
         index = len(self._plan.surrogates) + among
-        hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
+        hub = spawn_hub(self._plan, self._layout, self._modules, self._rooms[number], index)
         self._workers = (*self._workers, hub)
         return RemoteCarrier(hub, ray.put(setup), setup.lanes, self._note, setup.crew)
 

@@ -89,7 +89,7 @@ LOWEST_FIRST = [
         "spec",
     ),
     *("batch", "exchange"),
-    *("results", "data", "evaluation", "interactions", "models", "attacks", "oracle"),
+    *("results", "models", "data", "evaluation", "interactions", "attacks", "oracle"),
     *("laws", "foreign", "run", "library", "training"),
 ]
 """The packages and modules of `pipeline`; each imports only those before it."""

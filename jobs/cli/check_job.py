@@ -16,7 +16,14 @@ from gauntlet.jobs.reports.doubts import print_probe, strictly_refused
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.jobs.spec.overrides import Override
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.alignment.seen import look_for_faces
+from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.plan import Plan
+
+_LOOKED_AT = 16
+"""Images in which faces are looked for."""
 
 
 def check_job(
@@ -60,9 +67,17 @@ def check_job(
                 checked=True,
             )
         print_probe(found, terminal())
+        if loaded.plan.task.kind is Task.VERIFICATION and any(m.suspicious for m in found.models):
+            _say_whether_aligned(loaded.plan)
         if strict and found.asks:
             raise strictly_refused()
     return Status.DONE
+
+
+def _say_whether_aligned(plan: Plan) -> None:
+    """Print where faces are in the images of a job whose models hardly tell people apart."""
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    terminal(soft_wrap=True).print(f"faces: {look_for_faces(examples, _LOOKED_AT)}")
 
 
 def _say_what_is_missing(called: str, path: Path, overrides: Sequence[str | Override]) -> None:

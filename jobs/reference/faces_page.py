@@ -40,7 +40,8 @@ is said with where to get it, and `sha256: 0123abcd` in a model's entry refuses 
 The accuracies and thresholds below are the publishers' own, on LFW unless said, each by its own
 protocol: something to compare with, no result of this project. All faces are aligned by five
 points to the usual template of 112 x 112 unless said; the template of 112 x 96 is the same without
-8 columns on either side. Embeddings have 512 numbers and are compared by cosine.
+8 columns on either side, and `gauntlet data align` makes both. Embeddings have 512 numbers and are
+compared by cosine.
 """
 
 

@@ -6,6 +6,7 @@ from gauntlet.jobs.reports.grid import Column, figures, texts
 from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.data.class_names import disagreements
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.evaluation.threshold_rules import ALONE
@@ -51,6 +52,9 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
             console.print(f"  {models[spec.name]}", soft_wrap=True)
     console.print()
     for line in _data(plan, examples):
+        console.print(line, soft_wrap=True)
+    named = {name: model.class_names for name, model in models.items()}
+    for line in disagreements(examples.listing.class_names, named):
         console.print(line, soft_wrap=True)
 
 

@@ -22,7 +22,7 @@ from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.evaluation.threshold_rules import ThresholdRule
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import Problem
 from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, TaskSpec
 
@@ -71,6 +71,7 @@ class JobDraft:
         # A `root` that the job itself names is not trusted.
         trusted = sections.get("root") if ("root",) in document.overrides else None
         permission = granted(allowed, job=folder, root=trusted)
+        permit(permission)
         return JobDraft(
             document,
             sections,

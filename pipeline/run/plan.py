@@ -16,7 +16,7 @@ from gauntlet.pipeline.data.data_spec import DataSpec
 from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRules
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.model_spec import ModelSpec
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.record.chain import Record
@@ -246,8 +246,8 @@ def plan_of(location: str, permission: Permission | None = None, root: Path | No
 
     Args:
         location: the run's.
-        permission: the code of the person's that may be run, for parts of their own; by default
-            that of the working directory.
+        permission: the code of the person's that may be run, for parts and data sets of their own;
+            by default that of the working directory.
         root: folder that relative paths of parts start from, where it is another than then.
 
     Raises:
@@ -279,8 +279,9 @@ def recorded(
         raise BadInput(Problem(folder.location, damage.line))
     try:
         content: Any = record.plan
+        may = granted() if permission is None else permission
+        permit(may)
         if parts := content.get("parts"):
-            may = granted() if permission is None else permission
             own_parts.taken_up(parts, root or Path(content["root"]), may)
         return Plan.model_validate_json(json.dumps(record.plan))
     except ValidationError as error:

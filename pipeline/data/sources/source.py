@@ -85,6 +85,14 @@ class DataSource(Spec):
             base: folder that relative paths start from.
         """
 
+    def own_code(self) -> tuple[Path, ...]:
+        """Return the files of the person's own code that make the examples.
+
+        Raises:
+            BadInput: when they may not be run.
+        """
+        return ()
+
     @property
     @abstractmethod
     def has_references(self) -> bool:

@@ -24,6 +24,8 @@ _INSTALL = "pip install 'gauntlet[hf]'"
 _BICUBIC = 3
 """Pillow's number of bicubic interpolation, which processors name theirs by."""
 _SHOWN = 4
+_UNNAMED = "LABEL_0"
+"""What transformers calls the first class of a network whose classes nobody has named."""
 
 
 @register
@@ -52,7 +54,11 @@ class HuggingFaceSource(Source):
         repository = Repository.of(f"hf:{rest}", rest, root)
         config = _config(repository)
         preprocessing = _preprocessing(repository)
-        return Description(Task.CLASSIFICATION, preprocessing, classes=int(config.num_labels))
+        count = int(config.num_labels)
+        names = tuple(str((config.id2label or {}).get(label, "")) for label in range(count))
+        if not all(names) or names[0] == _UNNAMED:
+            names = ()
+        return Description(Task.CLASSIFICATION, preprocessing, classes=count, class_names=names)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the classifier, all of whose weights are the file's; its answer is `logits`."""

@@ -94,8 +94,9 @@ class OpenClipSource(Source):
 
     def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return the convention that the weights were trained with."""
-        classes = len(_classes(spec, root))
-        return Description(Task.CLASSIFICATION, _encoder(rest, root).preprocessing, classes=classes)
+        names = tuple(_classes(spec, root))
+        form = _encoder(rest, root).preprocessing
+        return Description(Task.CLASSIFICATION, form, classes=len(names), class_names=names)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the image encoder with the prompts' embeddings; the text encoder is left."""
