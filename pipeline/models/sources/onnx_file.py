@@ -26,6 +26,9 @@ _MOST = 2**31
 """Bytes of a file with its weights: protobuf, which the format is written in, ends there."""
 _OWN = ("", "ai.onnx")
 """How files write ONNX's own domain of operators."""
+_NEWEST = 17
+"""Version of ONNX's operators up to which the converter knows nearly all of its own; files of newer
+ones are brought down to it by onnx itself."""
 _SHOWN = 4
 _EXTERNAL = 1
 """TensorProto.EXTERNAL."""
@@ -74,6 +77,9 @@ def read_network(path: Path) -> nn.Module:
     try:
         folder = str(path.parent)
         _onnx("onnx.external_data_helper").load_external_data_for_model(model, folder)
+        if max(entry.version for entry in model.opset_import if entry.domain in _OWN) > _NEWEST:
+            model = _onnx("onnx.version_converter").convert_version(model, _NEWEST)
+        _settle(model.graph)
         for number, node in enumerate(model.graph.node):
             node.name, node.domain = f"{node.op_type}_{number}", ""
         for entry in model.opset_import:
@@ -86,6 +92,30 @@ def read_network(path: Path) -> nn.Module:
         raise refuse(path, f"{what} ({wrong}): export it with a batch of any size (dynamic axes)")
     with path.open("rb") as file:
         return Converted(graph, hashlib.file_digest(file, "sha256").digest())
+
+
+def _settle(graph: Any) -> None:
+    """Make nodes that state or repeat a constant that constant itself: layers want theirs so."""
+    known = {tensor.name for tensor in graph.initializer}
+    wanted = {value.name for value in graph.output}
+    same: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = same.get(name, name)
+        (made, *_), (stated, *_) = node.output or ("",), node.attribute or (None,)
+        if made in wanted:
+            kept.append(node)
+        elif node.op_type == "Identity" and node.input[0] in known:
+            same[made] = node.input[0]
+        elif node.op_type == "Constant" and stated is not None and stated.HasField("t"):
+            stated.t.name = made
+            graph.initializer.append(stated.t)
+            known.add(made)
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _onnx(module: str) -> Any:
@@ -130,7 +160,7 @@ def _refuse_programs(path: Path, model: Any) -> None:
     ):
         raise refuse(path, "has graphs inside its nodes (loops, branches): cannot be converted")
     registry = _onnx("onnx2torch.node_converters.registry")
-    version = next((own[domain] for domain in _OWN if domain in own), 1)
+    version = min(next((own[domain] for domain in _OWN if domain in own), 1), _NEWEST)
     unknown = set()
     for kind in {node.op_type for node in model.graph.node}:
         try:
