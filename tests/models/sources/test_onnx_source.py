@@ -110,7 +110,7 @@ def test_a_node_s_name_is_no_program(file: Path) -> None:
 
     def named(model: Any) -> None:
         for node in model.graph.node:
-            node.name = f'x"), open("{mark}", "w"), getattr(self, "y'
+            node.name = f'training" if open("{mark}", "w") else "x'
 
     path = changed(file, "named.onnx", named)
     images = torch.rand(2, 3, 8, 8)
