@@ -11,6 +11,8 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gauntlet.pipeline.models.architectures.faces.units import conv
+
 _EPS = 0.001
 _STAGES = (
     (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
@@ -21,23 +23,23 @@ _STEM, _HEAD = 32, 1280
 """Channels that are the same whatever the width."""
 
 
-class Conv(nn.Conv2d):
-    """A convolution without bias that pads as TensorFlow's ``SAME`` does.
+class Conv2dSame(nn.Conv2d):
+    """A convolution of stride 2 that pads as TensorFlow's ``SAME`` does; the name is timm's.
 
     What is to be padded goes half to either side, the odd row and column to the bottom and right.
     """
 
-    def __init__(self, width: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1):
-        inner = kernel // 2 if stride == 1 else 0
-        super().__init__(width, out, kernel, stride, inner, groups=groups, bias=False)
-
     def forward(self, input: Tensor) -> Tensor:
-        """Return (B, out, ceil(H / stride), ceil(W / stride)); strides are 1 and 2."""
-        if self.stride[0] == 1:
-            return super().forward(input)
+        """Return (B, out, ceil(H / 2), ceil(W / 2))."""
         high, wide = (self.kernel_size[0] - 2 + side % 2 for side in input.shape[2:])
         padding = (wide // 2, wide - wide // 2, high // 2, high - high // 2)
         return super().forward(F.pad(input, padding))
+
+
+def _conv(width: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    if stride == 2:
+        return Conv2dSame(width, out, kernel, 2, groups=groups, bias=False)
+    return conv(width, out, kernel, groups=groups)
 
 
 class Block(nn.Module):
@@ -48,13 +50,13 @@ class Block(nn.Module):
         hidden = width * expansion
         self.expands = expansion > 1
         if self.expands:
-            self._expand_conv = Conv(width, hidden)
+            self._expand_conv = _conv(width, hidden)
             self._bn0 = nn.BatchNorm2d(hidden, _EPS)
             self.relu0 = nn.ReLU6()
-        self._depthwise_conv = Conv(hidden, hidden, kernel, stride, groups=hidden)
+        self._depthwise_conv = _conv(hidden, hidden, kernel, stride, groups=hidden)
         self._bn1 = nn.BatchNorm2d(hidden, _EPS)
         self.relu1 = nn.ReLU6()
-        self._project_conv = Conv(hidden, out)
+        self._project_conv = _conv(hidden, out)
         self._bn2 = nn.BatchNorm2d(out, _EPS)
         self.residual = stride == 1 and width == out
 
@@ -79,7 +81,7 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, width: float = 1.0, depth: float = 1.0, num_classes: int = 1000) -> None:
         super().__init__()
-        self._conv_stem = Conv(3, _STEM, 3, 2)
+        self._conv_stem = _conv(3, _STEM, 3, 2)
         self._bn0 = nn.BatchNorm2d(_STEM, _EPS)
         self.relu0 = nn.ReLU6()
         before = _STEM
@@ -91,7 +93,7 @@ class EfficientNetLite(nn.Module):
                 blocks.append(Block(before, out, kernel, 1 if block else first, expansion))
                 before = out
         self._blocks = nn.Sequential(*blocks)
-        self._conv_head = Conv(before, _HEAD)
+        self._conv_head = _conv(before, _HEAD)
         self._bn1 = nn.BatchNorm2d(_HEAD, _EPS)
         self.relu1 = nn.ReLU6()
         self.pool = nn.AdaptiveAvgPool2d(1)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
-from gauntlet.pipeline.models.architectures.efficientnet_lite import Conv
+from gauntlet.pipeline.models.architectures.efficientnet_lite import Conv2dSame
 from gauntlet.pipeline.models.fold import fold_batch_norm
 from gauntlet.pipeline.models.matching import entries_of
 from gauntlet.pipeline.models.model import adapt
@@ -27,12 +27,12 @@ def test_sizes_are_the_published_ones(number: int, parameters: int, blocks: int)
 @pytest.mark.parametrize("size", [(8, 8), (9, 8), (7, 13)])
 def test_strides_pad_as_tensorflow_does(kernel: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    layer, images = Conv(2, 2, kernel, 2), torch.randn(1, 2, *size)
+    layer, images = Conv2dSame(2, 2, kernel, 2), torch.randn(1, 2, *size)
     pads = []
     for side in reversed(size):
         total = max((-(-side // 2) - 1) * 2 + kernel - side, 0)
         pads += [total // 2, total - total // 2]
-    wanted = F.conv2d(F.pad(images, pads), layer.weight, stride=2)
+    wanted = F.conv2d(F.pad(images, pads), layer.weight, layer.bias, stride=2)
     torch.testing.assert_close(layer(images), wanted)
 
 
