@@ -14,12 +14,13 @@ from tests.toys.runs import verdicts
 
 pytestmark = pytest.mark.slow
 FACES = {
-    "mobilefacenet-white-box": ("0.3359", "99.92"),
-    "dlib-white-box": ("0.9373", "98.25"),
-    "mobileface-white-box": ("0.4451", "94.83"),
-    "mobilenet-vggface2": ("0.5810", "99.75"),
+    "mobilefacenet-white-box": (0.3359, "99.92"),
+    "dlib-white-box": (0.9373, "98.25"),
+    "mobileface-white-box": (0.4451, "94.83"),
+    "mobilenet-vggface2": (0.5810, "99.75"),
 }
-"""Best threshold on all 1,200 pairs of ORL, and the accuracy there in per cent."""
+"""Best threshold on all 1,200 pairs of ORL, and the accuracy there in per cent. Several thresholds
+may be best: they differ in the fourth digit."""
 LITE = {
     "lite0": "efficientnet-lite0-57934424.pth",
     "lite1": "efficientnet-lite1-77cc7160.pth",
@@ -40,10 +41,12 @@ def carried_out(name: str, root: Path, out: Path, *changes: str) -> Path:
 def test_four_face_networks(data_root: Path, tmp_path: Path) -> None:
     run = carried_out("faces-real", data_root, tmp_path / "run", "data.limit=4")
     found = results.manifest(str(run)).thresholds
+    assert found is not None
     for name, (threshold, right) in FACES.items():
-        assert found[name].accuracy_at_threshold is not None
-        told = f"{found[name].threshold:.4f}", f"{100 * found[name].accuracy_at_threshold:.2f}"
-        assert told == (threshold, right), name
+        rate = found[name].accuracy_at_threshold
+        assert rate is not None
+        assert found[name].threshold == pytest.approx(threshold, abs=1e-3), name
+        assert f"{100 * rate:.2f}" == right, name
     frame = verdicts(run)
     assert len(frame) == 4 * len(FACES)
     assert (frame["score"] > frame["clean_score"])[frame["white_box"]].all()

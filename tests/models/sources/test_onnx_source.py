@@ -42,7 +42,7 @@ def small() -> nn.Module:
 def export(
     network: nn.Module, path: Path, size: int = 8, batch: bool = True, **options: Any
 ) -> None:
-    axes = {"dynamic_axes": {"images": {0: "n"}}} if batch else {}
+    axes: dict[str, Any] = {"dynamic_axes": {"images": {0: "n"}}} if batch else {}
     images = torch.rand(1, 3, size, size)
     torch.onnx.export(
         network, (images,), str(path), dynamo=False, input_names=["images"], **axes, **options
