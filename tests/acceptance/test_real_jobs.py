@@ -20,7 +20,7 @@ FACES = {
     "mobilenet-vggface2": (0.5810, "99.75"),
 }
 """Best threshold on all 1,200 pairs of ORL, and the accuracy there in per cent. Several thresholds
-may be best: they differ in the fourth digit."""
+may be best: they differ in the third digit."""
 LITE = {
     "lite0": "efficientnet-lite0-57934424.pth",
     "lite1": "efficientnet-lite1-77cc7160.pth",
@@ -45,7 +45,7 @@ def test_four_face_networks(data_root: Path, tmp_path: Path) -> None:
     for name, (threshold, right) in FACES.items():
         rate = found[name].accuracy_at_threshold
         assert rate is not None
-        assert found[name].threshold == pytest.approx(threshold, abs=1e-3), name
+        assert found[name].threshold == pytest.approx(threshold, abs=5e-3), name
         assert f"{100 * rate:.2f}" == right, name
     frame = verdicts(run)
     assert len(frame) == 4 * len(FACES)
