@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.model import Model
@@ -15,7 +16,7 @@ from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
 from gauntlet.pipeline.models.sources.own_factory import find_factory
 from gauntlet.pipeline.models.sources.own_modules import find_module, told
-from gauntlet.pipeline.models.sources.source import Offer, Permitting, register
+from gauntlet.pipeline.models.sources.source import Missing, Offer, Permitting, register
 from gauntlet.pipeline.problems import BadInput, Problem
 
 
@@ -29,9 +30,12 @@ class ImportSource(Permitting):
     """
 
     form = "import:MODULE:FACTORY"
+    fields = frozenset({"fetch", "files"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
-        """Return why there is no such factory, or why it does not take the options."""
+        """Return why there is no such factory, the files it lacks, the options it refuses."""
+        if gone := self.missing(rest, spec, root):
+            return [Problem("files", f"no such file: {one.path}") for one in gone]
         try:
             factory, _ = self._factory(rest, root)
         except BadInput as error:
@@ -70,6 +74,12 @@ class ImportSource(Permitting):
         except Exception as error:
             what = f"the network that {rest} in {where} makes cannot be copied"
             raise _problem(f"{what}: {told(error)}") from error
+
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the files of the spec that are not there."""
+        paths = (root / expanded(name) for name in spec.files)
+        where = spec.fetch or ""
+        return [Missing(where, path, direct=False) for path in paths if not path.is_file()]
 
     def offers(self) -> list[Offer]:
         """Return the form."""
