@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,8 +19,10 @@ from gauntlet.actors.batches import PublishedBatches
 from gauntlet.actors.losses import LOSSES
 from gauntlet.actors.metrics import CountedOracle, CountingLog, Counts
 from gauntlet.actors.pinned import PinnedOracle
+from gauntlet.actors.shortage import shortage
 from gauntlet.actors.targets import TargetHandles, TargetLines, gathered
 from gauntlet.actors.turns import Turns
+from gauntlet.actors.waiting import Awaited
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch
@@ -35,7 +37,7 @@ from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.engine import Attackable, AttackResult
 from gauntlet.pipeline.run.feed import PATIENCE
 from gauntlet.pipeline.run.local import LocalSurrogates, narrowed, run_judged
-from gauntlet.pipeline.run.order import CleanAnswers, Item, News, Order, Said, Spent
+from gauntlet.pipeline.run.order import CleanAnswers, Failed, Item, News, Order, Said, Spent
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import device, image_dtype
 from gauntlet.pipeline.run.request import Request
@@ -154,54 +156,83 @@ class RemoteCarrier:
         actor: has `carry`, `news` and `settle`.
         setup: reference to a `Setup`.
         lanes: orders at a time.
+        note: told what keeps the actor from answering.
         crew: the actors of the surrogates that a hub alone asks.
     """
 
-    def __init__(self, actor: Any, setup: Any, lanes: int, crew: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        actor: Any,
+        setup: Any,
+        lanes: int,
+        note: Callable[[str], None],
+        crew: Sequence[Any] = (),
+    ) -> None:
         self._actor, self._setup, self.lanes = actor, setup, lanes
         self._crew = tuple(crew)
+        self._awaited, self._began = Awaited([actor, *crew], note), time.time()
 
     def clean(self, order: Order, models: tuple[str, ...]) -> CleanAnswers:
         """Have models look at an order's clean images.
 
         Raises:
-            GetTimeoutError: when the actor is not heard of for as long as `Feed` waits for news.
+            GetTimeoutError: when the actor is not heard of for as long as `Feed` waits for news, or
+                starts anew again and again.
         """
         call = self._actor.clean.remote(self._setup, order, models)
         unheard = 0
         while not ray.wait([call], timeout=WAIT)[0]:
+            self._awaited.look()
             # A look may take long, but who is at it answers.
             answers, _ = ray.wait([self._actor.news.remote("", 0)], timeout=WAIT)
             unheard = 0 if answers else unheard + 1
             if unheard == PATIENCE:
                 raise ray.exceptions.GetTimeoutError(
-                    "a carrier that was asked about clean images does not answer, and is not "
-                    "started anew: is there still a node with room for it?"
+                    "a carrier that was asked about clean images does not answer: "
+                    f"{self._awaited.reason()}"
                 )
         found: CleanAnswers = ray.get(call)
         return found
 
     def carry(self, order: Order) -> None:
-        """Have an order carried out; what is lost with the actor, the driver hands out again."""
-        ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
+        """Have an order carried out; what is lost with the actor, the driver hands out again.
+
+        Raises:
+            OutOfMemoryError: when Ray killed a process for its memory meanwhile; with the figures.
+        """
+        began = time.time()
+        try:
+            ray.get(self._actor.carry.options(max_task_retries=0).remote(self._setup, order))
+        except LOSSES as error:
+            if figures := shortage(began):
+                raise ray.exceptions.OutOfMemoryError(figures) from error
+            raise
 
     def news(self, life: str, heard: int) -> News:
         """Return the carrier's news.
 
         Raises:
-            TimeoutError: when none come in time, or the actor is out of reach for so long: Ray may
-                not have noticed yet that its node is gone.
+            GetTimeoutError: when none come in time, or the actor is out of reach for so long: Ray
+                may not have noticed yet that its node is gone.
         """
         until = time.monotonic() + WAIT
         while True:
             try:
                 found: News = ray.get(self._actor.news.remote(life, heard), timeout=WAIT)
+            except ray.exceptions.GetTimeoutError as error:
+                raise ray.exceptions.GetTimeoutError(self._awaited.reason()) from error
             except ray.exceptions.ActorUnavailableError as error:
                 if time.monotonic() > until:
-                    raise TimeoutError(str(error)) from error
+                    raise ray.exceptions.GetTimeoutError(str(error)) from error
                 time.sleep(1)
             else:
-                return found
+                return replace(found, items=tuple(map(self._explained, found.items)))
+
+    def _explained(self, item: Item) -> Item:
+        """Add the figures to a unit that failed with a process that was killed for its memory."""
+        if isinstance(item, Failed) and item.short and (figures := shortage(self._began)):
+            return replace(item, reason=f"{item.reason}; {figures}")
+        return item
 
     def settle(self) -> None:
         """Have it write what is buffered."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -17,13 +18,14 @@ from gauntlet.actors.placement import lay_out, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed
+from gauntlet.actors.waiting import answers
 from gauntlet.actors.wire import Packed
 from gauntlet.pipeline.attacks.own_parts import from_cells
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.foreign.libraries import own_files
 from gauntlet.pipeline.models.build import own_code
 from gauntlet.pipeline.models.sources.own_modules import modules_to_carry
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress, Silent
 from gauntlet.pipeline.run.attempt import attempt
@@ -106,11 +108,35 @@ def look(
         BadInput: when a model cannot be built.
         Refused: when the models lack classes of the examples.
     """
+    with ready(plan, progress or Silent(), address, permission, checked) as engine:
+        examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+        return probe(plan, examples, engine, {})
+
+
+@contextmanager
+def ready(
+    plan: Plan,
+    progress: Progress,
+    address: str | None = None,
+    permission: Permission | None = None,
+    checked: bool = False,
+) -> Iterator[Engine]:
+    """Hold a plan's models where a run would have them, to be asked.
+
+    Args:
+        plan: what would be run.
+        progress: who listens.
+        address: of a Ray cluster, as in `launch`.
+        permission: as in `launch`.
+        checked: as in `launch`.
+
+    Raises:
+        BadInput: when a model cannot be built.
+    """
     try:
-        engine = _engine(plan, address, progress or Silent(), permission, checked)
+        engine = _engine(plan, address, progress, permission, checked)
         try:
-            examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
-            return probe(plan, examples, engine, {})
+            yield engine
         finally:
             engine.close()
     finally:
@@ -174,6 +200,7 @@ def _engine(
     checked: bool,
 ) -> Engine:
     permission = granted() if permission is None else permission
+    permit(permission)
     models = (*plan.surrogates, *plan.targets)
     ran = own_code(models, plan.root, plan.task.kind, permission, checked)
     if (reason := _needs_no_ray(plan, address)) is not None:
@@ -192,7 +219,7 @@ def _engine(
         _alone(plan, this_machine())
         progress.note("starting a Ray session on this machine")
     if elsewhere:
-        ran = (*ran, *own_files(plan.attacks, plan.root, permission))
+        ran = (*ran, *plan.data.own_code(), *own_files(plan.attacks, plan.root, permission))
     with packed(modules_to_carry(ran, permission) if elsewhere else ()) as parcel:
         devices = connect(address, progress.note, parcel)
         if elsewhere:
@@ -250,7 +277,7 @@ def _measured(
         shared = lay_out(plan, devices, "packed", "auto: several share a GPU", units)
         return RayEngine(plan, shared, modules=modules, note=note)
     worker = spawn_packed(plan, layout, modules)
-    peak, memory, why = _peak(plan, devices, examples, worker)
+    peak, memory, why = _peak(plan, devices, examples, worker, note)
     copies = 1 if devices.gpus else layout.surrogate_workers
     if peak is not None and copies * peak <= MEMORY_SHARE * memory:
         reason = (
@@ -271,7 +298,7 @@ def _only_packed(plan: Plan) -> str | None:
 
 
 def _peak(
-    plan: Plan, devices: Devices, examples: Examples, worker: Any
+    plan: Plan, devices: Devices, examples: Examples, worker: Any, note: Callable[[str], None]
 ) -> tuple[int | None, int, str]:
     loaded = examples.load(range(min(plan.resources.batch, len(examples))))
     memory = devices.gpu_memory or devices.memory
@@ -280,7 +307,8 @@ def _peak(
         return 0, memory, ""
     try:
         batch = Packed.of(loaded.batch)
-        peak: int = ray.get(worker.measure.remote(made[0], batch))
+        peak: int
+        (peak,) = answers([worker.measure.remote(made[0], batch)], [worker], note)
     except (ray.exceptions.RayError, torch.OutOfMemoryError) as error:
         return None, memory, f"the surrogates do not fit together ({type(error).__name__})"
     return peak, memory, f"together the surrogates take {peak / 2**30:.1f} GiB a worker"

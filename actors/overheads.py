@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.layout import Layout
+from gauntlet.pipeline.run.calibration import wanted
 from gauntlet.pipeline.run.pass_times import FORWARD, Pass
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.preparation import selecting
 from gauntlet.pipeline.run.probe.probe import MOST, SAMPLE
+from gauntlet.pipeline.run.selection import selecting
 
 SESSION = 6.0
 """Seconds in which a Ray session starts on a machine that has none: 4.3 of CPU time, and waits."""
@@ -62,12 +63,11 @@ def overheads(
 
     embeds = plan.task.kind.embeds
     clean = 2 if embeds else 1  # the references, too
-    given = {spec.name for spec in (*plan.surrogates, *plan.targets) if spec.threshold is not None}
-    judged = {*(spec.name for spec in plan.targets), *selecting(plan)} if embeds else set()
+    calibrated = wanted(plan).keys() if embeds else ()
     looked_at = min(MOST, examples)
     return {
         "start": _start(layout, devices, surrogates, targets, library),
-        "thresholds": asked(judged - given, pairs) + decoding * pairs / batch if judged else 0.0,
+        "thresholds": (asked(calibrated, pairs) + decoding * pairs / batch if calibrated else 0.0),
         "look": decoding * looked_at / batch + asked(forward, clean * min(SAMPLE, examples)),
         "selection": (
             asked(selecting(plan), clean * examples) + decoding * examples / batch

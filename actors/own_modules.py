@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gauntlet.pipeline.models.sources.permission import NOTHING, Permission, Place
+from gauntlet.pipeline.models.sources.permission import NOTHING, Permission, Place, permit
 
 _PARCEL = "gauntlet_own_modules"
 """Name of the folder that travels; Ray puts it into one that is on every worker's path."""
@@ -41,13 +41,19 @@ class OwnModules:
     path: tuple[str, ...] = ()
 
     def permission(self) -> Permission:
-        """Return what the process that asks may run, which finds there what the driver finds."""
-        if not self.carried:
+        """Return what the process that asks may run, which finds there what the driver finds.
+
+        It may run the same for its data from then on.
+        """
+        permission = self.given
+        if self.carried:
+            parcels = [Path(entry) / _PARCEL for entry in sys.path]
+            places = [Place(path.resolve(), "carried by Ray") for path in parcels if path.is_dir()]
+            permission = Permission(tuple(places), self.given.packages)
+        else:
             sys.path.extend(entry for entry in self.path if entry not in sys.path)
-            return self.given
-        parcels = [Path(entry) / _PARCEL for entry in sys.path]
-        places = [Place(path.resolve(), "carried by Ray") for path in parcels if path.is_dir()]
-        return Permission(tuple(places), self.given.packages)
+        permit(permission)
+        return permission
 
 
 NONE = OwnModules()
@@ -55,7 +61,9 @@ NONE = OwnModules()
 
 def of_this_process(given: Permission) -> OwnModules:
     """Return what workers of this machine may run, from where this process has it."""
-    return OwnModules(given, path=tuple(os.path.abspath(entry) for entry in sys.path))
+    there = [entry or os.curdir for entry in sys.path]  # names of import hooks stand there, too
+    path = tuple(os.path.abspath(entry) for entry in there if os.path.exists(entry))
+    return OwnModules(given, path=path)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from ray._private import ray_constants
 from gauntlet.actors import remains
 from gauntlet.actors.address import VARIABLE
 from gauntlet.actors.devices import this_machine
+from gauntlet.actors.lost import tell_lost
 from gauntlet.actors.process_state import (
     SET_BY_RAY,
     as_they_are,
@@ -58,8 +59,6 @@ _folder: SessionFolder | None = None
 """Of the local session that lives, from its first process to its last."""
 _watch: Watch | None = None
 """On the processes of the local session."""
-_acts: list[Callable[[str], object]] = []
-"""What `when_lost` does."""
 
 
 def start(note: Callable[[str], None]) -> ExitStack:
@@ -91,7 +90,7 @@ def start(note: Callable[[str], None]) -> ExitStack:
         forget_token()  # of a session that the caller began and ended
         leaving.enter_context(no_cluster())
         leaving.enter_context(quiet())
-        leaving.callback(ray.shutdown)
+        leaving.callback(_shut_down, folder)
         try:
             with signals_kept(), _limited(folder, note):
                 ray.init(
@@ -104,14 +103,17 @@ def start(note: Callable[[str], None]) -> ExitStack:
                     _node_ip_address="127.0.0.1",
                     _temp_dir=str(folder.path),
                 )
+                ray.nodes()  # its control service answers
         except Exception as error:
-            # Ray raises bare ones, too: when its node is not up in time on a busy machine.
-            if type(error) is not Exception and not isinstance(error, RuntimeError | OSError):
+            # Ray raises bare ones, too: when its node is not up in time on a busy machine; and a
+            # ValueError where there is too little memory.
+            known = RuntimeError | OSError | ValueError
+            if type(error) is not Exception and not isinstance(error, known):
                 raise
             reason = str(error).strip().splitlines()[0]
             what = f"no local Ray session could be started: {reason}; in-process needs none"
             raise BadInput(Problem("resources.placement", what)) from error
-        _watch = Watch(_vital(), lambda what: _tell_lost(f"Ray has ended: {what} is gone"))
+        _watch = Watch(_vital(), lambda what: tell_lost(f"Ray has ended: {what} is gone"))
         leaving.callback(_stop_watching)
         return leaving.pop_all()
 
@@ -124,22 +126,6 @@ def abandon() -> None:
     _stop_watching()
     if _folder is not None:
         _folder.remove()
-
-
-@contextmanager
-def when_lost(act: Callable[[str], object]) -> Iterator[None]:
-    """Have something done, in another thread, when the local session is lost in this context.
-
-    Ray ends the process a while after that, with status 1 and its own words.
-
-    Args:
-        act: given what happened, in words.
-    """
-    _acts.append(act)
-    try:
-        yield
-    finally:
-        _acts.remove(act)
 
 
 @contextmanager
@@ -158,13 +144,26 @@ def _limited(folder: SessionFolder, note: Callable[[str], None]) -> Iterator[Non
         if not started.wait(LONGEST - PATIENCE):
             remains.end(folder.path)
             if not started.wait(PATIENCE):
-                _tell_lost(f"Ray did not start within {LONGEST:g} s")
+                cause = f"Ray did not start within {LONGEST:g} s"
+                note(cause)
+                tell_lost(cause)
 
     threading.Thread(target=wait, daemon=True).start()
     try:
         yield
     finally:
         started.set()
+
+
+def _shut_down(folder: SessionFolder) -> None:
+    """End the session; Ray waits without end for a process of its own that hangs."""
+    timer = threading.Timer(PATIENCE, remains.end, (folder.path,))
+    timer.daemon = True
+    timer.start()
+    try:
+        ray.shutdown()
+    finally:
+        timer.cancel()
 
 
 def _vital() -> dict[str, int]:
@@ -183,8 +182,3 @@ def _stop_watching() -> None:
 def _forget_folder() -> None:
     global _folder
     _folder = None
-
-
-def _tell_lost(cause: str) -> None:
-    for act in reversed(_acts):
-        act(cause)

@@ -58,17 +58,17 @@ class RayEngine:
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._layout, self._note = layout, note
-        self._plan = plan
+        self._plan, self._modules = plan, modules
         self._hubs, self._starting = 0, threading.Lock()
         self._rooms: list[Room] = []
         try:
             if layout.surrogate_gpus >= layout.target_gpus:
                 workers = self._started(modules, first)
-                _wait_if_shared(layout, workers)
+                _wait_if_shared(layout, workers, note)
                 self._targets = spawn_targets(plan, layout, modules)
             else:
                 self._targets = spawn_targets(plan, layout, modules)
-                _wait_if_shared(layout, self._targets.workers)
+                _wait_if_shared(layout, self._targets.workers, note)
                 workers = self._started(modules, first)
             self._workers = (*workers, *self._targets.workers)
             self._surrogates = SurrogateHandles(plan, layout.placement, workers)
@@ -131,7 +131,10 @@ class RayEngine:
         )
         if layout.placement == "packed":
             sent = ray.put(setup)
-            return [RemoteCarrier(each, sent, setup.lanes) for each in self._surrogates.workers]
+            return [
+                RemoteCarrier(each, sent, setup.lanes, self._note)
+                for each in self._surrogates.workers
+            ]
         self._setup = setup
         return [self._hub() for _ in range(layout.hubs)]
 
@@ -157,9 +160,9 @@ class RayEngine:
         setup = replace(self._setup, crew=crews[number])
         self._hubs += 1
         index = len(self._plan.surrogates) + among
-        hub = spawn_hub(self._plan, self._layout, self._rooms[number], index)
+        hub = spawn_hub(self._plan, self._layout, self._modules, self._rooms[number], index)
         self._workers = (*self._workers, hub)
-        return RemoteCarrier(hub, ray.put(setup), setup.lanes, setup.crew)
+        return RemoteCarrier(hub, ray.put(setup), setup.lanes, self._note, setup.crew)
 
     def _started(self, modules: OwnModules, first: Any | None) -> list[Any]:
         """Start the surrogates' processes, each crew where it has room."""
@@ -188,7 +191,7 @@ class RayEngine:
             vars(self).pop(name, None)
 
 
-def _wait_if_shared(layout: Layout, workers: Sequence[Any]) -> None:
+def _wait_if_shared(layout: Layout, workers: Sequence[Any], note: Callable[[str], None]) -> None:
     # Small shares that came first could take a part of every GPU, and larger ones wait for ever.
     if layout.surrogate_gpus and layout.target_gpus:
-        ray.get([worker.__ray_ready__.remote() for worker in workers])
+        answers([worker.__ray_ready__.remote() for worker in workers], workers, note)

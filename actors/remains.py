@@ -99,8 +99,13 @@ def seen_to(folder: Path) -> Iterator[None]:
     except OSError:  # no process is to be had: the next session deletes what is left
         yield
         return
-    with other:  # which ends when its input does
+    try:
         yield
+    finally:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            other.communicate(timeout=3 * GOODBYE)  # it ends when its input does
+        other.kill()  # unless a child of this process has that, too
+        other.wait()
 
 
 def _when_alone(folder: Path) -> None:

@@ -15,6 +15,7 @@ from ray.experimental import internal_kv
 
 from gauntlet.actors.address import VARIABLE, greet, resolve
 from gauntlet.actors.devices import Devices, Node, gpu_memory, local_memory
+from gauntlet.actors.lost import tell_lost
 from gauntlet.actors.own_session import start
 from gauntlet.actors.process_state import (
     SET_BY_RAY,
@@ -25,6 +26,7 @@ from gauntlet.actors.process_state import (
     signals_kept,
     take_token,
 )
+from gauntlet.actors.vital import Contact
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _leaving: ExitStack | None = None
@@ -117,6 +119,8 @@ def _join(
         leaving.enter_context(environment(as_they_are(SET_BY_RAY)))
         forget_token()  # of a session that the caller began and ended
         leaving.enter_context(quiet())
+        if "://" not in address:  # a client of Ray's has a limit of its own
+            leaving.callback(Contact(address, note, tell_lost).stop)
         leaving.callback(ray.shutdown)
         try:
             greet(address)

@@ -56,16 +56,18 @@ def spawn_surrogates(
     ]
 
 
-def spawn_hub(plan: Plan, layout: Layout, room: Room, index: int) -> Any:
+def spawn_hub(plan: Plan, layout: Layout, modules: OwnModules, room: Room, index: int) -> Any:
     """Start a hub, which hears of its crew with its first order.
 
     Args:
         plan: the run's plan.
         layout: what it may use.
+        modules: of the person's own, which its data may come from.
         room: of its crew.
         index: its place there, behind the surrogates.
     """
-    return _spawn(Hub, layout, layout.hub_gpus, plan, layout.threads, place=room.place(index))
+    gpus, threads = layout.hub_gpus, layout.threads
+    return _spawn(Hub, layout, gpus, plan, threads, modules, place=room.place(index))
 
 
 def _spawn(kind: type, layout: Layout, gpus: float, *arguments: Any, place: Any = "DEFAULT") -> Any:

@@ -8,7 +8,18 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Mapping
+
+from gauntlet.actors.address import answers
+
+EVERY = 3.0
+"""Seconds between two looks at a cluster."""
+
+_RAYS_LIMIT = "RAY_gcs_rpc_server_reconnect_timeout_s", 60.0
+"""Names the seconds after which Ray ends a process that cannot reach its cluster, and the usual."""
+SHARE = 0.75
+"""Of those, after which a run ends by itself."""
 
 
 class Watch:
@@ -52,3 +63,40 @@ class Watch:
         ready = [handle for handle, _ in poll.poll()]
         if self._reader not in ready:
             self._gone(self._handles[ready[0]])
+
+
+class Contact:
+    """Looks again and again whether anything listens where a cluster's control service (GCS) was.
+
+    Args:
+        address: HOST:PORT.
+        note: told when nothing does, and when something does again.
+        gone: told, in another thread, when nothing did for almost as long as Ray waits.
+    """
+
+    def __init__(
+        self, address: str, note: Callable[[str], object], gone: Callable[[str], object]
+    ) -> None:
+        self._address, self._note, self._gone = address, note, gone
+        self._over = threading.Event()
+        name, usual = _RAYS_LIMIT
+        self._limit = SHARE * float(os.environ.get(name, usual))
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._over.set()
+
+    def _look(self) -> None:
+        cluster, since = f"the cluster at {self._address}", 0.0
+        while not self._over.wait(EVERY):
+            if answers(self._address):
+                if since:
+                    self._note(f"{cluster} answers again")
+                since = 0.0
+            elif not since:
+                since = time.monotonic()
+                self._note(f"{cluster} does not answer: it is waited for {self._limit:g} s")
+            elif time.monotonic() > since + self._limit and not self._over.is_set():
+                self._gone(f"{cluster} is gone")
+                return

@@ -167,9 +167,10 @@ class PackedWorker(ModelWorker, CarryingActor):
 class Hub(CarryingActor):
     """Runs the loops of a crew of pinned surrogates; has no model of its own."""
 
-    def __init__(self, plan: Plan, threads: int) -> None:
+    def __init__(self, plan: Plan, threads: int, modules: OwnModules) -> None:
         keep_to_share(ray.get_runtime_context().get_accelerator_ids().get("GPU", []))
         configure(plan.resources, threads)
+        modules.permission()
         super().__init__(plan)
 
     def _reached(self, setup: Setup) -> HubModels:

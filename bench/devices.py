@@ -1,6 +1,7 @@
 """A run on simulated devices: how much of their time does the engine use, and on what CPU time?
 
-    python -m bench.devices [--k 5] [--ms 50] [--pixels 112] [--batch 8] [--targets 1] [--crews 1]
+    python -m bench.devices [--k 5] [--ms 50] [--pixels 112] [--batch 8] [--targets 1]
+        [--crews 1] [--hubs 2] [--in-flight 4]
     python -m bench.devices --table
 
 A whole run on the Ray engine, RGEA-MI, from an archive of noise to tables in a temporary folder.
@@ -72,6 +73,7 @@ class Setting:
         targets: how many, each with a device.
         crews: sets of the surrogates.
         placement: packed or pinned.
+        hubs: processes that run the loops of a pinned run.
         in_flight: units a crew that are worked on at the same time.
         steps: updates of the attack.
         units: least number of units in a window.
@@ -84,7 +86,8 @@ class Setting:
     targets: int = 1
     crews: int = 1
     placement: Literal["packed", "pinned"] = "pinned"
-    in_flight: int = 3
+    hubs: int = 2
+    in_flight: int = 4
     steps: int = 10
     units: int = 8
 
@@ -111,7 +114,8 @@ class Setting:
 
     def plan(self, folder: Path) -> Plan:
         """Return the run, on the archive that `write_noise` leaves in a folder."""
-        crews = {"replicas" if self.placement == "pinned" else "workers": self.crews}
+        pinned = {"replicas": self.crews, "hubs": self.hubs}
+        crews = pinned if self.placement == "pinned" else {"workers": self.crews}
         return Plan(
             name="devices",
             task=TaskSpec(kind="classification", goal="untargeted"),
@@ -254,7 +258,7 @@ def model_itself(setting: Setting, calls: int = 200) -> float:
 
 
 COLUMNS = (
-    "k", "ms", "px", "batch", "targets", "crews", "placement", "share of the bound",
+    "k", "ms", "px", "batch", "targets", "crews", "hubs", "placement", "share of the bound",
     "lowest to highest", "examples/s", "CPU ms a step (processes)", "model", "load",
     "others' cores",
 )  # fmt: skip
@@ -278,7 +282,9 @@ def line(setting: Setting, found: Measured) -> list[str]:
     loaded = " loaded" if max(found.load) > BUSY else ""
     return [
         *(str(value) for value in (setting.k, f"{setting.ms:g}", setting.pixels, setting.batch)),
-        *(str(value) for value in (setting.targets, setting.crews, setting.placement)),
+        *(str(value) for value in (setting.targets, setting.crews)),
+        str(setting.hubs) if setting.placement == "pinned" else "-",
+        setting.placement,
         f"{share:.2f}{loaded}",
         f"{min(found.shares):.2f} to {max(found.shares):.2f}",
         f"{share * setting.batch / setting.bound:.1f}",
@@ -295,7 +301,7 @@ def main() -> None:
     )
     usual = Setting()
     parser.add_argument("--table", action="store_true", help="measure the settings of the goals")
-    for name in ("k", "pixels", "batch", "targets", "crews", "in_flight", "steps", "units"):
+    for name in ("k", "pixels", "batch", "targets", "crews", "hubs", "in_flight", "steps", "units"):
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=int, default=getattr(usual, name))
     parser.add_argument("--ms", type=float, default=usual.ms)

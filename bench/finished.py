@@ -128,7 +128,13 @@ def _verdicts(plan: Plan, attack: Attack, ids: list[str], number: int) -> dict[s
     }
     for name in ("target", "group"):
         joined[name] = joined[name].tolist()
-    whole: dict[str, Any] = {"threshold": 0.0, "repeats": 1, "success_std": 0.0, "score_std": 0.0}
+    whole: dict[str, Any] = {
+        "threshold": 0.0,
+        "threshold_rule": None,
+        "repeats": 1,
+        "success_std": 0.0,
+        "score_std": 0.0,
+    }
     whole |= {"white_box": False, "clean_accepted": None, "clean_success": 0.0, "rank": None}
     return {**identity_columns(plan, attack, ids * len(blocks)), **joined, **whole}
 

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from gauntlet.jobs.cli.attach import attach
+from gauntlet.jobs.cli.calibrate import calibrate
 from gauntlet.jobs.cli.check import check
 from gauntlet.jobs.cli.compact import compact
+from gauntlet.jobs.cli.compare import compare
 from gauntlet.jobs.cli.data import data
 from gauntlet.jobs.cli.exit_status import IN_HELP, Status
 from gauntlet.jobs.cli.heads import heads
@@ -65,6 +67,7 @@ def gauntlet(
     gauntlet plan quickstart     what a run would cost: places, files, time
     gauntlet run quickstart      do it (half a minute; `demo`: a few)
     gauntlet report runs/NAME    how often each attack fooled each target
+    gauntlet compare A B         two runs on what they share
     gauntlet verify runs/NAME    whether the run is what it says
     gauntlet schema              every field of a job file
     """
@@ -78,10 +81,12 @@ for command in (
     attach,
     check,
     plan,
+    calibrate,
     compact,
     verify,
     methods,
     report,
+    compare,
     pictures,
     schema,
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gauntlet.actors.launch import look
@@ -12,11 +12,19 @@ from gauntlet.jobs.cli.exit_status import Status
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.readiness import changed, placed, ready
 from gauntlet.jobs.reference import resolved, to_fetch
-from gauntlet.jobs.reports.doubts import print_probe, strictly_refused
+from gauntlet.jobs.reports.doubts import print_probe, print_warning, strictly_refused
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.jobs.spec.overrides import Override
+from gauntlet.pipeline.batch import Task
+from gauntlet.pipeline.data.alignment.seen import look_for_faces
+from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.alternatives import Advice, advise
+
+_LOOKED_AT = 16
+"""Images in which faces are looked for."""
 
 
 def check_job(
@@ -40,7 +48,7 @@ def check_job(
     try:
         loaded = open_job(path, overrides, allowed)
     except BadInput:
-        _say_what_is_missing(called, path, overrides)
+        _say_what_is_missing(called, path, overrides, probe)
         raise
     folder, problems = ready(loaded, out, address)
     where, misplaced = placed(loaded.plan, address)
@@ -60,15 +68,48 @@ def check_job(
                 checked=True,
             )
         print_probe(found, terminal())
-        if strict and found.asks:
+        if loaded.plan.task.kind is Task.VERIFICATION and any(m.suspicious for m in found.models):
+            _say_whether_aligned(loaded.plan)
+        rates = {
+            one.name: one.accuracy.rate
+            for one in found.models
+            if one.accuracy is not None and not one.fits and one.excuse is None
+        }
+        meant_otherwise = _print_advice(advise(loaded.plan, loaded.permission, rates))
+        if strict and (found.asks or meant_otherwise):
             raise strictly_refused()
     return Status.DONE
 
 
-def _say_what_is_missing(called: str, path: Path, overrides: Sequence[str | Override]) -> None:
-    """Print what a refused job needs and this machine lacks, if it is a job at all."""
+def _say_whether_aligned(plan: Plan) -> None:
+    """Print where faces are in the images of a job whose models hardly tell people apart."""
+    examples = open_examples(plan.data, plan.task.goal, root=plan.root, seed=plan.seed)
+    terminal(soft_wrap=True).print(f"faces: {look_for_faces(examples, _LOOKED_AT)}")
+
+
+def _say_what_is_missing(
+    called: str, path: Path, overrides: Sequence[str | Override], probe: bool
+) -> None:
+    """Print what a refused job needs and this machine lacks, if it is a job at all.
+
+    With `probe` also which published networks its files are of, where it was refused for that.
+    """
     try:
-        plan = open_job(path, overrides, checks=()).plan
-        to_fetch.print_to_fetch(plan, called, terminal())
+        loaded = open_job(path, overrides, checks=())
+        to_fetch.print_to_fetch(loaded.plan, called, terminal())
+        if probe:
+            _print_advice(advise(loaded.plan, loaded.permission, {}))
     except BadInput:
         return
+
+
+def _print_advice(found: Iterable[Advice]) -> bool:
+    """Print what is said of models as it is found, and return whether an entry is doubtful."""
+    console, doubtful = terminal(), False
+    for advice in found:
+        if advice.doubtful:
+            print_warning(advice.text, console)
+        else:
+            console.print(f"  {advice.text}", soft_wrap=True)
+        doubtful |= advice.doubtful
+    return doubtful

@@ -9,7 +9,8 @@ from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.reports.contact_sheet import draw, sheet_rows
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.jobs.spec.loading import open_job
-from gauntlet.pipeline.data.described import described
+from gauntlet.pipeline.data.alignment.seen import look_for_faces
+from gauntlet.pipeline.data.described import LOOKED_AT, described
 from gauntlet.pipeline.data.examples import open_examples
 from gauntlet.pipeline.problems import BadInput, Problem
 
@@ -20,6 +21,7 @@ def look(
     out: Path,
     rows: int,
     columns: int,
+    faces: bool,
     allowed: Sequence[str] = (),
 ) -> int:
     """Draw a job's data and say what they are.
@@ -30,6 +32,7 @@ def look(
         out: the .png file.
         rows: most rows.
         columns: most images in a row.
+        faces: look for faces in the images, too.
         allowed: folders and packages that the job's models may run code from, too.
 
     Raises:
@@ -50,6 +53,8 @@ def look(
     lines.append(f"{out} shows {shows}")
     if broken:
         lines.append(f"not decoded: {len(broken)}, such as {broken[0]}")
+    if faces:
+        lines.append(f"faces: {look_for_faces(examples, LOOKED_AT)}")
     console = terminal(soft_wrap=True)
     for line in lines:
         console.print(line)

@@ -26,10 +26,25 @@ def list_models(
     \b
     gauntlet models
     gauntlet models --all
+    gauntlet models list efficientnet
     gauntlet models inspect torchvision/resnet18 --surgery sgm --layers
     """
     if context.invoked_subcommand is None:
         end(_print, every)
+
+
+@models.command("list")
+def search(
+    word: Annotated[str, typer.Argument(metavar="WORD", help="Part of a name, in any case.")],
+) -> None:
+    """List the models and architectures that have a word in their name, a line each.
+
+    Those of installed libraries are among them.
+
+    \b
+    gauntlet models list efficientnet
+    """
+    end(_search, word)
 
 
 @models.command()
@@ -118,6 +133,14 @@ def _print(every: bool) -> int:
         print_models(source_rows(), shipped().layouts, terminal())
     else:
         print_models(shipped().sources, shipped().layouts, terminal())
+    return Status.DONE
+
+
+def _search(word: str) -> int:
+    from gauntlet.jobs.reference.catalogue import print_models_with
+    from gauntlet.jobs.reference.source_rows import source_rows
+
+    print_models_with(word, source_rows(), terminal(soft_wrap=True))
     return Status.DONE
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.outlook import BatchTimes, Outlook
 from gauntlet.jobs.cli.durations import in_words
-from gauntlet.jobs.reports.tables import Column, figures, names, print_table
+from gauntlet.jobs.reports.grid import Column, figures, names
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.run.plan import Plan
 

@@ -24,11 +24,11 @@ from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.data.gallery_images import open_gallery
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem, Problems, suggest
+from gauntlet.pipeline.run.calibration import calibrating
 from gauntlet.pipeline.run.costs import keep
 from gauntlet.pipeline.run.pass_times import FORWARD, Pass, Role, measured
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import configure, device, image_dtype
-from gauntlet.pipeline.run.preparation import calibrating
 from gauntlet.pipeline.run.rehearsal import Rehearsed, passes, rehearsed, stand_in
 
 Machine = tuple[int | None, int | None, float | None]

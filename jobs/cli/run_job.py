@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from shlex import quote
 
 from gauntlet.actors.launch import launch
-from gauntlet.actors.own_session import abandon, when_lost
+from gauntlet.actors.lost import when_lost
+from gauntlet.actors.own_session import abandon
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +12,13 @@ from gauntlet.jobs.reports.terminal import Terminal, terminal
 from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.examples import open_examples
-from gauntlet.pipeline.data.pair_list import PairList
 from gauntlet.pipeline.evaluation.false_accepts import at_false_accept_rate
-from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.architectures.published import lfw_accuracies
-from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
-from gauntlet.pipeline.models.sources.file_source import candidates
-from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.probe.alternatives import fits_best, instead, networks
 from gauntlet.pipeline.run.probe.verified import (
     CONFIGURED,
     Reading,
@@ -34,7 +30,6 @@ from gauntlet.pipeline.run.probe.verified import (
 )
 
 _RATES = (1e-2, 1e-3, 1e-4)
-_FILE = "file:"
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,7 @@ def verify_model(wanted: Wanted) -> int:
     examples = open_examples(plan.data, Goal.IMPERSONATION, root=plan.root, seed=plan.seed)
     pairs = some_of(examples.verification_pairs(), examples, wanted.pairs)
     spec, root = _spec(wanted, plan)
-    models = dict(_models(spec, root, loaded.permission))
+    models = dict(networks(spec, root, loaded.permission))
     shown = Shown.of(examples, pairs)
     same, total = int(pairs.same.sum()), len(pairs.first)
     out.print(f"{total:,} pairs, {same:,} of one person and {total - same:,} of two")
@@ -88,13 +83,13 @@ def verify_model(wanted: Wanted) -> int:
         raise BadInput(Problem("source", f"{spec.source} could not be asked about any pair"))
     if CONFIGURED not in readings:  # none of several candidates was named: the best of them is it
         best = max(readings.values(), key=lambda one: one.result.accuracy_mean)
-        out.print(f"{best.way} fits best of {len(readings)}: name it in the model's entry")
+        out.print(fits_best(readings))
         readings = {CONFIGURED: best}
         models = {CONFIGURED: models[best.way]}
-    for way, model in others(models[CONFIGURED]):
+    for way, model in others(models[CONFIGURED], shown.grey):
         _try(readings, way, model, shown, out)
     _print_published(spec, models[CONFIGURED], out)
-    return _conclude(readings, pairs, out)
+    return _conclude(readings, shown, out)
 
 
 def _spec(wanted: Wanted, plan: Plan) -> tuple[ModelSpec, Path]:
@@ -109,23 +104,6 @@ def _spec(wanted: Wanted, plan: Plan) -> tuple[ModelSpec, Path]:
         what = f"{wanted.model!r} is no model of the job ({', '.join(known)}) and no source"
         raise BadInput(Problem("MODEL", what))
     return ModelSpec(name=wanted.model, source=wanted.model, **given), Path()
-
-
-def _models(spec: ModelSpec, root: Path, permission: Permission) -> Iterator[tuple[str, Model]]:
-    """Yield the model as configured, and under other architectures that its file fits."""
-    names: list[str] = []
-    if spec.source.startswith(_FILE):
-        path = root / expanded(spec.source.removeprefix(_FILE))
-        if path.is_file():
-            names = candidates(path, spec)
-    several = len(names) > 1 and spec.architecture is None
-    if not several:
-        task = Task.VERIFICATION
-        yield CONFIGURED, build(spec, root=root, task=task, permission=permission)
-    for name in names:
-        if several or (spec.architecture is not None and name != spec.architecture):
-            made = build(spec.model_copy(update={"architecture": name}), root=root)
-            yield f"architecture: {name}", made
 
 
 def _try(readings: dict[str, Reading], way: str, model: Model, shown: Shown, out: Terminal) -> None:
@@ -153,12 +131,12 @@ def _print_published(spec: ModelSpec, model: Model, out: Terminal) -> None:
         out.print(f"published for {name}: {which} % on LFW")
 
 
-def _conclude(readings: dict[str, Reading], pairs: PairList, out: Terminal) -> int:
+def _conclude(readings: dict[str, Reading], shown: Shown, out: Terminal) -> int:
     given, best = readings[CONFIGURED], best_of(readings)
+    if shown.grey:
+        out.print("the images are grey: they show nothing of the channel order")
     if best is not None:
-        right, wrong = (100 * one.result.accuracy_mean for one in (best, given))
-        said = f"with `{best.way}` {right:.1f} %, as configured {wrong:.1f} %"
-        out.print(f"{said}: write that in the model's entry")
+        out.print(instead(best, given))
         return Status.INCOMPLETE
     if doubtful(given):
         out.print(
@@ -167,7 +145,7 @@ def _conclude(readings: dict[str, Reading], pairs: PairList, out: Terminal) -> i
         )
         return Status.INCOMPLETE
     out.print("no other channel order, scale or size is better beyond doubt")
-    impostors = given.scores[~pairs.same]
+    impostors = given.scores[~shown.pairs.same]
     for rate in _RATES:
         try:
             out.print(f"threshold {at_false_accept_rate(impostors, rate)}")

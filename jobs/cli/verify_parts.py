@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from gauntlet.jobs.cli.exit_status import Status
-from gauntlet.jobs.reports.tables import names, print_table, texts
+from gauntlet.jobs.reports.grid import names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import terminal
 from gauntlet.pipeline.attacks.own_parts import load_parts
 from gauntlet.pipeline.attacks.part import place_of

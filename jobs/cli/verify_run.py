@@ -8,7 +8,8 @@ from shlex import quote
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.exit_status import SHOWN_PROBLEMS, Status
 from gauntlet.jobs.cli.readable import reading
-from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.grid import figures, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal, terminal
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.problems import Problem
@@ -67,7 +68,7 @@ def _standing(found: Checked) -> Iterator[str]:
         what = f"unfinished: {left:,} of {found.planned:,} units are left{failed}"
         yield f"{what}; `gauntlet resume {quote(found.location)}` does them"
     if found.problems and not found.running:
-        yield f"`gauntlet resume {quote(found.location)}` mends what was damaged"
+        yield found.fatal or f"`gauntlet resume {quote(found.location)}` mends what was damaged"
 
 
 def _print_again(out: Terminal, again: Recomputed) -> None:

@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from gauntlet.jobs.reference.index import OPEN, PLACES, MethodRow, SourceRow
-from gauntlet.jobs.reports.tables import Column, names, print_table, texts
+from gauntlet.jobs.reports.grid import Column, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.jobs.spec.named_attacks import NAMES, Named, find_named
 from gauntlet.pipeline.problems import BadInput, Problem, suggest
@@ -152,3 +153,28 @@ def print_models(sources: Sequence[SourceRow], layouts: int, console: Terminal) 
         "docs/faces.md: channel order, scale, published files and figures",
         style="dim",
     )
+
+
+def print_models_with(word: str, sources: Sequence[SourceRow], console: Terminal) -> None:
+    """Print the models that have a word in their name, as a job writes them.
+
+    Args:
+        word: the word, in any case.
+        sources: with all names that they know.
+        console: where to print.
+
+    Raises:
+        BadInput: when no name has it.
+    """
+    found = [
+        row.form.removesuffix("NAME") + name
+        if row.form.endswith("/NAME")
+        else f"{row.form}  architecture: {name}"
+        for row in sources
+        for name in row.names or ()
+        if word.lower() in name.lower()
+    ]
+    if not found:
+        what = f"no model has {word!r} in its name; `gauntlet models` lists where models come from"
+        raise BadInput(Problem("", what))
+    console.print("\n".join(found))

@@ -34,13 +34,29 @@ gauntlet models verify file:backbone.pth --data JOB
 ```
 
 loads it, runs it on the pairs of a job, and gives accuracy and thresholds; the other networks that
-the file fits, other channel orders, scales and sizes are tried on the same pairs. A missing file
-is said with where to get it, and `sha256: 0123abcd` in a model's entry refuses any other.
+the file fits, other channel orders, scales and sizes are tried on the same pairs. `gauntlet check
+JOB --probe` asks at most 256 pairs for all models of a job, of other inputs only where a model
+tells fewer than 95 % of its first pairs. Grey images, such as ORL's, show nothing of the channel
+order, and that is said. A missing file is said with where to get it, and `sha256: 0123abcd` in a
+model's entry refuses any other.
+
+Networks that are published as **ONNX** files bring their structure with them:
+
+```yaml
+  - {name: w600k, source: "onnx:w600k_r50.onnx", mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}
+```
+
+They are converted by onnx2torch (`pip install 'gauntlet[onnx]'`), so that gradients flow. The file
+says the images' size, the job mean, std and channel order. Refused are operators that ONNX does not
+define, graphs inside nodes, weights outside the file's own folder, and 2 GiB or more. The nodes'
+names, which torch would write into Python text, are replaced before. How much memory a network
+asks for while it runs is bounded for no source.
 
 The accuracies and thresholds below are the publishers' own, on LFW unless said, each by its own
 protocol: something to compare with, no result of this project. All faces are aligned by five
 points to the usual template of 112 x 112 unless said; the template of 112 x 96 is the same without
-8 columns on either side. Embeddings have 512 numbers and are compared by cosine.
+8 columns on either side, and `gauntlet data align` makes both. Embeddings have 512 numbers and are
+compared by cosine.
 """
 
 

@@ -47,6 +47,8 @@ def default_words(field: FieldInfo, value: Any = PydanticUndefined) -> str:
         return "none"
     if isinstance(value, BaseModel):
         return "all defaults"
+    if isinstance(value, tuple) and len(value) == 1:  # needs no brackets
+        return f"`{value[0]}`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float) and field.annotation is float and is_quantity(field):

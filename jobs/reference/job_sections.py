@@ -10,9 +10,10 @@ from gauntlet.jobs.spec.schema import Job, ListedAttack, ListedModel
 from gauntlet.pipeline.attacks.part import catalogue
 from gauntlet.pipeline.data.sources.source import catalogue as data_sources
 from gauntlet.pipeline.data.sources.source import name_of
+from gauntlet.pipeline.evaluation.threshold_rules import FalseAccepts
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.defences.defence import catalogue as defences
-from gauntlet.pipeline.run.plan import Evaluate, FalseAccepts, Resources, Select, Success, TaskSpec
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec
 
 
 def sections() -> list[Section]:

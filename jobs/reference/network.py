@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from gauntlet.jobs.reports.tables import figures, names, print_table, texts
+from gauntlet.jobs.reports.grid import figures, names, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.part import Place, find
 from gauntlet.pipeline.attacks.surgery.surgery import Surgery

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from gauntlet.jobs.reports.tables import Column, figures, print_table, texts
+from gauntlet.jobs.reports.grid import Column, figures, texts
+from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.data.class_names import disagreements
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import Examples, open_examples
 from gauntlet.pipeline.data.gallery_images import open_gallery
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE
 from gauntlet.pipeline.models.build import describe, downloads
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput
@@ -50,6 +53,9 @@ def print_plan(plan: Plan, permission: Permission, console: Terminal) -> None:
             console.print(f"  {models[spec.name]}", soft_wrap=True)
     console.print()
     for line in _data(plan, examples):
+        console.print(line, soft_wrap=True)
+    named = {name: model.class_names for name, model in models.items()}
+    for line in disagreements(examples.listing.class_names, named):
         console.print(line, soft_wrap=True)
 
 
@@ -99,9 +105,11 @@ def _data(plan: Plan, examples: Examples) -> list[str]:
 
 def _calibration(plan: Plan) -> list[str]:
     """Return how thresholds are found, where the job says it."""
-    if plan.calibrate is None and plan.threshold == "accuracy":
+    if plan.calibrate is None and plan.threshold == ALONE:
         return []
-    rule = "best accuracy" if plan.threshold == "accuracy" else str(plan.threshold)
+    rule = " and ".join(
+        "best accuracy" if rule == "accuracy" else str(rule) for rule in plan.threshold
+    )
     if plan.calibrate is None:
         return [f"thresholds: {rule}"]
     source, goal = plan.calibrate, plan.task.goal

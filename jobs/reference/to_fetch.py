@@ -69,7 +69,7 @@ def line(one: Wanted) -> str:
 
 def _missing_data(plan: Plan) -> Sequence[str]:
     """Return what data are not here: a line for each path of theirs."""
-    text = _DATA.get(plan.data.source, "")
+    text = plan.data.fetch or _DATA.get(plan.data.source, "")
     gone = []
     for field in type(plan.data).paths:
         value = getattr(plan.data, field)

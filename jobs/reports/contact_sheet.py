@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gauntlet.jobs.reports.tables import spread
+from gauntlet.jobs.reports.grid import spread
 from gauntlet.pipeline.data.decoding import Undecodable
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.known_classes import title

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.pipeline.evaluation.comparison import COMPARED
 from gauntlet.pipeline.evaluation.leave_one_out import FIGURES, loo_grouped, loo_rates
+from gauntlet.pipeline.evaluation.outcomes import Outcomes
 from gauntlet.pipeline.evaluation.over_seeds import spreads
 from gauntlet.pipeline.evaluation.step_curves import groups_in_steps, in_steps
 from gauntlet.pipeline.evaluation.success_rates import (
@@ -28,7 +29,7 @@ from gauntlet.pipeline.evaluation.success_rates import (
 from gauntlet.pipeline.evaluation.unmoved import unmoved
 from gauntlet.pipeline.evaluation.verdict_pieces import VerdictPieces
 from gauntlet.pipeline.results.reading import Reading
-from gauntlet.pipeline.results.schema import NO_UPDATE
+from gauntlet.pipeline.results.schema import NO_UPDATE, THRESHOLDS
 
 NEEDED = (
     *("example", *ATTACK, "seed", "goal", *TARGET, "step", "success", "clean_correct"),
@@ -42,11 +43,18 @@ class Figures:
 
     Args:
         reading: the run.
+        compared: the figure by which attacks are compared example by example: ``success``,
+            ``score`` or ``transfer_utility``.
+        rule: a further rule of its thresholds, at which success is counted; the headline's by
+            default.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(
+        self, reading: Reading, compared: str = "success", rule: str | None = None
+    ) -> None:
         self.reading, self.run = reading, reading.location
-        self.verdicts = VerdictPieces(reading)
+        self.verdicts, self._rule = VerdictPieces(reading, rule), rule
+        self._compared = compared
 
     @property
     def empty(self) -> bool:
@@ -60,10 +68,51 @@ class Figures:
             return "No verdicts yet: no unit of work has finished."
         return "No verdicts: nothing that was attacked so far could be judged; see the failures."
 
+    @cached_property
+    def further(self) -> dict[str, Figures]:
+        """The figures at the thresholds of each further rule, by its name."""
+        others = [] if self._rule else self.reading.folder.further_rules
+        return {rule: Figures(self.reading, self._compared, rule) for rule in others}
+
+    def by_rule(self, targets: bool = False) -> dict[str, pd.DataFrame]:
+        """Return one row an attack x group (or target) by each rule, the headline first; nothing of
+        a run that has one rule."""
+        if not self.further:
+            return {}
+        every = {self.headline: self, **self.further}
+        return {rule: one.targets() if targets else one.groups() for rule, one in every.items()}
+
+    @cached_property
+    def headline(self) -> str:
+        """Name of the rule of the targets' thresholds; of several, all of them."""
+        rules = self.thresholds().query("headline")["threshold_rule"]
+        return ", ".join(dict.fromkeys(rules)) or "headline"
+
+    def thresholds(self) -> pd.DataFrame:
+        """Return the table of thresholds, the targets and rules as the job lists them."""
+        table = self.reading.rows("thresholds", THRESHOLDS.names)
+        models = [key.removeprefix("target/") for key in self.reading.manifest.models]
+        targets, rules = (
+            {name: place for place, name in enumerate(names)} for names in (models, self.further)
+        )
+        keys = pd.DataFrame(
+            {
+                "target": table["target"].map(targets),
+                "rule": table["threshold_rule"].map(rules).fillna(-1),
+            }
+        )
+        return table.loc[keys.sort_values(["target", "rule"]).index].reset_index(drop=True)
+
     @property
     def attacks(self) -> list[str]:
         """The attacks that were judged, as the job lists them."""
         return sorted(self.verdicts.attacks, key=self._place)
+
+    @property
+    def order_of_targets(self) -> list[str]:
+        """The targets as the job lists them."""
+        models = (name.partition("/") for name in self.reading.manifest.models)
+        return [name for role, _, name in models if role == "target"]
 
     @cached_property
     def failures(self) -> FailureCounts:
@@ -84,6 +133,11 @@ class Figures:
         """Return one row an attack x group (or target) x judged step."""
         curves = in_steps(self._figures.rates)
         return self._sorted(curves if targets else groups_in_steps(curves))
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What came of every example after each attack's last step."""
+        return self._figures.outcomes
 
     def unmoved(self) -> pd.DataFrame:
         """Return how many images each attack left as they were, by cause; attacks without updates
@@ -112,10 +166,13 @@ class Figures:
             )
         groups.insert(0, "level", "group")
         targets.insert(0, "level", "target")
+        tables = [pd.concat([groups, targets], ignore_index=True)]
+        tables += [further.whole(steps) for further in self.further.values()]
+        if self.further:
+            for rule, table in zip([self.headline, *self.further], tables, strict=True):
+                table.insert(1, "threshold_rule", rule)
         counts = ["targets", "targets_counted"]
-        return pd.concat([groups, targets], ignore_index=True).astype(
-            dict.fromkeys(counts, "Int64")
-        )
+        return pd.concat(tables, ignore_index=True).astype(dict.fromkeys(counts, "Int64"))
 
     def _images_of(self, file: str) -> tuple[Counter[str], list[tuple[str, str | None]]]:
         """Return the images of each attack in a file, and attack and cause of those that stayed."""
@@ -127,17 +184,21 @@ class Figures:
 
     @cached_property
     def _figures(self) -> _Figures:
-        pieces = map(counted, self.verdicts.pieces(NEEDED))
-        made = [(rates(piece, (*ATTACK, *TARGET, "step")), loo_rates(piece)) for piece in pieces]
-        every, loo = zip(*made, strict=True)
-        return _Figures(*(self.verdicts.in_order(_joined(tables)) for tables in (every, loo)))
+        made, outcomes = [], Outcomes(self._compared)
+        for piece in map(counted, self.verdicts.pieces(NEEDED)):
+            made.append((rates(piece, (*ATTACK, *TARGET, "step")), loo_rates(piece)))
+            outcomes.add(piece[self._is_last(piece)])
+        every, loo = (self.verdicts.in_order(_joined(tables)) for tables in zip(*made, strict=True))
+        return _Figures(every, loo, outcomes)
 
     @cached_property
     def _last(self) -> pd.DataFrame:
         """The rates of targets at each attack's last step."""
         every = self._figures.rates
-        last = every["step"] == every["attack"].map(self.verdicts.last)
-        return every[last].drop(columns="step").reset_index(drop=True)
+        return every[self._is_last(every)].drop(columns="step").reset_index(drop=True)
+
+    def _is_last(self, frame: pd.DataFrame) -> pd.Series[bool]:
+        return frame["step"] == frame["attack"].map(self.verdicts.last)
 
     def _spreads(self, by: tuple[str, ...]) -> pd.DataFrame:
         """Return how far the figures of attacks under several seeds vary, one attack at a time."""
@@ -168,10 +229,12 @@ class _Figures(NamedTuple):
     Attributes:
         rates: at every judged step.
         loo: leave-one-out, of attacks that were judged at several.
+        outcomes: of every example, at the last one.
     """
 
     rates: pd.DataFrame
     loo: pd.DataFrame
+    outcomes: Outcomes
 
 
 def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

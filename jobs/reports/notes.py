@@ -24,6 +24,19 @@ LOO = (
     "own answers: an upper view, not comparable with last-step rates"
 )
 """What the leave-one-out column is (specification, trap 19)."""
+MATRIX = {
+    "success": "of the {} examples that a target got right before the attack (the headline); in "
+    "brackets 95 % intervals; l2: mean change in 8-bit steps; --long has the other figures",
+    "score": "of all {} examples: the attacker's logit margin (> 0 succeeds), or the cosine of a "
+    "pair; l2: mean change in 8-bit steps",
+    "utility": "of all {} examples: the gain in the logit margin of the best wrong class; l2: mean "
+    "change in 8-bit steps",
+}
+"""What the cells of a matrix are, by what they show."""
+MARKS = (
+    "* {} of its column; ~ not told from it on the same examples (McNemar's test; for means over "
+    "targets, signs flipped example by example; 5 %, Holm's correction within the column)"
+)
 SEEDS = (
     "±: standard deviation over {} seeds, with which the interval is over examples and seeds; "
     "attacks without it draw nothing, and were made once"
@@ -46,6 +59,25 @@ def notes(table: pd.DataFrame) -> list[str]:
         lines.append(UTILITY)
     if has(table, "loo_all"):
         lines.append(LOO)
+    return lines
+
+
+def matrix_notes(groups: pd.DataFrame, values: str, marked: bool, lowest: bool) -> list[str]:
+    """Return what the figures and marks of a matrix mean.
+
+    Args:
+        groups: from `gauntlet.jobs.reports.frames.Figures`.
+        values: what a cell shows.
+        marked: whether any is marked.
+        lowest: whether the lowest is the best.
+    """
+    n = sorted({*groups["n" if values == "success" else "n_all"]})
+    of = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
+    lines = [MATRIX[values].format(of)]
+    if has(groups, "seeds"):
+        lines.append(SEEDS.format(groups["seeds"].max()))
+    if marked:
+        lines.append(MARKS.format("lowest" if lowest else "best"))
     return lines
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from gauntlet.jobs.reports.against import NOTHING, against_cells, against_title
 from gauntlet.jobs.reports.drawings import figures_of, svg
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.notes import notes, threshold_notes, unmoved_words
 from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.reports.table_cells import cells
+from gauntlet.jobs.reports.thresholds import success_cells, threshold_cells
 from gauntlet.pipeline.results import Manifest
 
 STYLE = """
@@ -34,16 +37,21 @@ CAPTIONS = {
 }
 
 
-def write_html(figures: Figures, path: Path) -> None:
+def write_html(figures: Figures, path: Path, comparisons: Sequence[pd.DataFrame] = ()) -> None:
     """Write the page.
+
+    Args:
+        figures: the run's.
+        path: of the file.
+        comparisons: from `against.against`, to be shown, too.
 
     Raises:
         OSError: when the file cannot be written.
     """
-    path.write_text(page(figures), encoding="utf-8")
+    path.write_text(page(figures, comparisons), encoding="utf-8")
 
 
-def page(figures: Figures) -> str:
+def page(figures: Figures, comparisons: Sequence[pd.DataFrame] = ()) -> str:
     """Return a run's report as HTML; every text of the run is escaped."""
     manifest = figures.reading.manifest
     name = manifest.name
@@ -54,6 +62,10 @@ def page(figures: Figures) -> str:
     else:
         groups = figures.groups()
         body += ["<h2>Attack and target group</h2>", _table(groups, "group")]
+        if figures.further:
+            rates = success_cells(figures.by_rule(), "group")
+            body += ["<h2>Success by the rule of the threshold</h2>", _cells(*rates)]
+            body += ["<h2>Thresholds</h2>", _cells(*threshold_cells(figures.thresholds()))]
         said = [*notes(groups), *threshold_notes(manifest)]
         body += [f'<p class="note">{_text(line)}</p>' for line in said]
         body += [f"<p>{_text(line)}</p>" for line in unmoved_words(figures.unmoved())]
@@ -61,6 +73,7 @@ def page(figures: Figures) -> str:
             caption = CAPTIONS[title.partition("-")[0]]
             body += [f"<h2>{_text(caption)}</h2>", svg(figure)]
         body += ["<h2>Attack and target</h2>", _table(figures.targets(), "target")]
+        body += [part for table in comparisons for part in _comparison(table)]
     body.append(_failures(figures.failures))
     head = f'<meta charset="utf-8"><title>{_text(name)}</title><style>{STYLE}</style>'
     return (
@@ -93,9 +106,21 @@ def _facts(run: str, manifest: Manifest) -> str:
 
 
 def _table(frame: pd.DataFrame, by: str) -> str:
-    headings, rows = cells(frame, by)
+    return _cells(*cells(frame, by))
+
+
+def _cells(headings: list[str], rows: list[list[str]]) -> str:
     lines = [_row("th", headings), *(_row("td", row) for row in rows)]
     return f"<table>\n{_lines(lines)}</table>"
+
+
+def _comparison(table: pd.DataFrame) -> list[str]:
+    if table.empty:
+        return [f"<p>{_text(NOTHING)}</p>"]
+    headings, rows = against_cells(table)
+    title = against_title(str(table["against"].iloc[0]))
+    lines = [_row("th", headings), *(_row("td", row) for row in rows)]
+    return [f"<h2>{_text(title)}</h2>", f"<table>\n{_lines(lines)}</table>"]
 
 
 def _row(tag: str, cells: list[str]) -> str:

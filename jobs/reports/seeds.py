@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
+from gauntlet.jobs.reports.arranging import matrix_of_means
 from gauntlet.jobs.reports.doubts import print_warning
 from gauntlet.jobs.reports.frames import Figures
-from gauntlet.jobs.reports.notes import LOO
+from gauntlet.jobs.reports.matrix import Matrix, View
+from gauntlet.jobs.reports.matrix_text import print_matrix
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
-from gauntlet.jobs.reports.table_cells import has, judge_words
-from gauntlet.jobs.reports.tables import figures, names, print_table
 from gauntlet.jobs.reports.terminal import Terminal
+from gauntlet.jobs.reports.written_plan import WrittenPlan, written_plan
 from gauntlet.pipeline import results
 from gauntlet.pipeline.evaluation.success_rates import ATTACK, GROUP, TARGET, present
 from gauntlet.pipeline.problems import BadInput, Problem
-from gauntlet.pipeline.results import RunFolder, records
+from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.reading import Reading, units_of_complete
-from gauntlet.pipeline.results.records import check_run
 
-RATES = ("success", "success_all", "loo", "loo_all", "clean_rate", "transfer_utility", "l2")
+RATES = (
+    *("success", "success_all", "loo", "loo_all", "clean_rate", "score", "transfer_utility", "l2"),
+)
 """Figures whose mean and deviation over the runs are given."""
+OTHERS = (
+    "rates of the examples that a target got right before the attack, in every run by itself; "
+    "--csv FILE has the rates of all examples, clean rates and leave-one-out, too"
+)
 _FREE = {"name", "seed", "resources"}
 """Fields of a plan in which runs of one job may differ."""
-
-
-_Section = dict[str, Any]
-_Sections = Annotated[list[_Section], Field(min_length=1)]
-
-
-class _Written(BaseModel):
-    """A plan as it is written: what plans of every version have, by which damage is noticed."""
-
-    model_config = ConfigDict(extra="allow")
-
-    task: _Section
-    data: _Section
-    surrogates: _Sections
-    targets: _Sections
-    attacks: _Sections
-    seed: int
 
 
 def over_runs(runs: Sequence[str]) -> pd.DataFrame:
@@ -55,7 +43,8 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
         runs: folders of two or more runs of one job, each with its own seed.
 
     Returns:
-        One row an attack x group (`level` group) and attack x target (`level` target), with
+        One row an attack x group (`level` group) and attack x target (`level` target), by each rule
+        of thresholds where there are several (`threshold_rule`, the headline first), with
         ``runs``, the number of them, and ``NAME_mean`` and ``NAME_sd`` for the figures of `RATES`.
 
     Raises:
@@ -65,7 +54,7 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     _check_alike(runs)
     tables = [Figures(Reading(run)).whole().assign(run=run) for run in runs]
     every = pd.concat(tables, ignore_index=True)
-    keys = present(every, ("level", *ATTACK, *GROUP, TARGET[0], "targets"))
+    keys = present(every, ("level", "threshold_rule", *ATTACK, *GROUP, TARGET[0], "targets"))
     groups = every.groupby(keys, sort=False, dropna=False)
     table = groups.agg(runs=("run", "size")).reset_index()
     short = table[table["runs"] != len(runs)]
@@ -84,33 +73,40 @@ def over_runs(runs: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def print_over_runs(
-    runs: Sequence[str], frame: pd.DataFrame, console: Terminal, targets: bool = False
-) -> None:
-    """Print mean and deviation over runs, by group or by target.
+def matrix_over_runs(
+    runs: Sequence[str], frame: pd.DataFrame, view: View, order: Sequence[str]
+) -> Matrix:
+    """Return mean and deviation over runs as a matrix; nothing in it is marked.
 
     Args:
         runs: folders of the runs.
         frame: from `over_runs`.
-        console: where to.
-        targets: show every target, not only groups.
+        view: which matrix.
+        order: the targets, as the job lists them.
+
+    Raises:
+        BadInput: as `arranging.matrix_of`.
     """
-    by = "target" if targets else "group"
-    frame = frame[frame["level"] == by]
+    if "threshold_rule" in frame:  # the headline's; --csv has the others, too
+        frame = frame[frame["threshold_rule"] == frame["threshold_rule"].iloc[0]]
+    matrix = matrix_of_means(frame, view, order)
+    title = f"{len(runs)} runs, other seeds: mean ± standard deviation, {matrix.title}"
+    return replace(matrix, title=title)
+
+
+def print_over_runs(runs: Sequence[str], matrix: Matrix, console: Terminal) -> None:
+    """Print mean and deviation over runs.
+
+    Args:
+        runs: folders of the runs.
+        matrix: from `matrix_over_runs`.
+        console: where to.
+    """
     for run in runs:
         for text in results.manifest(run).warnings:
             print_warning(f"{run}: {text}", console)
-    headings = {"success": "success %", "success_all": "of all %", "clean_rate": "clean right %"}
-    headings |= {"loo": "LOO %", "loo_all": "LOO of all %"} if has(frame, "loo_all_mean") else {}
-    rows = []
-    for row in frame.to_dict("records"):
-        cells = [spread_words(row[f"{name}_mean"], row[f"{name}_sd"]) for name in headings]
-        rows.append([str(row["attack"]), judge_words(row, by), *cells])
-    title = f"{len(runs)} runs, other seeds: mean ± standard deviation, attack x {by}"
-    columns = [*names("attack", by), *figures(*headings.values())]
-    print_table(console, title, columns, rows, nested=True, elsewhere="--csv FILE has all")
-    if "loo" in headings:
-        console.print(LOO, style="dim")
+    print_matrix(console, matrix)
+    console.print(OTHERS, style="dim")
 
 
 def write_csv_over_runs(frame: pd.DataFrame, path: Path) -> None:
@@ -118,17 +114,10 @@ def write_csv_over_runs(frame: pd.DataFrame, path: Path) -> None:
     frame.map(spreadsheet_cell).to_csv(path, index=False)
 
 
-def spread_words(mean: float, deviation: float) -> str:
-    """Return a mean share and its deviation in percent, or a dash."""
-    if pd.isna(mean):
-        return "-"
-    return f"{100 * mean:.1f} ± {'-' if np.isnan(deviation) else f'{100 * deviation:.1f}'}"
-
-
 def _check_alike(runs: Sequence[str]) -> None:
     if len(runs) < 2:
         raise BadInput(Problem("", "mean and deviation need two runs or more"))
-    plans = [_plan(run) for run in runs]
+    plans = [written_plan(run) for run in runs]
     problems = []
     for run, plan in zip(runs[1:], plans[1:], strict=True):
         # As they are written, they nearly always agree; then no plan needs to be understood.
@@ -156,13 +145,7 @@ def _unfinished(run: str) -> str | None:
     return f"is not finished; go on with `gauntlet resume {quote(run)}`"
 
 
-def _plan(run: str) -> _Written:
-    check_run(run)
-    remedy = "without it {} has no job to compare: put it back from a copy, or leave the run out"
-    return records.record(RunFolder(run), "plan.json", _Written.model_validate_json, remedy)
-
-
-def _compared(plan: _Written) -> dict[str, Any]:
+def _compared(plan: WrittenPlan) -> dict[str, Any]:
     return plan.model_dump(exclude=_FREE)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
 import numpy as np
 import pandas as pd
 
+from gauntlet.jobs.reports.against import beside_rates
+from gauntlet.jobs.reports.arranging import matrix_of
 from gauntlet.jobs.reports.cost_words import cost_words
 from gauntlet.jobs.reports.doubts import print_damage, print_doubts
 from gauntlet.jobs.reports.failures import FailureCounts
 from gauntlet.jobs.reports.frames import Figures
+from gauntlet.jobs.reports.grid import Column, figures, names, spread
+from gauntlet.jobs.reports.matrix import View
+from gauntlet.jobs.reports.matrix_text import print_matrix
 from gauntlet.jobs.reports.notes import (
     excess_words,
     narrowed_words,
@@ -21,18 +27,9 @@ from gauntlet.jobs.reports.notes import (
 )
 from gauntlet.jobs.reports.plain_text import spreadsheet_cell
 from gauntlet.jobs.reports.table_cells import cells, judge_words, percent
-from gauntlet.jobs.reports.tables import (
-    Column,
-    all_fit,
-    figures,
-    names,
-    print_table,
-    spread,
-    texts,
-)
+from gauntlet.jobs.reports.tables import all_fit, print_table
 from gauntlet.jobs.reports.terminal import Terminal
-from gauntlet.pipeline.evaluation.comparison import COMPARED, compared, unfit_reference
-from gauntlet.pipeline.problems import BadInput, Problem
+from gauntlet.jobs.reports.thresholds import print_thresholds, success_cells
 from gauntlet.pipeline.results.reading import Reading
 from gauntlet.pipeline.results.records import FORMER
 
@@ -45,15 +42,25 @@ SHOWN_FAILURES = 3
 
 
 def print_report(
-    found: Figures, console: Terminal, targets: bool = False, steps: bool = False
+    found: Figures,
+    console: Terminal,
+    view: View | None = None,
+    targets: bool = False,
+    steps: bool = False,
+    long: bool = False,
 ) -> None:
-    """Print a run's summary table, its failures, and where and how to read the rest.
+    """Print a run's matrix, its failures, and where and how to read the rest.
 
     Args:
         found: the run's figures.
         console: where to.
-        targets: add the table of single targets.
+        view: which matrix; by default attacks x groups of targets.
+        targets: lists and steps are of single targets, too.
         steps: add the table of success against the step.
+        long: print every figure in lists in place of the matrix.
+
+    Raises:
+        BadInput: when the run has no such matrix.
     """
     reading, run = found.reading, found.run
     print_doubts(reading.manifest.warnings, console)
@@ -61,11 +68,15 @@ def print_report(
     if found.empty:
         console.print(found.why_empty)
     else:
-        groups = found.groups()
-        _print_rates(groups, "group", "attack x target group", console)
-        if targets:
-            _print_rates(found.targets(), "target", "attack x target", console)
-        for line in [*notes(groups), *threshold_notes(reading.manifest)]:
+        if long:
+            _print_lists(found, targets, console)
+        else:
+            matrix = matrix_of(found, view or View())
+            print_matrix(console, matrix, view is not None and view.intervals)
+            for line in matrix.notes:
+                console.print(line, style="dim")
+        _print_rules(found, targets, console)
+        for line in threshold_notes(reading.manifest):
             console.print(line, style="dim")
         record = reading.record
         remarks = (unmoved_words(found.unmoved()), narrowed_words(record), excess_words(record))
@@ -85,41 +96,6 @@ def print_report(
     console.print(f'read them: pandas.read_parquet("{address}")', soft_wrap=True)
 
 
-def check_against(found: Figures, reference: str) -> None:
-    """Check that a run's attacks can be compared with one of them.
-
-    Raises:
-        BadInput: when the run has no such attack, or no other one.
-    """
-    if unfit := unfit_reference(found.verdicts.attacks, reference):
-        raise BadInput(Problem("--against", unfit))
-
-
-def print_comparison(found: Figures, reference: str, console: Terminal) -> None:
-    """Print how every attack of a run compares with one of them, on the same examples.
-
-    Raises:
-        ValueError: when the run has no such attack, or no other one.
-    """
-    rows = []
-    results = compared(
-        lambda label: found.verdicts.at_last_step(label, COMPARED), found.attacks, reference
-    )
-    for group, label, result in results:
-        gain = result.difference
-        points = f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-        if result.mcnemar is not None:
-            points += f", McNemar p = {result.mcnemar.p_value:.2g}"
-        better = "better" if gain.value > 0 else "worse"
-        word = better if result.shown else "no difference shown"
-        rows.append([group, label, points, word])
-    if not rows:
-        console.print("no target judged two attacks on the same examples: nothing to compare")
-        return
-    columns = [*names("group", "attack"), *texts("points [95 %]", "verdict")]
-    print_table(console, f"against {reference}, on the same examples", columns, rows)
-
-
 def summary(run: str, steps: bool = False) -> pd.DataFrame:
     """Return the rates by group and by target in one frame; `level` tells them apart.
 
@@ -133,15 +109,47 @@ def summary(run: str, steps: bool = False) -> pd.DataFrame:
     return Figures(Reading(run)).whole(steps)
 
 
-def write_csv(found: Figures, path: Path, steps: bool = False) -> None:
-    """Write `summary` as CSV; no text in it is a formula to a spreadsheet."""
-    found.whole(steps).map(spreadsheet_cell).to_csv(path, index=False)
+def write_csv(
+    found: Figures, path: Path, steps: bool = False, comparisons: Sequence[pd.DataFrame] = ()
+) -> None:
+    """Write `summary` as CSV; no text in it is a formula to a spreadsheet.
+
+    Args:
+        found: the run's figures.
+        path: of the file.
+        steps: as for `summary`.
+        comparisons: from `against.against`, written beside the rates that they are of.
+    """
+    table = found.whole(steps)
+    table = beside_rates(table, comparisons) if comparisons else table
+    table.map(spreadsheet_cell).to_csv(path, index=False)
+
+
+def _print_lists(found: Figures, targets: bool, console: Terminal) -> None:
+    groups = found.groups()
+    _print_rates(groups, "group", "attack x target group", console)
+    if targets:
+        _print_rates(found.targets(), "target", "attack x target", console)
+    for line in notes(groups):
+        console.print(line, style="dim")
 
 
 def _print_rates(frame: pd.DataFrame, by: str, title: str, console: Terminal) -> None:
     headings, rows = cells(frame, by)
     columns = [*names(*headings[:2]), *figures(*headings[2:])]
     print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+
+
+def _print_rules(found: Figures, targets: bool, console: Terminal) -> None:
+    """Print the success at the thresholds of each rule, and these, where there are several."""
+    if not found.further:
+        return
+    for by in ("group", "target") if targets else ("group",):
+        headings, rows = success_cells(found.by_rule(by == "target"), by)
+        columns = [*names(*headings[:2]), *figures(*headings[2:])]
+        title = f"success % by the rule of the threshold, {by}s"
+        print_table(console, title, columns, rows, nested=True, elsewhere=ELSEWHERE)
+    print_thresholds(found.thresholds(), console)
 
 
 def _print_steps(found: Figures, targets: bool, console: Terminal) -> None:

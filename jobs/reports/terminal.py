@@ -10,6 +10,7 @@ from rich.text import Text
 from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.pipeline.credentials import without_credentials
 
+_IN_ASCII = str.maketrans({"─": "-", "±": "+-", "…": "...", "·": "."})
 LOG_WIDTH = 140
 """Columns where there is no terminal: tables in a log should not fold."""
 
@@ -26,7 +27,16 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as it is laid out: whatever is printed comes through here."""
-        return super().render_str(visible(without_credentials(text)), **options)
+        return super().render_str(self._sayable(visible(without_credentials(text))), **options)
+
+    def _sayable(self, text: str) -> str:
+        """Return a text in the characters that the output has, which may be ASCII alone."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            plain = text.translate(_IN_ASCII)
+            return plain.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return text
 
 
 def terminal(stderr: bool = False, soft_wrap: bool = False) -> Terminal:

@@ -19,11 +19,12 @@ from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.data.data_spec import DataSpec
+from gauntlet.pipeline.evaluation.threshold_rules import ThresholdRule
 from gauntlet.pipeline.models import build
 from gauntlet.pipeline.models.model_spec import ModelSpec
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import Problem
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec, ThresholdRule
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec
 
 Section = Literal["task", "root", "data", "surrogates", "targets"]
 """A part of a job that nothing stands in for when it is wrong."""
@@ -70,6 +71,7 @@ class JobDraft:
         # A `root` that the job itself names is not trusted.
         trusted = sections.get("root") if ("root",) in document.overrides else None
         permission = granted(allowed, job=folder, root=trusted)
+        permit(permission)
         return JobDraft(
             document,
             sections,
@@ -122,9 +124,9 @@ class JobDraft:
         return calibrate
 
     @property
-    def threshold(self) -> ThresholdRule:
-        """How thresholds are found."""
-        threshold: ThresholdRule = self.sections["threshold"]
+    def threshold(self) -> tuple[ThresholdRule, ...]:
+        """How thresholds are found: the rules, the headline first."""
+        threshold: tuple[ThresholdRule, ...] = self.sections["threshold"]
         return threshold
 
     @property

@@ -11,10 +11,11 @@ from gauntlet.jobs.spec.named_attacks import written
 from gauntlet.jobs.spec.wording import shown
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.data.data_spec import DataSpec
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRules
 from gauntlet.pipeline.models import mean
 from gauntlet.pipeline.models.model_spec import AnyDefence, ModelSpec
 from gauntlet.pipeline.models.sources.source import catalogue
-from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec, ThresholdRule
+from gauntlet.pipeline.run.plan import Evaluate, Resources, Select, Success, TaskSpec
 from gauntlet.pipeline.spec import Several, Spec, Written
 
 
@@ -117,9 +118,11 @@ class Job(Written):
     calibrate: DataSpec | None = None
     """Verification: the pairs that thresholds are found on, a mapping as of `data`. By default the
     whole list of `data`; a list of its own lets pairs be attacked that are no part of it."""
-    threshold: ThresholdRule = "accuracy"
+    threshold: ThresholdRules = ALONE
     """Verification: how thresholds are found that no model's entry gives. `accuracy`: best accuracy
-    on all pairs (LFW protocol). `{far: 1e-2}`: at a false-accept rate."""
+    on all pairs (LFW protocol). `{far: 1e-2}`: at a false-accept rate. Several judge at once:
+    `[accuracy, {far: 1e-2}]`; the first is the headline, of which `success` is, and each further
+    one has columns of its own with its name behind (`success_far_0.01`), for every target."""
     success: Success | None = None
     """Embedding match: when an attack has succeeded. `{cosine: 0.8}`, or
     `{rank: 1, gallery: {source: images, root: people}}`."""

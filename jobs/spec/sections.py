@@ -66,7 +66,8 @@ def _folder(root: Path, document: Document, folder: Path, problems: JobProblems)
         problems.add(("root",), f"not a folder's name: {error}")
         return None
     if not found.is_dir():
-        problems.add(("root",), f"no folder {found}; data and checkpoints are looked for there")
+        what = f"no folder {found}; data and checkpoints are looked for there"
+        problems.add(("root",), f"{what}: say where they are with --set root=FOLDER")
         return None
     if (name := escaped(str(found))) != str(found):
         problems.add(("root",), f"the name of the folder {name} is not UTF-8: rename it")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ class Fit:
     expect: tuple[tuple[int, int], str] | None = None
 
 
-def decode(image_file: Path | bytes, fit: Fit) -> Pixels:
+def decode(image_file: Path | bytes, fit: Fit, upright: bool = False) -> Pixels:
     """Return an image file as canonical RGB, uint8 (H, W, 3).
 
     Greyscale, palette and CMYK images become RGB; transparency is dropped; of an animation the
@@ -55,6 +55,7 @@ def decode(image_file: Path | bytes, fit: Fit) -> Pixels:
     Args:
         image_file: the file, or its content.
         fit: how a decoded image becomes a canonical one.
+        upright: apply the EXIF rotation, as cameras mean it.
 
     Raises:
         Undecodable: when it is no image, truncated, not 8-bit, too large, or does not fit.
@@ -62,10 +63,24 @@ def decode(image_file: Path | bytes, fit: Fit) -> Pixels:
     try:
         with Image.open(_opened(image_file), formats=FORMATS) as image:
             _check_header(image)
-            rgb = image.convert("RGB")
+            rgb = (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
     except (Undecodable, FileNotFoundError, UnidentifiedImageError) as error:
         raise Undecodable(_reason(error, image_file)) from None
     except Exception as error:  # decoders of broken files raise nearly anything
+        raise Undecodable(f"broken or truncated image: {error}") from error
+    return np.asarray(_fitted(rgb, fit))
+
+
+def canonical(image: Image.Image, fit: Fit) -> Pixels:
+    """Return an image that somebody has decoded as `decode` does, uint8 (H, W, 3).
+
+    Raises:
+        Undecodable: when it is not 8-bit, too large, broken, or does not fit.
+    """
+    _check_header(image)
+    try:
+        rgb = image.convert("RGB")
+    except Exception as error:  # the file is read when the pixels are
         raise Undecodable(f"broken or truncated image: {error}") from error
     return np.asarray(_fitted(rgb, fit))
 

@@ -52,6 +52,18 @@ def _descriptions() -> dict[str, str]:
     return {name: info.label_name_to_description(name) for name in info.label_names()}
 
 
+def spellings(name: str) -> list[str]:
+    """Return what a class is called: the synonyms of a name with commas, and of a synset.
+
+    ``tench, Tinca tinca``, ``n01440764`` and ``n01440764 tench`` are all called tench, too.
+    """
+    first, _, rest = name.partition(" ")
+    if not is_synset(first):
+        return [word.strip() for word in name.split(",") if word.strip()]
+    described = _descriptions()[first].split(",") if first in imagenet_labels() else rest.split(",")
+    return [first, *(word.strip() for word in described if word.strip())]
+
+
 def title(name: str) -> str:
     """Return a class's name; with its first word in English if it is a synset of ImageNet."""
     if not is_synset(name) or name not in imagenet_labels():

@@ -1,4 +1,4 @@
-"""Choosing examples from a listing: ``ids``, then ``order``, then ``limit``."""
+"""Choosing examples from a listing: ``ids``, ``order``, ``every``, ``limit``, in this order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def select(listing: Listing, spec: DataSource, base: Path, seed: int, found: Fou
     if spec.order == "random" and len(listing):
         bits = Draws.keyed(seed, listing.ids).bits("order").numpy()
         listing = listing.rows(np.lexsort((np.asarray(listing.ids), bits)))
-    return listing.rows(range(min(len(listing), spec.limit or len(listing))))
+    chosen = range(0, len(listing), spec.every)
+    return listing.rows(chosen[: spec.limit])
 
 
 def _named(listing: Listing, spec: DataSource, name: str, base: Path, found: Found) -> list[int]:

@@ -107,10 +107,10 @@ def _by_group(verdicts: pd.DataFrame) -> dict[tuple[str, bool], pd.DataFrame]:
     frame = verdicts.assign(success=verdicts["success"].where(right))
     white = frame["white_box"] if "white_box" in frame else pd.Series(False, frame.index)
     parts = frame.groupby([frame["group"], white.astype(bool)], sort=False)
-    return {(str(group), bool(box)): _success(part) for (group, box), part in parts}
+    return {(str(group), bool(box)): success_table(part) for (group, box), part in parts}
 
 
-def _success(verdicts: pd.DataFrame) -> pd.DataFrame:
+def success_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Return an attack's success, examples x targets, both in the order of their names.
 
     Raises:

@@ -51,6 +51,17 @@ def pairs_needed(rate: float) -> int:
     return math.ceil(math.log(_MISSED) / math.log1p(-rate))
 
 
+def too_few(rate: float, impostors: int) -> str:
+    """Return why so many pairs of different people cannot fix a rate; empty where they can."""
+    needed = pairs_needed(rate)
+    if impostors >= needed:
+        return ""
+    return (
+        f"a false-accept rate of {rate:g} needs {needed:,} pairs of different people or more, "
+        f"here are {impostors:,}"
+    )
+
+
 def at_false_accept_rate(scores: Reals, rate: float) -> FalseAcceptThreshold:
     """Return the threshold at a false-accept rate.
 
@@ -67,11 +78,8 @@ def at_false_accept_rate(scores: Reals, rate: float) -> FalseAcceptThreshold:
     scores = np.sort(np.asarray(scores, dtype=np.float64))[::-1]
     if not np.isfinite(scores).all():
         raise ValueError(f"{(~np.isfinite(scores)).sum()} of {len(scores)} scores are not finite")
-    if len(scores) < pairs_needed(rate):
-        raise ValueError(
-            f"a false-accept rate of {rate:g} needs {pairs_needed(rate):,} pairs of different "
-            f"people or more, here are {len(scores):,}"
-        )
+    if why := too_few(rate, len(scores)):
+        raise ValueError(why)
     fewest, most = _ranks(len(scores), rate)
     threshold = _above(scores, math.floor(rate * len(scores) + 1e-9))
     return FalseAcceptThreshold(

@@ -86,17 +86,25 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> McNemar:
     if not (np.isin(one, (0, 1)).all() and np.isin(two, (0, 1)).all()):
         raise ValueError("McNemar's test needs successes that are 0 or 1")
     only_first, only_second = int((one > two).sum()), int((two > one).sum())
+    exact = only_first + only_second < EXACT_BELOW
+    return McNemar(only_first, only_second, mcnemar_p(only_first, only_second), exact)
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Return McNemar's two-sided p-value; exact when fewer pairs than `EXACT_BELOW` disagree.
+
+    Args:
+        only_first: examples on which only the first method succeeds.
+        only_second: examples on which only the second does.
+    """
     disagree = only_first + only_second
-    exact = disagree < EXACT_BELOW
-    if exact:
+    if disagree < EXACT_BELOW:
         # Twice the smaller tail of a fair coin; 1 where the two tails overlap.
         tail = sum(math.comb(disagree, wins) for wins in range(min(only_first, only_second) + 1))
-        p_value = min(1.0, 2 * tail / 2**disagree)
-    else:
-        # Chi-squared with one degree of freedom is the square of a normal variable.
-        statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / disagree
-        p_value = math.erfc(math.sqrt(statistic / 2))
-    return McNemar(only_first, only_second, p_value, exact)
+        return float(min(1.0, 2 * tail / 2**disagree))
+    # Chi-squared with one degree of freedom is the square of a normal variable.
+    statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / disagree
+    return math.erfc(math.sqrt(statistic / 2))
 
 
 @dataclass(frozen=True)

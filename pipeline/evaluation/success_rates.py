@@ -15,9 +15,9 @@ TARGET = ("target", "group", "white_box")
 GROUP = ("group", "white_box")
 CELL = ("attack", "target", "example", "step")
 """What tells verdicts apart, beside the seed."""
-AVERAGED = ("transfer_utility", "linf", "l2")
+AVERAGED = ("score", "transfer_utility", "linf", "l2")
 """Columns whose mean over all examples is shown."""
-MEANS = ("success", "success_all", "clean_rate", "transfer_utility", "linf", "l2")
+MEANS = ("success", "success_all", "clean_rate", *AVERAGED)
 
 
 def last_step(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -45,6 +45,7 @@ def by_target(verdicts: pd.DataFrame) -> pd.DataFrame:
         - ``success_all``: success rate over all ``n_all`` examples, ``low_all``, ``high_all``;
         - ``clean_rate``: share of examples that the target got right before the attack, of those of
           which it is known; NaN when of none;
+        - ``score``: mean over all examples;
         - ``transfer_utility``: mean over all examples of ``score - clean_score``, the gain in the
           margin max_{y' != y} h_y' - h_y, whose maximum is taken at each image by itself
           (specification 5.3); NaN unless the goal is untargeted;

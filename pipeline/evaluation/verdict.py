@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class Judgement:
             verification.
         score_std: standard deviation of the score over the R evaluations (population form), (B,).
         success_std: the same of the success, (B,).
+        further: verification: ``success`` at thresholds by further rules, (B,) by the rule's name.
         threshold: in a gallery: what the score was compared with, mean over the R evaluations,
             float64 (B,). None where a target has one for all images.
         rank: in a gallery: place of the second image among the others', from 1, mean over the R
@@ -38,6 +40,7 @@ class Judgement:
     prediction: Classes | None
     score_std: Reals
     success_std: Reals
+    further: Mapping[str, Reals] = field(default_factory=dict)
     threshold: Reals | None = None
     rank: Reals | None = None
 
@@ -49,6 +52,7 @@ class Judgement:
             prediction=None if self.prediction is None else self.prediction[rows],
             score_std=self.score_std[rows],
             success_std=self.success_std[rows],
+            further={rule: success[rows] for rule, success in self.further.items()},
             threshold=None if self.threshold is None else self.threshold[rows],
             rank=None if self.rank is None else self.rank[rows],
         )
@@ -61,6 +65,7 @@ def judge(
     labels: npt.NDArray[np.integer] | None = None,
     references: npt.NDArray[np.floating] | None = None,
     threshold: float | Reals = 0.0,
+    further: Mapping[str, float] | None = None,
 ) -> Judgement:
     """Judge the outputs of one target.
 
@@ -71,6 +76,7 @@ def judge(
         references: embeddings of the second images, (R, B, C) or (B, C); verification only.
         threshold: cosine threshold of the target, or one of each evaluation and image, (R, B);
             where embeddings are compared only.
+        further: its thresholds by further rules, by name; verification only.
 
     Raises:
         ValueError: when a shape, a label or a missing argument does not fit, or when an output is
@@ -81,14 +87,21 @@ def judge(
         if references is None:
             raise ValueError(f"goal {goal.value!r} needs the references' embeddings")
         score = cosine(outputs, _evaluations(references, "references"))
-        success = score > threshold if goal is Goal.IMPERSONATION else score < threshold
-        return _summarised(score, success, None)
+        found = _summarised(score, _reached(score, goal, threshold), None)
+        others = (further or {}).items()
+        also = {rule: _reached(score, goal, cosine).mean(0) for rule, cosine in others}
+        return replace(found, further=also)
     if labels is None:
         raise ValueError(f"goal {goal.value!r} needs labels")
     score, predicted = _margin(outputs, _fitting(labels, outputs))
     if goal is Goal.UNTARGETED:
         return _summarised(-score, predicted != labels, predicted)
     return _summarised(score, predicted == labels, predicted)
+
+
+def _reached(score: Reals, goal: Goal, threshold: float | Reals) -> Flags:
+    """Return where the attacker's goal is met, bool of the scores' shape."""
+    return score > threshold if goal is Goal.IMPERSONATION else score < threshold
 
 
 def accepted(judgement: Judgement, threshold: float | Reals) -> Flags:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gauntlet.pipeline.results.reading import Reading, one_of
+from gauntlet.pipeline.results.schema import BY_RULE, by_rule
 
 ROWS = 2**17
 """Rows of a piece, unless one attack on one target has more."""
@@ -29,10 +30,11 @@ class VerdictPieces:
 
     Args:
         reading: the run.
+        rule: a further rule of its thresholds, whose columns then stand in place of the headline's.
     """
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, reading: Reading, rule: str | None = None) -> None:
+        self._reading, self._rule = reading, rule
 
     @cached_property
     def counts(self) -> dict[Judged, int]:
@@ -79,22 +81,28 @@ class VerdictPieces:
     def pieces(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield the verdicts; one piece without a row where there are none."""
         if not self.counts:
-            yield self._reading.rows("verdicts", columns)
+            yield self._rows(columns)
         targets: dict[str, set[str]] = {}
         rows = 0
         for (attack, target), more in self._blocks():
             if rows and rows + more > ROWS:
-                yield self._reading.rows("verdicts", columns, self._of(targets))
+                yield self._rows(columns, self._of(targets))
                 targets, rows = {}, 0
             targets.setdefault(attack, set()).add(target)
             rows += more
         if targets:
-            yield self._reading.rows("verdicts", columns, self._of(targets))
+            yield self._rows(columns, self._of(targets))
 
     def at_last_step(self, attack: str, columns: Sequence[str]) -> pd.DataFrame:
         """Return an attack's verdicts on its last judged step."""
         condition = (pc.field("attack") == attack) & (pc.field("step") == self.last[attack])
-        return self._reading.rows("verdicts", columns, condition)
+        return self._rows(columns, condition)
+
+    def _rows(self, columns: Sequence[str], where: pc.Expression | None = None) -> pd.DataFrame:
+        """Return verdicts, by the names of the headline's columns whatever the rule."""
+        own = {name: by_rule(name, self._rule) for name in BY_RULE} if self._rule else {}
+        rows = self._reading.rows("verdicts", [own.get(name, name) for name in columns], where)
+        return rows.rename(columns={name: headline for headline, name in own.items()})
 
     def _blocks(self) -> list[tuple[tuple[str, str], int]]:
         """Return the rows of each attack on each target, in the order that files are sorted by."""

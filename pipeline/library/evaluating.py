@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Batch, Goal, Task
-from gauntlet.pipeline.library.images import pixels, posed
+from gauntlet.pipeline.evaluation.threshold_rules import ThresholdRule, ThresholdRules, name_of
+from gauntlet.pipeline.library.images import no_tensor, pixels, posed
 from gauntlet.pipeline.library.matching import Match, bars
 from gauntlet.pipeline.library.networks import Networks, in_training, listed, named
 from gauntlet.pipeline.library.thresholds import Pairs
@@ -22,7 +24,7 @@ from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import ModelCard
 from gauntlet.pipeline.results.parquet import rows_of
-from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.schema import BY_RULE, by_rule, schema_of
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.plan import Evaluate, TaskSpec
 from gauntlet.pipeline.run.plan_models import card_of
@@ -33,6 +35,8 @@ from gauntlet.pipeline.run.rows.verdicts import verdict_columns
 from gauntlet.pipeline.run.showing import ROWS
 
 T = TypeVar("T")
+Rules: TypeAlias = str | Mapping[str, float] | Sequence[str | Mapping[str, float]]
+"""A rule of thresholds, or several, as a job's `threshold` has them."""
 
 
 def evaluate(
@@ -48,6 +52,7 @@ def evaluate(
     ids: Sequence[str] | None = None,
     threshold: float | Mapping[str, float] | None = None,
     pairs: Pairs | None = None,
+    rules: Rules = "accuracy",
     match: Match | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -75,8 +80,12 @@ def evaluate(
         ids: a stable name for each example; its position by default.
         threshold: verification: cosine from which two images are one person's, for all targets or
             by target.
-        pairs: verification: pairs to find the threshold of each target on by the LFW protocol:
-            first images, second images, and whether they show one person, bool (P,).
+        pairs: verification: pairs to find the thresholds of each target on: first images, second
+            images, and whether they show one person, bool (P,).
+        rules: verification: how, as a job's `threshold`: ``"accuracy"`` (LFW protocol),
+            ``{"far": 0.01}`` (at a false-accept rate), or a list of several. The first is the
+            headline, in whose place ``threshold`` stands; each further one adds its columns, such
+            as ``success_far_0.01``.
         match: embedding match, without any protocol: the cosine to the second image that counts as
             found. Or ``(rank, images)``: the second image is found where fewer than ``rank`` of the
             images, (G, 3, H, W) in [0, 1], are as near; those equal to it pixel by pixel are not
@@ -92,7 +101,7 @@ def evaluate(
             that are not finite; when ``match`` stands beside a threshold, or is none.
         TypeError: when an argument is of another type than above.
     """
-    goal = Goal.named(goal)
+    goal, asked = Goal.named(goal), _asked(rules)
     batch = posed(images, labels, goal, ids, true_labels).to("cpu")
     # In the order of memory that a run has: kernels of another order round otherwise.
     batch = replace(batch, images=batch.images.contiguous())
@@ -123,8 +132,8 @@ def evaluate(
         )
         raise ValueError(f"{what}; given: {there}")
     if not len(batch):
-        return _empty()
-    found, gallery = bars(judges, batch, match, threshold, pairs, seed)
+        return _empty(asked)
+    found, gallery = bars(judges, batch, match, threshold, pairs, seed, asked)
     evaluator = Evaluator(bench, held, found, gallery)
     unknown: dict[str, object] = _UNKNOWN if isinstance(attack, str) else {}
     parts = [
@@ -183,9 +192,24 @@ class _Held:
         return {name: ready.of(self._targets[name]) for name in models}
 
 
-def _empty() -> pd.DataFrame:
+def _asked(rules: Rules) -> tuple[ThresholdRule, ...]:
+    """Return the rules as a job has them.
+
+    Raises:
+        ValueError: when one is none, or is there twice.
+    """
+    try:
+        return TypeAdapter(ThresholdRules).validate_python(rules)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        what = f"rules: expected 'accuracy', {{'far': 0.01}}, or a list, got {rules!r} ({why})"
+        raise ValueError(what) from None
+
+
+def _empty(rules: Sequence[ThresholdRule]) -> pd.DataFrame:
     """Return the verdicts on no image: every column, and no row."""
-    frame: pd.DataFrame = TABLES["verdicts"].empty_table().to_pandas()
+    further = [by_rule(BY_RULE[0], name_of(rule)) for rule in rules[1:]]
+    frame: pd.DataFrame = schema_of("verdicts", further).empty_table().to_pandas()
     return frame
 
 
@@ -199,8 +223,7 @@ def _spec(model: Model) -> ModelSpec:
 def _changed(adversarial: Tensor, batch: Batch) -> Tensor:
     """Return the adversarial images on the CPU, once they are known to fit the clean ones."""
     if not isinstance(adversarial, Tensor):
-        found = type(adversarial).__name__
-        raise TypeError(f"adversarial must be a tensor (B, 3, H, W), got {found}")
+        raise TypeError(no_tensor("adversarial", "a tensor (B, 3, H, W)", adversarial))
     if adversarial.shape != batch.images.shape:
         shapes = f"{tuple(adversarial.shape)}, the images {tuple(batch.images.shape)}"
         raise ValueError(f"adversarial has shape {shapes}: one result an image is needed")

@@ -38,7 +38,9 @@ def posed(
         TypeError: when an argument is of another type.
     """
     if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a tensor (B, 3, H, W), got {type(images).__name__}")
+        raise TypeError(no_tensor("images", "a tensor (B, 3, H, W)", images))
+    if labels is not None and not isinstance(labels, Tensor):
+        raise TypeError(no_tensor(_FIELDS.get(goal, "references"), "a tensor", labels))
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must have shape (B, 3, H, W), got {tuple(images.shape)}")
     names = tuple(map(str, range(len(images)))) if ids is None else tuple(map(_id, ids))
@@ -58,6 +60,14 @@ def posed(
         references = pixels("references", batch.references)
         batch = replace(batch, references=references.to(batch.images))
     return batch
+
+
+def no_tensor(name: str, expected: str, found: object) -> str:
+    """Return what to say of an argument that should be a tensor, and how to make it one."""
+    converted = f"torch.as_tensor({name})"
+    if isinstance(found, list | tuple) and any(isinstance(entry, Tensor) for entry in found):
+        converted = f"torch.stack({name})"
+    return f"{name} must be {expected}, got {type(found).__name__}: {converted} makes one"
 
 
 def _id(name: object) -> str:

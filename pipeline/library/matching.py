@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gauntlet.pipeline.batch import Batch, Task
 from gauntlet.pipeline.evaluation.gallery import Gallery
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRule
 from gauntlet.pipeline.library.images import pixels
 from gauntlet.pipeline.library.thresholds import Pairs, thresholds
 from gauntlet.pipeline.models.model import Model
@@ -29,6 +30,7 @@ def bars(
     threshold: float | Mapping[str, float] | None,
     pairs: Pairs | None,
     seed: int,
+    rules: Sequence[ThresholdRule] = ALONE,
 ) -> Bars:
     """Return what success on a batch is for each target.
 
@@ -39,16 +41,17 @@ def bars(
         threshold: of verification.
         pairs: of verification, too.
         seed: keys the draws of randomised targets.
+        rules: of verification, the headline first.
 
     Raises:
         ValueError: when these do not go together, or a gallery is too small for its rank.
     """
     if match is None:
-        return thresholds(models, batch.goal.task, threshold, pairs, seed), None
+        return thresholds(models, batch.goal.task, threshold, pairs, seed, rules), None
     if batch.goal.task is Task.CLASSIFICATION:
         raise ValueError("classifiers have no embeddings to compare: leave match out")
-    if threshold is not None or pairs is not None:
-        raise ValueError("match takes the place of threshold and pairs: leave them out")
+    if threshold is not None or pairs is not None or tuple(rules) != ALONE:
+        raise ValueError("match takes the place of threshold, pairs and rules: leave them out")
     if isinstance(match, tuple):
         return {}, _gallery(models, batch, *match, seed)
     if not -1 < match < 1:

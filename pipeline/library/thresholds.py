@@ -9,11 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from gauntlet.pipeline.batch import Task
-from gauntlet.pipeline.evaluation.verification import protocol, unit_rows
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRule
+from gauntlet.pipeline.evaluation.verification import unit_rows
 from gauntlet.pipeline.library.images import pixels
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.problems import suggest
 from gauntlet.pipeline.results.manifest import ThresholdRecord
+from gauntlet.pipeline.run.calibration import Rule, by_rules, headed
 from gauntlet.pipeline.run.showing import Showing
 
 Pairs: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -28,22 +30,25 @@ def thresholds(
     given: float | Mapping[str, float] | None,
     pairs: Pairs | None,
     seed: int,
+    rules: Sequence[ThresholdRule] = ALONE,
 ) -> dict[str, ThresholdRecord]:
-    """Return each model's threshold by name; none for classifiers.
+    """Return each model's thresholds by name; none for classifiers.
 
     Args:
         models: the models.
         task: what they do.
-        given: cosine threshold, for all or by name; it goes before ``pairs``.
-        pairs: what the others' are found on by the LFW protocol.
+        given: cosine threshold, for all or by name; it stands in place of the headline.
+        pairs: what the others are found on.
         seed: keys the draws of randomised models.
+        rules: by which, the headline first.
 
     Raises:
         ValueError: when a model has none and there are no pairs, or the pairs cannot give one.
     """
+    headline, *further = rules
     if task is Task.CLASSIFICATION:
-        if given is not None or pairs is not None:
-            raise ValueError("classifiers have no threshold: leave threshold and pairs out")
+        if given is not None or pairs is not None or further or headline != "accuracy":
+            raise ValueError("classifiers have no threshold: leave threshold, pairs and rules out")
         return {}
     names = [model.name for model in models]
     if isinstance(given, Mapping):
@@ -55,16 +60,18 @@ def thresholds(
     for model in models:
         stated = model.spec.threshold if model.spec is not None else None
         cosine = given.get(model.name, stated)
-        if cosine is not None:
+        if cosine is not None and not further:
             found[model.name] = ThresholdRecord(source="job", threshold=float(cosine))
         elif pairs is None:
-            raise ValueError(f"target {model.name!r} has no threshold: give threshold= or pairs=")
+            lacks = "threshold: give threshold= or pairs=" if cosine is None else "pairs="
+            raise ValueError(f"target {model.name!r} has no {lacks}")
         else:
-            found[model.name] = _calibrated(model, pairs, seed)
+            wanted = (headline if cosine is None else float(cosine), *further)
+            found[model.name] = _calibrated(model, pairs, seed, wanted)
     return found
 
 
-def _calibrated(model: Model, pairs: Pairs, seed: int) -> ThresholdRecord:
+def _calibrated(model: Model, pairs: Pairs, seed: int, rules: Sequence[Rule]) -> ThresholdRecord:
     first, second, same = pairs
     if not len(first) == len(second) == len(same):
         sizes = f"{len(first)}, {len(second)} and {len(same)}"
@@ -76,10 +83,4 @@ def _calibrated(model: Model, pairs: Pairs, seed: int) -> ThresholdRecord:
         embedded.append(unit_rows(showing.of(model)[0]))
     scores = (embedded[0] * embedded[1]).sum(1)
     fold = np.arange(len(scores)) % FOLDS
-    result = protocol(scores, same.cpu().numpy().astype(np.bool_), fold)
-    return ThresholdRecord(
-        source="LFW protocol",
-        pairs=len(scores),
-        threshold=result.threshold,
-        accuracy=result.accuracy_mean,
-    )
+    return headed(by_rules(scores, same.cpu().numpy().astype(np.bool_), fold, rules))

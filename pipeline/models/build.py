@@ -27,7 +27,8 @@ from gauntlet.pipeline.models.sources.source import (
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _NETWORK = {
-    "source", "members", "task", "architecture", "key", "sha256", "unfold_limit", "options",
+    "source", "members", "task", "architecture", "key", "sha256", "files", "unfold_limit",
+    "options",
 }  # fmt: skip
 """Fields of a spec that its source makes the network from."""
 
@@ -256,6 +257,8 @@ def _foreign_fields(spec: ModelSpec, source: Source | None) -> list[Problem]:
         if getattr(spec, field) is not None and field not in reads:
             what = f"only a file: source takes one, not {spec.source!r}"
             found.append(Problem(field, what))
+    if spec.files and "files" not in reads:
+        found.append(Problem("files", f"only an import: source takes any, not {spec.source!r}"))
     return found
 
 

@@ -22,6 +22,7 @@ class Description:
         adversarial: how the weights were trained adversarially, in words; False when a source knows
             that they were not, None when nothing is known.
         classes: number of a classifier's logits, where it is known without building it.
+        class_names: names of a classifier's classes by label, where its weights come with them.
         ran: files of the person's own code that make the network; they have been run.
         guessed: the architecture that a file's entries told, where the job names none.
         name: unique within a job.
@@ -33,6 +34,7 @@ class Description:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     adversarial: str | Literal[False] | None = None
     classes: int | None = None
+    class_names: tuple[str, ...] = ()
     ran: tuple[Path, ...] = ()
     guessed: str | None = None
     name: str = "model"

@@ -57,7 +57,13 @@ def identify(path: Path) -> Format:
     return found
 
 
-def _format(path: Path) -> Format:
+def beginning(path: Path) -> bytes:
+    """Return a file's first bytes.
+
+    Raises:
+        BadInput: when there is no such file or it is none to be read, such as a device; when it is
+            empty, a web page or a Git LFS pointer.
+    """
     if what := obstacle(path):
         if path.is_dir():
             what = "this is a folder: name the checkpoint file in it"
@@ -76,6 +82,11 @@ def _format(path: Path) -> Format:
         )
     if head.startswith(b"version https://git-lfs"):
         raise refuse(path, "this is a Git LFS pointer, not the checkpoint: run 'git lfs pull'")
+    return head
+
+
+def _format(path: Path) -> Format:
+    head, size = beginning(path), path.stat().st_size
     if head.startswith(_ZIP_MAGIC):
         if not _is_whole_zip(path):
             raise refuse(

@@ -68,7 +68,13 @@ def description(members: Sequence[Description]) -> Description:
         members: what is known of each.
     """
     ran = tuple(dict.fromkeys(file for member in members for file in member.ran))
-    return Description(Task.CLASSIFICATION, classes=members[0].classes, ran=ran)
+    names = {member.class_names for member in members}
+    return Description(
+        Task.CLASSIFICATION,
+        classes=members[0].classes,
+        class_names=names.pop() if len(names) == 1 else (),
+        ran=ran,
+    )
 
 
 def network(spec: ModelSpec, build: Callable[[ModelSpec], nn.Module]) -> MeanLogits:

@@ -15,6 +15,10 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_nothing(value: object) -> bool:
+    return not value
+
+
 if TYPE_CHECKING:
     AnyDefence = Defence
 else:
@@ -43,9 +47,12 @@ class ModelSpec(Spec):
     sha256: str | None = Field(None, pattern="^[0-9a-fA-F]{8,64}$", exclude_if=_is_none)
     """`file:` sources: how the file's SHA-256 begins, 8 digits or more; another file is refused."""
     fetch: str | None = Field(None, exclude_if=_is_none)
-    """`file:` and `trained:` sources: where the file can be had, if it is not there. The address of
-    the file itself (`https://.../net.pth`) is what `gauntlet models fetch` downloads; a page or
-    words are for a person."""
+    """`file:`, `onnx:`, `trained:` and `import:` sources: where the file, or `files`, can be had if
+    not there. The address of the file itself (`https://.../net.pth`) is what `gauntlet models
+    fetch` downloads; a page or words are for a person."""
+    files: Several[str] = Field((), exclude_if=_is_nothing)
+    """`import:` sources: files that the factory needs, such as its weights, from the job's `root`;
+    `gauntlet check` says which are not there."""
     unfold_limit: int | None = Field(None, ge=1, exclude_if=_is_none)
     """`file:` sources: how many times the file's own size a checkpoint may take in memory. More
     than 4 (the default) is refused: that is no network, but a trap or an unusual compression."""

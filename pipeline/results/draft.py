@@ -8,6 +8,7 @@ from typing import IO, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from gauntlet.pipeline.results import parquet
 from gauntlet.pipeline.results.record.entries import Checksum, TableFile
@@ -34,7 +35,7 @@ class Draft:
         self.rows, self.units = 0, set[str]()
         self._storage = storage
         self._sink = _Sink(storage.draft(self.name))
-        self._writer = parquet.writer(table, self._sink)
+        self._writer: pq.ParquetWriter | None = None  # until it is known which columns there are
 
     @property
     def bytes(self) -> int:
@@ -57,6 +58,8 @@ class Draft:
 
     def write(self, group: pa.Table) -> None:
         """Append a row group: its bytes depend on its rows alone, not on how they lie in memory."""
+        if self._writer is None:
+            self._writer = parquet.writer(self.table, self._sink, group.column_names)
         self._writer.write_table(group.combine_chunks(), row_group_size=group.num_rows)
         self.rows += group.num_rows
         self.units.update(pc.unique(group["unit"]).to_pylist())
@@ -64,7 +67,7 @@ class Draft:
     def close(self) -> None:
         """End the file; what was not closed is torn."""
         try:
-            self._writer.close()
+            (self._writer or parquet.writer(self.table, self._sink)).close()
         finally:
             self._sink.close()
 

@@ -110,6 +110,17 @@ class ThresholdRecord(Record):
     """Share of the pairs of one person that pass."""
     pairs_listed: Count | None = None
     """Pairs of the list; more than ``pairs`` where images did not decode."""
+    genuine: Count | None = None
+    """Pairs of one person that a true-accept rate is counted over."""
+    equal_error_rate: FiniteFloat | None = None
+    """At which as many impostors pass as pairs of one person do not."""
+    further: dict[str, ThresholdRecord] = Field(default_factory=dict)
+    """Thresholds by the job's further rules, by their names."""
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule that it is by: `given`, `accuracy`, `far_0.01`."""
+        return _RULES.get(self.source) or self.source.replace("false-accept rate ", "far_")
 
     def in_words(self, name: str) -> str:
         """Return the threshold of a model of that name, and from how many pairs it is where it is
@@ -129,6 +140,10 @@ class ThresholdRecord(Record):
     def from_all_pairs(self) -> bool:
         """Whether no pair of the list was left out, as far as that was recorded."""
         return None in (self.pairs, self.pairs_listed) or self.pairs == self.pairs_listed
+
+
+_RULES = {"job": "given", "LFW protocol": "accuracy"}
+"""Names of rules by what a record says of its source."""
 
 
 class GalleryRecord(Record):

@@ -79,6 +79,11 @@ class Run:
         return results.read(self.location, "interactions")
 
     @cached_property
+    def thresholds(self) -> pd.DataFrame:
+        """One row a target x rule of its thresholds; none for classifiers."""
+        return results.read(self.location, "thresholds")
+
+    @cached_property
     def failures(self) -> pd.DataFrame:
         """One row a thing that went wrong, with its reason."""
         return results.read(self.location, "failures")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gauntlet.pipeline.results.schema import ORDER, TABLES
+from gauntlet.pipeline.results.schema import ORDER, TABLES, schema_of
 
 PIXELS = "image"
 """The one column whose values are large, all different, and hardly smaller when compressed."""
@@ -27,7 +27,7 @@ def rows_of(table: str, unit: str, columns: Mapping[str, Any]) -> pa.Table:
         unit: of work, or what else wrote them.
         columns: one sequence a column, all of the same length, plus scalars that are repeated.
     """
-    schema = TABLES[table]
+    schema = schema_of(table, columns)
     lengths = {len(v) for v in columns.values() if isinstance(v, list | np.ndarray)}
     (rows,) = lengths
     arrays = []
@@ -56,14 +56,14 @@ def in_order(table: str, rows: pa.Table) -> pa.Table:
 def encoded(table: str, rows: pa.Table) -> pa.Buffer:
     """Return a Parquet file, with a checksum on every page."""
     sink = pa.BufferOutputStream()
-    with writer(table, sink) as stream:
+    with writer(table, sink, rows.column_names) as stream:
         stream.write_table(rows, row_group_size=group_rows(table))
     return sink.getvalue()
 
 
-def writer(table: str, sink: Any) -> pq.ParquetWriter:
-    """Return what writes row groups of a table to an open file."""
-    schema = TABLES[table]
+def writer(table: str, sink: Any, columns: Sequence[str] = ()) -> pq.ParquetWriter:
+    """Return what writes row groups of a table, with all of some columns, to an open file."""
+    schema = schema_of(table, columns)
     names = [name for name in schema.names if name != PIXELS]
     return pq.ParquetWriter(
         sink,

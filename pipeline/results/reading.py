@@ -18,7 +18,7 @@ from gauntlet.pipeline.results.manifest import Manifest
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import Damage, for_a_report
 from gauntlet.pipeline.results.run_folder import RunFolder
-from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.schema import schema_of
 
 Made = TypeVar("Made")
 
@@ -102,7 +102,8 @@ class Reading:
             BadInput: as `batches`.
         """
         batches = [*self.batches(table, columns, where)]
-        schema = pa.schema([TABLES[table].field(name) for name in columns])
+        known = schema_of(table, columns)
+        schema = pa.schema([known.field(name) for name in columns])
         found = pa.Table.from_batches(batches, batches[0].schema if batches else schema)
         frame: pd.DataFrame = found.to_pandas()
         return frame

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -25,7 +26,7 @@ from gauntlet.pipeline.results.lock import is_held
 from gauntlet.pipeline.results.record.chain import FOLDER, Record
 from gauntlet.pipeline.results.record.damage import Damage, examine, for_a_report, wrong_with
 from gauntlet.pipeline.results.record.entries import TableFile, digest
-from gauntlet.pipeline.results.schema import FORMER, TABLES
+from gauntlet.pipeline.results.schema import FORMER, TABLES, further_rules, schema_of
 from gauntlet.pipeline.results.storage import Storage
 
 READ_AHEAD = 2
@@ -97,7 +98,7 @@ class RunFolder(Storage):
         Raises:
             BadInput: when the file is damaged.
         """
-        name, schema = f"{table}/{unit}.parquet", TABLES[table]
+        name, schema = f"{table}/{unit}.parquet", schema_of(table, columns)
         if not self.exists(name):
             return schema.empty_table().select(list(columns))
         return self._part(self._path(name), table, list(columns))
@@ -122,8 +123,8 @@ class RunFolder(Storage):
         Raises:
             BadInput: when a file of it is damaged.
         """
-        names = list(columns) if columns is not None else TABLES[name].names
-        parts = [TABLES[name].empty_table().select(names)]
+        names = self.columns(name) if columns is None else list(columns)
+        parts = [schema_of(name, names).empty_table().select(names)]
         for file, wrong in self._files_of(name, sound):
             try:
                 if wrong:
@@ -133,6 +134,26 @@ class RunFolder(Storage):
                 if not sound:
                     raise
         return pa.concat_tables(parts)
+
+    def columns(self, table: str) -> list[str]:
+        """Return the names of a table's columns, those of the run's further rules included.
+
+        All files of a run have the same ones: the first that can be read tells.
+        """
+        if table == "verdicts":
+            for name, wrong in self._files_of(table, checked=False):
+                path = self._path(self.located(name))
+                with suppress(pa.ArrowException, OSError):
+                    if not wrong:
+                        self._refuse_obstacle(path)
+                        found: list[str] = pq.read_schema(path, filesystem=self._fs).names
+                        return [*schema_of(table, found).names]
+        return [*TABLES[table].names]
+
+    @property
+    def further_rules(self) -> list[str]:
+        """Names of the rules besides the headline that its verdicts are by."""
+        return further_rules(self.columns("verdicts"))
 
     def _files_of(self, table: str, checked: bool) -> Iterator[tuple[str, str]]:
         """Yield the table's files that count, and what is wrong with each, if anything is."""
@@ -214,7 +235,7 @@ class RunFolder(Storage):
 
     def _part(self, path: str, table: str, columns: list[str]) -> pa.Table:
         """Return the rows of one file of a table, whichever names its columns have."""
-        schema = TABLES[table]
+        schema = schema_of(table, columns)
         former = {name: old for name, old in FORMER.items() if name in columns}
         try:
             self._refuse_obstacle(path)
@@ -248,7 +269,7 @@ class RunFolder(Storage):
 
 def _with_former(table: str, columns: Sequence[str]) -> pa.Schema:
     """Return the table's columns, and those that some of them were before."""
-    schema = TABLES[table]
+    schema = schema_of(table, columns)
     former = {name: old for name, old in FORMER.items() if name in columns}
     return pa.schema(
         [*schema, *(schema.field(name).with_name(old) for name, old in former.items())]

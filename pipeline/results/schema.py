@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 
@@ -85,6 +87,14 @@ VERDICTS = pa.schema(
             "one of the image of others that has the rank asked for; classification: 0",
         ),
         _column(
+            "threshold_rule",
+            _TEXT,
+            "the rule of `threshold`, `success` and the clean columns: verification: accuracy, "
+            "far_0.01 (false-accept rate), given (in the model's entry); embedding by cosine: "
+            "given; by rank none",
+            True,
+        ),
+        _column(
             "rank",
             _REAL,
             "embedding, by rank: place of the second image among the gallery's images of others, "
@@ -163,6 +173,30 @@ INTERACTIONS = pa.schema(
     ]
 )
 
+THRESHOLDS = pa.schema(
+    [
+        _column("target", _TEXT, "name of the target model"),
+        _column("threshold_rule", _TEXT, "accuracy, far_0.01 (false-accept rate), given"),
+        _column("headline", _FLAG, "whether `threshold` and `success` of `verdicts` are by it"),
+        _column("threshold", _REAL, "cosine; same person from it on"),
+        _column("threshold_low", _REAL, "lower end of its 95 % interval, at a rate", True),
+        _column("threshold_high", _REAL, "upper end", True),
+        _column("impostors", _COUNT, "pairs of different people; empty if none were asked", True),
+        _column("false_accept_rate", _REAL, "share of them that pass", True),
+        _column("false_accept_low", _REAL, "lower end of its 95 % interval, Clopper-Pearson", True),
+        _column("false_accept_high", _REAL, "upper end", True),
+        _column("genuine", _COUNT, "pairs of one person", True),
+        _column("true_accept_rate", _REAL, "share of them that pass", True),
+        _column(
+            "equal_error_rate",
+            _REAL,
+            "share of impostors that pass where as large a share of the genuine pairs does not",
+            True,
+        ),
+        _column("accuracy", _REAL, "mean over ten folds, LFW protocol", True),
+    ]
+)
+
 FAILURES = pa.schema(
     [
         _column("example", _TEXT, "id of the input; empty when a whole unit failed", True),
@@ -183,8 +217,41 @@ TABLES: dict[str, pa.Schema] = {
     "verdicts": VERDICTS,
     "traces": TRACES,
     "interactions": INTERACTIONS,
+    "thresholds": THRESHOLDS,
     "failures": FAILURES,
 }
+
+BY_RULE = ("threshold", "success", "clean_success", "clean_correct")
+"""Columns of the verdicts that each further rule of thresholds has, too, its name behind theirs."""
+
+
+def by_rule(column: str, rule: str) -> str:
+    """Return the name that a column has for a further rule: `success_far_0.01`."""
+    return f"{column}_{rule}"
+
+
+def further_rules(columns: Iterable[str]) -> list[str]:
+    """Return the further rules that some columns of the verdicts are by, in their order."""
+    own = [name for name in columns if name not in VERDICTS.names]
+    starts = [by_rule(name, "") for name in BY_RULE]
+    found = [name.removeprefix(one) for name in own for one in starts if name.startswith(one)]
+    return [*dict.fromkeys(found)]
+
+
+def schema_of(table: str, columns: Iterable[str]) -> pa.Schema:
+    """Return a table's columns, and behind them those of the further rules that some are by."""
+    if table != "verdicts":
+        return TABLES[table]
+    further = [
+        VERDICTS.field(name)
+        .with_name(by_rule(name, rule))
+        .with_nullable(True)
+        .with_metadata({"description": f"as `{name}`, by the further rule {rule}"})
+        for rule in further_rules(columns)
+        for name in BY_RULE
+    ]
+    return pa.schema([*VERDICTS, *further])
+
 
 NO_UPDATE = "no update"
 """The attack has no steps: somebody wanted the clean images judged."""
@@ -202,15 +269,21 @@ ORDER = {
     "verdicts": ("attack", "target", "seed", "example", "step"),
     "traces": ("attack", "seed", "example", "step"),
     "interactions": ("attack", "surrogate", "seed", "example"),
+    "thresholds": ("target", "threshold_rule"),
     "failures": ("attack", "seed", "stage", "example", "reason", "unit"),
 }
 """The columns by which a table is sorted; together they tell its rows apart."""
 
 ROWS = {
     "examples": "One row an adversarial image.",
-    "verdicts": "One row an adversarial image x target x evaluated step.",
+    "verdicts": (
+        "One row an adversarial image x target x evaluated step. Where a job's `threshold` lists "
+        "several rules, each further one has the columns `threshold`, `success`, `clean_success` "
+        "and `clean_correct` once more, with its name behind: `success_far_0.01`."
+    ),
     "traces": "One row an image x update.",
     "interactions": "One row an adversarial image x surrogate, if `evaluate.interactions` asks.",
+    "thresholds": "One row a target x rule of its thresholds; none for classifiers.",
     "failures": (
         "One row a rejected input, a lost example or a failed unit of work; and one an example "
         "without a gradient at any update (stage `gradient`), which has its rows in the other "

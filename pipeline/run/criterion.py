@@ -27,6 +27,7 @@ class Criterion:
         seed: the run's seed.
         repeats: evaluations by each target, by name, in the order of the job.
         thresholds: cosine thresholds by name; absent for classifiers.
+        further: cosine thresholds by further rules, by name of the target and of the rule.
         labels: true (untargeted) or wanted (targeted) classes, int (B,).
         references: embeddings of the references by name, (repeats, B, D).
         gallery: what decides on success in place of the thresholds, if there is one.
@@ -40,6 +41,7 @@ class Criterion:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     labels: np.ndarray | None = None
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
+    further: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     gallery: Gallery | None = None
 
     @property
@@ -87,6 +89,7 @@ class Criterion:
                 labels=self.labels,
                 references=self.references.get(name),
                 threshold=self.thresholds.get(name, 0.0),
+                further=self.further.get(name),
             )
         else:
             references = self.references[name]

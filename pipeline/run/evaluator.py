@@ -58,7 +58,7 @@ class Evaluator:
         gallery: Gallery | None = None,
     ) -> None:
         self._bench, self._models, self._gallery = bench, models, gallery
-        self._thresholds = {name: found.threshold for name, found in thresholds.items()}
+        self._thresholds = thresholds
         self._specs = {spec.name: spec for spec in bench.targets}
         self._repeats = {name: self._repeats_of(spec) for name, spec in self._specs.items()}
 
@@ -77,7 +77,17 @@ class Evaluator:
 
     def threshold(self, name: str) -> float:
         """Return a model's cosine threshold; 0 for classifiers."""
-        return float(self._thresholds.get(name, 0.0))
+        return self._thresholds[name].threshold if name in self._thresholds else 0.0
+
+    def rule(self, name: str) -> str | None:
+        """Return the name of the rule that a model's threshold is by; None for classifiers."""
+        return self._thresholds[name].rule if name in self._thresholds else None
+
+    def further(self, name: str) -> dict[str, float]:
+        """Return a model's cosine thresholds by further rules, by their names."""
+        if name not in self._thresholds:
+            return {}
+        return {rule: one.threshold for rule, one in self._thresholds[name].further.items()}
 
     def clean(self, batch: Batch, models: tuple[str, ...] | None = None) -> CleanVerdicts:
         """Return what the targets (or the models named) say of the clean images."""
@@ -133,6 +143,7 @@ class Evaluator:
             seed=self._bench.seed if seed is None else seed,
             repeats={name: self.repeats(name) for name in names},
             thresholds={name: self.threshold(name) for name in names},
+            further={name: self.further(name) for name in names},
             labels=_numpy(batch.wanted if batch.goal is Goal.TARGETED else batch.labels),
             references=references,
             gallery=self._gallery,

@@ -56,6 +56,7 @@ class Feed:
         self._lock, self._treating = threading.Lock(), threading.Lock()
         self.retired = self.sick = False
         self._renewed, self._lost = False, 0
+        self._ended: str | None = None
 
     def carry(self, order: Order) -> None:
         """Have an order carried out.
@@ -63,6 +64,7 @@ class Feed:
         Raises:
             Exception: when the carrier is lost and does not come back, or the storage fails.
         """
+        life = self._life
         try:
             self.carrier.carry(order)
         except self._losses as error:
@@ -72,7 +74,7 @@ class Feed:
                 self.listen()  # by its life it shows whether what it had buffered is lost
             finally:
                 self._hand_out_again(order, error)
-            self._recover(error)
+            self._recover(error, life)
         else:
             self._lost = 0
             self.listen()
@@ -85,9 +87,16 @@ class Feed:
             if self._ledger.failed(self.number, unit, order):
                 self._given_up(order, unit, error or RuntimeError("lost with its carrier"))
 
-    def _recover(self, error: Exception) -> None:
-        """Wait before a process that is lost again and again is asked for more."""
-        self._lost += 1
+    def _recover(self, error: Exception, life: str) -> None:
+        """Wait before a process that is lost again and again is asked for more.
+
+        Args:
+            error: by which the loss shows.
+            life: of the process, which may have lost other orders, too.
+        """
+        if life != self._ended:
+            self._ended = life
+            self._lost += 1
         if self._lost > 1:
             pause = min(LONGEST, PAUSE * 2 ** (self._lost - 2))
             self._note(
@@ -145,8 +154,8 @@ class Feed:
         for _ in range(PATIENCE - 1):
             try:
                 return self.carrier.news(self._life, self._count)
-            except TimeoutError:
-                self._note("a carrier does not answer; it may be starting anew: waiting for it")
+            except TimeoutError as error:
+                self._note(f"{self} does not answer, and is waited for: {error}")
         return self.carrier.news(self._life, self._count)
 
     def treat(self) -> None:

@@ -17,7 +17,7 @@ from gauntlet.pipeline.results.manifest import GalleryRecord
 from gauntlet.pipeline.run import gallery_cache
 from gauntlet.pipeline.run.engine import Models
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.preparation import judging
+from gauntlet.pipeline.run.selection import judging
 from gauntlet.pipeline.run.showing import Showing
 
 STAGE = "gallery"

@@ -149,7 +149,7 @@ class LocalEngine:
         checked: whether this process has found the models sound already.
     """
 
-    losses = ()
+    losses: tuple[type[Exception], ...] = ()
     """None: there is no worker to lose."""
 
     def __init__(

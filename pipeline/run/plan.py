@@ -13,9 +13,10 @@ from gauntlet.pipeline.attacks.own_parts import PartsSource
 from gauntlet.pipeline.attacks.recipe import Attack
 from gauntlet.pipeline.batch import Goal, Task
 from gauntlet.pipeline.data.data_spec import DataSpec
+from gauntlet.pipeline.evaluation.threshold_rules import ALONE, ThresholdRules
 from gauntlet.pipeline.interactions import InteractionSpec
 from gauntlet.pipeline.models.model_spec import ModelSpec
-from gauntlet.pipeline.models.sources.permission import Permission, granted
+from gauntlet.pipeline.models.sources.permission import Permission, granted, permit
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results import records
 from gauntlet.pipeline.results.record.chain import Record
@@ -55,17 +56,6 @@ class Select(Spec):
     """Stop after this many kept examples."""
 
 
-class FalseAccepts(Spec):
-    """A threshold by the share of pairs of different people that may pass."""
-
-    far: float = Field(gt=0, lt=1)
-    """False-accept rate, such as `1e-2`. From pairs of different people alone; where they are too
-    few to fix it (368 for 1e-2, 3,688 for 1e-3), the job is refused."""
-
-    def __str__(self) -> str:
-        return f"false-accept rate {self.far:g}"
-
-
 class Success(Spec):
     """When an attack on embeddings has succeeded: by a cosine, or by rank in a gallery."""
 
@@ -95,10 +85,6 @@ class Success(Spec):
         if self.gallery is None:
             return f"cosine {self.cosine:g}"
         return f"rank {self.rank} in a gallery"
-
-
-ThresholdRule = Literal["accuracy"] | FalseAccepts
-"""How a verification model's threshold is found."""
 
 
 class Evaluate(Spec):
@@ -237,8 +223,8 @@ class Plan(Spec):
     """The images or pairs to attack."""
     calibrate: DataSpec | None = Field(None, exclude_if=lambda value: value is None)
     """The pairs that thresholds are found on, where they are not those of `data`."""
-    threshold: ThresholdRule = Field("accuracy", exclude_if=lambda value: value == "accuracy")
-    """How thresholds are found."""
+    threshold: ThresholdRules = Field(ALONE, exclude_if=lambda rules: rules == ALONE)
+    """How thresholds are found: the rules, the headline first."""
     success: Success | None = Field(None, exclude_if=lambda value: value is None)
     """Embedding match: when an attack has succeeded."""
     select: Select = Select()
@@ -294,8 +280,8 @@ def plan_of(location: str, permission: Permission | None = None, root: Path | No
 
     Args:
         location: the run's.
-        permission: the code of the person's that may be run, for parts of their own; by default
-            that of the working directory.
+        permission: the code of the person's that may be run, for parts and data sets of their own;
+            by default that of the working directory.
         root: folder that relative paths of parts start from, where it is another than then.
 
     Raises:
@@ -327,8 +313,9 @@ def recorded(
         raise BadInput(Problem(folder.location, damage.line))
     try:
         content: Any = record.plan
+        may = granted() if permission is None else permission
+        permit(may)
         if parts := content.get("parts"):
-            may = granted() if permission is None else permission
             own_parts.taken_up(parts, root or Path(content["root"]), may)
         return Plan.model_validate_json(json.dumps(record.plan))
     except ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from gauntlet.pipeline.data.described import described
 from gauntlet.pipeline.data.examples import PairList, open_examples
@@ -34,15 +35,17 @@ from gauntlet.pipeline.results.record.entries import (
 from gauntlet.pipeline.results.record.mending import mend
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.batches import batches
+from gauntlet.pipeline.run.calibration import thresholds
 from gauntlet.pipeline.run.costs import StageClock, by_first_units
 from gauntlet.pipeline.run.engine import Carries, Engine
 from gauntlet.pipeline.run.gallery import find_gallery
 from gauntlet.pipeline.run.pauses import Pauses
 from gauntlet.pipeline.run.plan import Plan
-from gauntlet.pipeline.run.preparation import select, thresholds
 from gauntlet.pipeline.run.probe.findings import Decide, Probe
 from gauntlet.pipeline.run.probe.probe import probe
 from gauntlet.pipeline.run.rows.failures import Failures
+from gauntlet.pipeline.run.rows.thresholds import threshold_columns
+from gauntlet.pipeline.run.selection import select
 from gauntlet.pipeline.run.software import software
 from gauntlet.pipeline.run.stream import Outcome, Stream, set_aside
 from gauntlet.pipeline.run.taking_up import other_devices, taken_up, write_plan
@@ -171,17 +174,21 @@ class Runner:
 
     def _report(self, name: str, rows: Sequence[tuple[str | None, str, str]]) -> None:
         """Put rows that are no unit's into `failures`, in place of an earlier attempt's."""
-        listed = f"failures/{name}.parquet"
-        if not rows and listed in self._record.files:
-            self._record.append(Repair(files=(listed,)))
-        if not rows:
-            return
         failures = Failures()
         for row in rows:
             failures.add(*row)
+        self._put("failures", name, failures.columns())
+
+    def _put(self, table: str, name: str, columns: Mapping[str, Any]) -> None:
+        """Put rows that are no unit's into a table, in place of an earlier attempt's."""
+        listed = f"{table}/{name}.parquet"
+        if not columns:
+            if listed in self._record.files:
+                self._record.append(Repair(files=(listed,)))
+            return
 
         def write() -> TableFile:
-            file = self._folder.write_rows("failures", name, failures.columns(), units=())
+            file = self._folder.write_rows(table, name, columns, units=())
             if self._record.files.get(file.name) != file:
                 self._folder.sync([file.name])
             return file
@@ -205,6 +212,8 @@ class Runner:
         if manifest.thresholds != known:
             manifest.thresholds = known
             self._save(manifest)
+        targets = [spec.name for spec in self._plan.targets]
+        self._put("thresholds", "targets", threshold_columns(targets, known))
 
     def _find_gallery(self, manifest: Manifest) -> Gallery | None:
         """Find the gallery of a job by rank, refusing another one than the run began with."""

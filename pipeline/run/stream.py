@@ -183,7 +183,7 @@ class Stream:
         )
 
     def _work(self, lanes: int) -> None:
-        if lanes == 1:
+        if lanes == 1 and not self._losses:
             (feed,) = self._feeds
             self._listeners.append(self._thread(self._listen, feed))
             self._lane(feed)  # here, where Ctrl-C is heard

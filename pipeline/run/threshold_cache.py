@@ -1,4 +1,4 @@
-"""Thresholds found before, by model, pair list and seed."""
+"""Thresholds found before, by model, pair list, seed and rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def load(key: str) -> ThresholdRecord | None:
         found = ThresholdRecord.model_validate_json(content)
     except ValueError:
         return None
-    complete = found.pairs is not None and found.accuracy is not None
+    # Entries of earlier versions have no equal error rate.
+    complete = None not in (found.pairs, found.accuracy, found.equal_error_rate)
     return found if complete and math.isfinite(found.threshold) else None
 
 

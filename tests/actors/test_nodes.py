@@ -22,7 +22,7 @@ from tests.actors.test_sessions import PATIENCE
 from tests.toys.held import held
 from tests.toys.runs import loaded, network, plan, verdicts
 
-STEPS = 40
+STEPS = 20
 ATTACKS = [{"base": "mi", "steps": STEPS}]
 PINNED = {"batch": 2, "threads": 1, "placement": "pinned", "replicas": 2, "part_seconds": 0.5}
 

@@ -29,6 +29,14 @@ def make(seed, notes):
     torch.manual_seed(seed)
     return torch.nn.Sequential(first(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, CLASSES))
 """
+PICTURES = """
+import numpy as np
+from sizes import CLASSES
+
+def eight(seed):
+    draws = np.random.default_rng(seed)
+    return [(draws.integers(0, 256, (8, 8, 3), dtype=np.uint8), n % CLASSES) for n in range(8)]
+"""
 LAYERS = "import torch\ndef first():\n    return torch.nn.Conv2d(3, 4, 3)\n"
 
 
@@ -38,16 +46,20 @@ THEIRS = (
 
 
 def project(folder: Path, placement: str) -> Path:
-    """A job with a package and modules beside it, and data that is nobody else's business."""
+    """A job whose networks and images a package beside it makes, and files that do not travel."""
     (folder / "kit").mkdir(parents=True)
     (folder / "kit" / "__init__.py").write_text("")
     (folder / "kit" / "nets.py").write_text(KIT)
     (folder / "kit" / "layers.py").write_text(LAYERS)
+    (folder / "kit" / "pictures.py").write_text(PICTURES)
     (folder / "sizes.py").write_text("CLASSES = 5\n")
     (folder / "theirs.py").write_text(THEIRS)
     (folder / "notes").mkdir()
     text = JOB.replace("tests.toys.jobs:network", "kit.nets:make")
     text = text.replace("{seed:", f"{{notes: {folder / 'notes'}, seed:")
+    text = text.replace(
+        "npz, path: images.npz", "import, factory: 'kit.pictures:eight', options: {seed: 0}"
+    )
     text = text.replace("attacks:\n", 'attacks:\n  - {source: "theirs:attack", epsilon: 8/255}\n')
     text = text.replace("placement: in-process", f"placement: {placement}, threads: 1, workers: 2")
     return write(folder, text=text)
@@ -79,7 +91,8 @@ def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
         assert environment is not None
         (parcel,) = map(Path, environment["py_modules"])
         files = {str(file.relative_to(parcel)) for file in parcel.rglob("*") if file.is_file()}
-        assert files == {"kit/__init__.py", "kit/nets.py", "kit/layers.py", "sizes.py"}
+        kit = {f"kit/{name}.py" for name in ("nets", "layers", "pictures")}
+        assert files == {"kit/__init__.py", *kit, "sizes.py"}
     assert not parcel.exists()
     with packed([]) as environment:
         assert environment is None
@@ -88,16 +101,18 @@ def test_a_parcel_has_the_modules_and_no_data(tmp_path: Path) -> None:
 def test_workers_here_look_where_a_notebook_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, added = tmp_path / "here", str(tmp_path / "added")
+    here, added = tmp_path / "here", tmp_path / "added"
     here.mkdir()
+    added.mkdir()
     monkeypatch.chdir(here)
     theirs = [entry for entry in sys.path if entry]
-    monkeypatch.setattr(sys, "path", [*theirs, added, ""])  # as `sys.path.append` does
+    # As `sys.path.append` and import hooks leave it.
+    monkeypatch.setattr(sys, "path", [*theirs, str(added), "", "__no_path__"])
     modules = of_this_process(NOTHING)
     monkeypatch.chdir(tmp_path)  # the driver's folder is meant, wherever a worker is
     monkeypatch.setattr(sys, "path", list(theirs))
     assert modules.permission() is NOTHING
-    assert sys.path == [*theirs, added, str(here)]
+    assert sys.path == [*theirs, str(added), str(here)]
 
 
 @pytest.mark.slow

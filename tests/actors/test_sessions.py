@@ -83,6 +83,11 @@ def start_cluster(shared, cpus=1, **more):
     return port
 
 
+def brief():
+    """A job of two units, in one process beside the driver's."""
+    return job(select={"limit": 8}, resources={"batch": 8, "threads": 1, "workers": 1})
+
+
 def begin(path, out, shared, **more):
     arguments = ["run", str(path), "--placement", "packed", "--out", str(out)]
     return subprocess.Popen(
@@ -162,7 +167,7 @@ def test_a_cluster_that_says_nothing_is_not_waited_for_by_the_minute(monkeypatch
 @pytest.mark.slow
 def test_runs_beside_a_foreign_cluster_and_after_its_death(shared, tmp_path):
     path = tmp_path / "job.yaml"
-    path.write_text(yaml.safe_dump(job()))
+    path.write_text(yaml.safe_dump(brief()))
     port = start_cluster(shared)
     foreign = of_cluster(shared)
     assert foreign
@@ -214,7 +219,7 @@ def test_a_run_that_is_ended_leaves_no_folder_for_long(number, status, shared, t
     while sessions(shared):  # who was killed has somebody who sees to it
         assert time.monotonic() < until
         time.sleep(0.05)
-    path.write_text(yaml.safe_dump(job()))
+    path.write_text(yaml.safe_dump(brief()))
     end(begin(path, tmp_path / "next", shared))
     assert sessions(shared) == []
 
@@ -252,7 +257,7 @@ def test_a_session_that_the_caller_began_is_used_and_stays(tmp_path, variables):
     ray.init(address="local", include_dashboard=False, num_cpus=2, log_to_driver=False)
     try:
         here = ray.get_runtime_context().gcs_address
-        assert carry_out(tmp_path, "packed").units_failed == 0
+        assert carry_out(tmp_path, "packed", select={"limit": 8}).units_failed == 0
         assert ray.is_initialized()
         assert ray.get_runtime_context().gcs_address == here
         until = time.monotonic() + 30

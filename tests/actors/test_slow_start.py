@@ -11,6 +11,7 @@ import os, signal
 from ray._private import services
 
 from gauntlet.actors import own_session
+from gauntlet.actors.lost import when_lost
 from gauntlet.actors.session import connect
 
 own_session.PATIENCE, own_session.LONGEST = 1.0, 5.0
@@ -28,7 +29,7 @@ def lost(cause):
     print(cause, own_session._folder.path.exists(), flush=True)
     os._exit(3)
 
-with own_session.when_lost(lost):
+with when_lost(lost):
     connect(None, lambda text: print(text, flush=True))
 """
 
@@ -40,7 +41,7 @@ def test_a_start_that_hangs_is_said_and_ended():
         [sys.executable, "-c", DRIVER],
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
-    slow, lost = done.stdout.splitlines()
+    slow, said, lost = done.stdout.splitlines()
     assert done.returncode == 3, done.stderr
     assert slow.startswith("Ray is slow to start (is this machine busy?): it is waited for 5 s")
-    assert lost == "Ray did not start within 5 s False"
+    assert lost == f"{said} False" == "Ray did not start within 5 s False"

@@ -1,12 +1,14 @@
 """Whoever ends is heard of at once, with its name; nobody is when the watch has stopped."""
 
+import socket
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from gauntlet.actors.vital import Watch
+from gauntlet.actors import vital
+from gauntlet.actors.vital import Contact, Watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="file descriptors of processes")
 
@@ -64,3 +66,39 @@ def test_nothing_is_heard_after_the_stop(two):
     two[0].kill()
     two[0].wait()
     assert told == []
+
+
+def test_a_cluster_that_answers_no_more_is_said_and_given_up(monkeypatch):
+    monkeypatch.setattr(vital, "EVERY", 0.01)
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "0.4")
+    told, silent, back, lost = [], threading.Event(), threading.Event(), threading.Event()
+
+    def note(text):
+        told.append(text)
+        (back if text.endswith("again") else silent).set()
+
+    def gone(cause):
+        told.append(cause)
+        lost.set()
+
+    server = socket.create_server(("127.0.0.1", 0))
+    place = server.getsockname()
+    monkeypatch.setattr(vital, "SHARE", 1e6)
+    patient = Contact(f"127.0.0.1:{place[1]}", note, gone)
+    server.close()
+    assert silent.wait(60)
+    server = socket.create_server(place)
+    assert back.wait(60)
+    patient.stop()
+    monkeypatch.setattr(vital, "SHARE", 0.75)
+    contact = Contact(f"127.0.0.1:{place[1]}", note, gone)
+    server.close()
+    assert lost.wait(60)
+    contact.stop()
+    cluster = f"the cluster at 127.0.0.1:{place[1]}"
+    assert told == [
+        f"{cluster} does not answer: it is waited for 400000 s",
+        f"{cluster} answers again",
+        f"{cluster} does not answer: it is waited for 0.3 s",
+        f"{cluster} is gone",
+    ]

@@ -1,5 +1,6 @@
 """What people write: every option has an effect, what is wrong is refused by name."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def test_trap_18_every_option_of_every_part_changes_something():
     batch = class_batch(images(4, shape=(3, 16, 16)))
     # Nearly parallel gradients, so that a cut-off of the Gram matrix matters.
     nets = [SmallNet(0), SmallNet(0, gain=0.3), SmallNet(1), SmallNet(2)]
+    attacked = cache(lambda text: run_float(Attack.model_validate_json(text), batch, nets).images)
     looked_at = 0
     for part in catalogue():
         if part.place is Place.OBJECTIVE:
@@ -88,7 +90,7 @@ def test_trap_18_every_option_of_every_part_changes_something():
                 given |= {"norm": "l2"}
             same = context.get(field, {})
             plain = {part.token: same} if same else {}
-            a = run_float(Attack(base=base, options=plain, **given), batch, nets).images
+            a = attacked(Attack(base=base, options=plain, **given).model_dump_json())
             changed = {part.token: {**same, field: value}}
             b = run_float(Attack(base=base, options=changed, **given), batch, nets).images
             assert not torch.equal(a, b), f"{part.token}.{field} changes nothing"
@@ -177,7 +179,11 @@ def test_library_use_in_five_lines_on_float_images():
     for wrong, message in (
         ((nets[0], clean, labels), "models must be a list, got one SmallNet"),
         ((nets, clean.numpy(), labels), "images must be a tensor"),
-        ((nets, clean, [0, 1, 2, 3]), "labels must be an int64 tensor"),
+        (
+            (nets, clean, [0, 1, 2, 3]),
+            r"labels must be a tensor, got list: torch.as_tensor\(labels\)",
+        ),
+        ((nets, [*clean], labels), r"got list: torch.stack\(images\) makes one"),
         ((nets, clean, labels.float()), "labels must be an int64 tensor"),
         ((nets, clean, labels, "di-ti-mi"), "recipe must be an Attack, got 'di-ti-mi'"),
     ):

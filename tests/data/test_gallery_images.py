@@ -10,6 +10,7 @@ import pytest
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.examples import Examples
 from gauntlet.pipeline.data.gallery_images import GalleryImages, open_gallery
+from gauntlet.pipeline.models.sources.permission import NOTHING, granted, permit
 from tests.toys.datasets import grow, opened, spec, write_image, write_lfw, write_npz, write_text
 
 
@@ -70,6 +71,20 @@ def test_labelled_images_and_other_folders_may_be_a_gallery(staff: Path) -> None
     assert len(found) == 5
     assert found.victims == {}
     assert found.lacks(6) == "rank 6 needs as many images of others, and there are 5"
+
+
+def test_own_code_may_make_a_gallery(staff: Path) -> None:
+    (staff / "crowd.py").write_text(
+        "import numpy as np\n"
+        "def crowd(): return [(np.full((8, 8, 3), 40 * n, np.uint8), n % 2) for n in range(4)]\n"
+    )
+    permit(granted(job=staff))
+    attacked = opened(staff, Goal.IMPERSONATION, source="images", root="staff")
+    found = gallery(staff, attacked, source="import", factory="crowd:crowd")
+    permit(NOTHING)
+    assert [found.examples.image_names[place] for place in found.positions][0] == "crowd/0"
+    assert found.shows.tolist() == [0, 1, 2, 3]
+    assert found.victims == {}
 
 
 def test_people_of_a_published_layout_are_its_folders(tmp_path: Path) -> None:

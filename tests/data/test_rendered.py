@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+from runpy import run_module
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
-from gauntlet import pipeline
 from gauntlet.pipeline.batch import Goal
 from gauntlet.pipeline.data.rendered import TEST_IDENTITIES, TRAIN_IDENTITIES, render
 from tests.toys.datasets import opened, problems, spec, write_text
@@ -33,7 +32,7 @@ def loaded(examples: Any, positions: Any) -> tuple[Tensor, Tensor]:
     return batch.images, batch.references
 
 
-@pytest.mark.parametrize("size", [16, 33, 48])
+@pytest.mark.parametrize("size", [16, 33])  # 48 is below
 def test_a_picture_is_the_same_in_any_batch_and_order(size: int) -> None:
     whole = render(PEOPLE, SHOTS, size=size)
     assert whole.shape == (10, 3, size, size)
@@ -142,13 +141,13 @@ def test_no_numbers_give_no_pictures() -> None:
     assert render([], []).shape == (0, 3, 48, 48)
 
 
-def test_the_contact_sheet_has_a_row_for_each_person(tmp_path: Path) -> None:
+def test_the_contact_sheet_has_a_row_for_each_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "sheet.png"
     given = ["--identities", "2", "--shots", "3", "--size", "16", "--first", "5", "--seed", "1"]
-    command = [sys.executable, "-m", "gauntlet.pipeline.data.rendered", str(out), *given]
-    root = Path(pipeline.__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", ["rendered", str(out), *given])
+    run_module("gauntlet.pipeline.data.rendered", run_name="__main__")
     with Image.open(out) as image:
         sheet = np.asarray(image)
     assert sheet.shape == (32, 48, 3)

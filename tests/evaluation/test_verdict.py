@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,23 @@ def test_repeats_of_a_randomised_target() -> None:
     assert even.prediction.tolist() == [0]
 
 
+def test_further_thresholds_are_judged_at_each_evaluation() -> None:
+    references = np.array([[1.0, 0.0]])
+    outputs = np.array([[[1.0, 0.0]], [[3.0, 4.0]], [[0.0, 1.0]], [[4.0, 3.0]]])  # 1, 0.6, 0, 0.8
+    verdict = judge(
+        outputs,
+        Goal.IMPERSONATION,
+        references=np.repeat(references[None], 4, 0),
+        threshold=0.5,
+        further={"far_0.01": 0.7, "far_0.001": 0.9},
+    )
+    assert verdict.success.tolist() == [0.75]
+    assert {rule: share.tolist() for rule, share in verdict.further.items()} == {
+        "far_0.01": [0.5], "far_0.001": [0.25]
+    }  # fmt: skip
+    assert verdict.rows(np.array([0])).further["far_0.01"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize(
     ("outputs", "goal", "arguments", "message"),
     [
@@ -83,7 +102,7 @@ def test_repeats_of_a_randomised_target() -> None:
     ],
 )
 def test_bad_input(
-    outputs: np.ndarray, goal: Goal, arguments: dict[str, np.ndarray], message: str
+    outputs: np.ndarray, goal: Goal, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         judge(outputs, goal, **arguments)

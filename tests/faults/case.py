@@ -8,9 +8,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.faults import job, processes
 from tests.faults.command import LONGEST, Command, Ending
@@ -40,6 +41,9 @@ class Case:
         draws: random numbers of this fault and seed.
         run: the run's folder, as it is called now.
         command: that is disturbed.
+        environment: variables of commands that are this fault's.
+        within: words of a program that starts them.
+        where: words that say where the run is done.
         copies: contents of files before the fault, which a person might have kept.
         struck: when it happened, by `time.time`.
         drawn: what was drawn, in words.
@@ -61,6 +65,7 @@ class Case:
         self.copies: dict[str, bytes] = {}
         self.environment: dict[str, str] = {}
         self.within: tuple[str, ...] = ()
+        self.where: tuple[str, ...] = ()
         self.struck = 0.0
         self.drawn: list[str] = []
         self.endings: list[Ending] = []
@@ -95,13 +100,20 @@ class Case:
 
     def begin(self) -> Command:
         """Start the run that is disturbed."""
-        self.command = self.start("run", str(self.job), "--out", str(self.run))
+        self.command = self.start("run", str(self.job), "--out", str(self.run), *self.where)
         return self.command
 
     def start(self, *words: str) -> Command:
         """Start a command of this case."""
         number = len([*self.said.glob("*.err")])
-        environment = {
+        words = (*words, "--allow-imports", str(REPOSITORY))
+        log = self.said / f"{number}-{words[0]}"
+        return Command(words, self.surroundings, log, self.within)
+
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """Variables of what is started for this case, beside those of this process."""
+        return {
             VARIABLE: str(self.folder / "gates"),
             "PYTHONPATH": str(REPOSITORY),
             "RAY_TMPDIR": str(self.ray),
@@ -110,10 +122,8 @@ class Case:
             "XDG_CACHE_HOME": str(self.folder / "home" / ".cache"),
             "GAUNTLET_CACHE": str(self.folder / "home" / ".cache" / "gauntlet"),
             "COLUMNS": "400",
+            **self.environment,
         }
-        words = (*words, "--allow-imports", str(REPOSITORY))
-        log = self.said / f"{number}-{words[0]}"
-        return Command(words, environment | self.environment, log, self.within)
 
     @contextmanager
     def moment(self, role: str = "surrogate") -> Iterator[Command]:
@@ -167,7 +177,7 @@ class Case:
 
     def has_begun(self) -> bool:
         """Return whether attacks are at work: the examples are chosen."""
-        return any(path.name != "000000.json" for path in (self.run / "record").glob("*.json*"))
+        return (self.run / "selection.json").exists()
 
     def living(self) -> list[processes.Process]:
         """Return the processes of this case that live."""
@@ -198,11 +208,11 @@ class Case:
         os.kill(process.pid, number)
         return process
 
-    def infect(self, how: str, spread: str, megabytes: int = 0) -> None:
-        """Make processes sick from some pass on."""
+    def infect(self, how: str, spread: str, megabytes: int = 0, now: bool = False) -> None:
+        """Make processes sick, from some pass on or at once."""
         passes = self.undisturbed.passes("surrogate")
-        since = self.draws.randrange(passes // 8, passes // 2)
-        self.note(f"from pass {since} of {passes} on")
+        since = 0 if now else self.draws.randrange(passes // 8, passes // 2)
+        self.note("at once" if now else f"from pass {since} of {passes} on")
         self.gates.infect(Sickness(how, since, spread, megabytes))  # type: ignore[arg-type]
 
     def mount(self, size: str) -> Path:
@@ -240,13 +250,15 @@ class Case:
         processes.kill_all(left)
 
 
-def undisturbed(folder: Path, pixels: int = 8) -> Undisturbed:
+def undisturbed(
+    folder: Path, pixels: int = 8, attacks: Sequence[dict[str, Any]] = ()
+) -> Undisturbed:
     """Carry the job out in one process, and let nothing happen to it."""
 
     def nothing(case: Case) -> None:
         """Nothing."""
 
-    fault = Fault(nothing, ("in-process",), frozenset({0}), pixels=pixels)
+    fault = Fault(nothing, ("in-process",), frozenset({0}), pixels=pixels, attacks=attacks)
     with Case(fault, 0, folder, Undisturbed(folder, Gates(folder))) as case:
         ending = case.begin().ending()
         assert ending.status == 0, ending

@@ -16,6 +16,8 @@ PACE = 0.02
 """Seconds that a pass takes, so that a run has several commits and moments lie apart."""
 SLOW = 1.0
 """Seconds that a pass of a slow process takes."""
+PIECE = 16
+"""Megabytes that a greedy process takes at a time."""
 
 
 class Gated(nn.Module):
@@ -50,10 +52,10 @@ def answer(sickness: Sickness, outputs: Tensor) -> Tensor:
             return torch.where(wrong[:, None], torch.nan, outputs)
         case "greedy":
             taken = []
-            for _ in range(len(outputs) * sickness.megabytes):
-                taken.append(np.ones(2**20, np.uint8))
-                time.sleep(0.001)
-            time.sleep(2 * SLOW)  # as long as a monitor may take to notice
+            for _ in range(len(outputs) * sickness.megabytes // PIECE):
+                taken.append(np.ones(PIECE * 2**20, np.uint8))
+                time.sleep(0.002)
+            time.sleep(SLOW)
     return outputs
 
 

@@ -35,7 +35,7 @@ def status_of(pid: int) -> dict[str, float]:
     Returns:
         Resident memory and that of it which is shared (MB), open handles, threads.
     """
-    with suppress(OSError):
+    with suppress(OSError, KeyError):  # one that has just ended takes nothing
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         says = dict(line.split(":\t", 1) for line in lines)
         return {

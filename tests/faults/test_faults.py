@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,15 @@ from tests.faults import processes, results, warm
 from tests.faults.aftermath import Aftermath
 from tests.faults.case import Case, undisturbed
 from tests.faults.fault import faults
+from tests.faults.job import Undisturbed
 
 SEEDS = 30
 USUAL = {"driver_killed": 0, "interrupted": 2, "bit_flipped": 0, "second_driver": 0}
 """Faults of the default suite, with the seeds: all in one process, where a case takes seconds."""
 BY_HAND = {
     "worker_stopped", "memory_monitor", "memory_for_few_rows", "small_object_store",
-    "small_shared_memory", "target_killed", "slow", "sick", "all_sick",
+    "small_shared_memory", "target_killed", "slow", "sick", "all_sick", "cluster_gcs_killed",
+    "cluster_raylet_killed",
 }  # fmt: skip
 """Faults that only `make faults` has: they take minutes, or gigabytes. A sick worker on Ray has a
 test of its own."""
@@ -38,8 +39,17 @@ def _adopting():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return the undisturbed run on images of a size."""
-    return cache(lambda pixels: undisturbed(tmp_path_factory.mktemp("whole") / "case", pixels))
+    """Return what gives the undisturbed run of a fault's job."""
+    made: dict[str, Undisturbed] = {}
+
+    def of(fault):
+        key = repr((fault.pixels, fault.attacks))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("whole") / "case"
+            made[key] = undisturbed(folder, fault.pixels, fault.attacks)
+        return made[key]
+
+    return of
 
 
 def cases() -> Iterator[object]:
@@ -60,7 +70,7 @@ def test_every_row_is_there_once_and_unchanged(name, seed, whole, tmp_path):
     file = Path(os.environ[RESULTS]) if RESULTS in os.environ else None
     if file and any((r["fault"], r["seed"]) == (name, seed) for r in results.read(file)):
         pytest.skip("done before")
-    with Case(fault, seed, tmp_path / "case", whole(fault.pixels)) as case:
+    with Case(fault, seed, tmp_path / "case", whole(fault)) as case:
         result = Aftermath(case).result()
     if file:
         results.add(file, result)

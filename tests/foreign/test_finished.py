@@ -162,6 +162,11 @@ def test_class_folders_are_matched_by_path_and_lend_no_image(tmp_path: Path) -> 
     assert found(tmp_path, *ids) == {name: name for name in same}
 
 
+def test_a_name_that_two_images_have_names_neither(tmp_path: Path) -> None:
+    stored(tmp_path, "first/x.png", "second/x.png", "second/y.png")
+    assert found(tmp_path, "x", "y") == {"y": "second/y.png"}
+
+
 def test_a_name_that_two_examples_have_is_refused(tmp_path: Path) -> None:
     stored(tmp_path, "0.png", "1.png")
     with pytest.raises(BadInput, match=r"'0\.png' would be of 'cat/0\.png' and 'dog/0"):

@@ -73,12 +73,29 @@ def test_options_surrogates_and_excess(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("drawing", ["noisy", "pythons"])
 def test_their_random_numbers_are_seeded_and_ours_left_alone(tmp_path: Path, drawing: str) -> None:
-    before = random.getstate()
-    runs_of_it = [carried_out(tmp_path, theirs(drawing), name=name) for name in ("a", "b")]
-    assert random.getstate() == before
+    runs_of_it = []
+    for number in range(2):
+        for seed in (random.seed, np.random.seed, torch.manual_seed):
+            seed(number)
+        before = random.getstate()
+        runs_of_it.append(carried_out(tmp_path, theirs(drawing), name=f"run-{number}"))
+        assert random.getstate() == before
     first, second = (results.read(run, "examples").sort_values("example") for run in runs_of_it)
     assert list(first.image) == list(second.image)
     assert first.linf.min() > 0
+
+
+def test_each_of_several_seeds_draws_its_own(tmp_path: Path) -> None:
+    both = results.read(
+        carried_out(tmp_path, theirs("noisy"), ("data:", "seeds: [0, 7]\ndata:")), "examples"
+    )
+    alone = results.read(
+        carried_out(tmp_path, theirs("noisy"), ("data:", "seed: 7\ndata:"), name="alone"),
+        "examples",
+    )
+    by_seed = {seed: list(rows.sort_values("example").image) for seed, rows in both.groupby("seed")}
+    assert by_seed[7] == list(alone.sort_values("example").image)
+    assert by_seed[0] != by_seed[7]
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,19 @@ def test_all_that_is_wrong_is_told_at_once_with_its_field() -> None:
         Attack(**misspelt)
 
 
-def test_a_run_takes_no_ray_and_is_opened_as_it_was_committed(tmp_path: Path) -> None:
+def test_neither_an_attack_nor_a_run_takes_ray_and_a_run_is_opened_as_it_was_committed(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "run"
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump(SMALL))
     script = (
         "import sys; sys.modules['ray'] = None\n"
+        "import torch; from gauntlet import Attack, attack\n"
+        "net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 3))\n"
+        "x = torch.full((2, 3, 4, 4), 0.5)\n"
+        "adv = attack([net], x, torch.tensor([0, 1]), Attack(base='di-ti-mi', combine='rgea'))\n"
+        "assert (adv - x).abs().max() > 0.02\n"
         f"import gauntlet; made = gauntlet.run({str(job)!r}, {str(folder)!r}, progress=False)\n"
         "print(len(made.verdicts))"
     )

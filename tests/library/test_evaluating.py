@@ -101,6 +101,42 @@ def test_thresholds_of_faces_are_given_or_found_on_pairs() -> None:
         evaluate([face], IMAGES, references, CHANGED, goal="dodging", threshold=other)
 
 
+def test_several_rules_judge_at_once() -> None:
+    face, references = net(3, 8), IMAGES.flip(0)
+    draws = torch.Generator().manual_seed(0)
+    first, second = torch.rand(2, 24, 3, 4, 4, generator=draws)
+    pairs = (first, second, torch.arange(24) % 3 == 0)  # 16 of different people: enough for 0.3
+    rules: list[Any] = ["accuracy", {"far": 0.3}]
+
+    def judged(**how: Any) -> pd.DataFrame:
+        return evaluate(
+            [face], IMAGES, references, CHANGED, goal="impersonation", pairs=pairs, **how
+        )
+
+    both, alone, given = (
+        judged(rules=rules), judged(rules={"far": 0.3}), judged(rules=rules, threshold=0.25)
+    )  # fmt: skip
+    names = ("threshold", "success", "clean_success", "clean_correct")
+    assert [*both.columns] == [*TABLES["verdicts"].names, *(f"{name}_far_0.3" for name in names)]
+    pd.testing.assert_frame_equal(both[TABLES["verdicts"].names], judged())
+    for name in names:
+        assert both[f"{name}_far_0.3"].tolist() == alone[name].tolist()
+        assert both[f"{name}_far_0.3"].tolist() == given[f"{name}_far_0.3"].tolist()
+    assert [set(frame["threshold_rule"]) for frame in (both, alone, given)] == [
+        {"accuracy"}, {"far_0.3"}, {"given"}
+    ]  # fmt: skip
+    cosines = torch.cosine_similarity(face(first).double(), face(second).double())[~pairs[2]]
+    assert (cosines > both["threshold_far_0.3"][0] + 1e-6).sum() == 4  # of 16: five were too many
+    none = evaluate(
+        [face], IMAGES[:0], IMAGES[:0], CHANGED[:0], goal="dodging", pairs=pairs, rules=rules
+    )
+    assert [*none.columns] == [*both.columns]
+    with pytest.raises(ValueError, match="rule accuracy is listed twice"):
+        judged(rules=["accuracy", "accuracy"])
+    with pytest.raises(ValueError, match=r"0\.01 needs 368 pairs of different people or more"):
+        judged(rules={"far": 0.01})
+
+
 def test_a_target_in_training_mode_judges_in_eval_mode_and_is_left_in_its_own() -> None:
     asleep = nn.Sequential(nn.Dropout(0.9), *net(0).children())
     with pytest.warns(UserWarning, match="in training mode: target-1; judged"):

@@ -37,6 +37,7 @@ def test_impersonation_by_cosine() -> None:
     assert found["score"].tolist() == pytest.approx(scores.tolist(), abs=1e-6)
     assert found["success"].tolist() == (scores > 0.9).double().tolist()
     assert found["threshold"].eq(0.9).all()
+    assert found["threshold_rule"].eq("given").all()
     assert found["rank"].isna().all()
     assert (found["score"] > found["clean_score"]).all()
 
@@ -47,6 +48,7 @@ def test_by_rank_the_second_image_is_not_compared_with_itself(goal: str) -> None
     gallery = torch.cat([CROWD, SECOND])
     found = evaluate([net(0)], FIRST, SECOND, changed, goal=goal, match=(2, gallery))
     every, own = cosines(changed, gallery), cosines(changed, SECOND).diagonal()
+    assert found["threshold_rule"].isna().all()
     for row in range(5):
         others = torch.cat([every[row, : 30 + row], every[row, 31 + row :]])
         ahead = int((others > own[row]).sum())
@@ -62,7 +64,8 @@ def test_by_rank_the_second_image_is_not_compared_with_itself(goal: str) -> None
         ({"match": (0, CROWD)}, "match: a rank is 1 or more, got 0"),
         ({"match": (31, CROWD)}, "rank 31 needs as many images beside .* '0', and there are 30"),
         ({"match": (1, CROWD * 255)}, "match, gallery must be in"),
-        ({"match": 0.5, "threshold": 0.3}, "match takes the place of threshold and pairs"),
+        ({"match": 0.5, "threshold": 0.3}, "match takes the place of threshold, pairs and rules"),
+        ({"match": 0.5, "rules": {"far": 0.1}}, "match takes the place of threshold, pairs"),
         ({"match": 0.5, "goal": "untargeted"}, "classifiers have no embeddings to compare"),
     ],
 )

@@ -21,7 +21,7 @@ from gauntlet.pipeline.results import RunFolder, merging, parquet
 from gauntlet.pipeline.results.compaction import compact
 from gauntlet.pipeline.results.record.damage import examine
 from gauntlet.pipeline.results.record.mending import mend
-from gauntlet.pipeline.results.schema import ORDER
+from gauntlet.pipeline.results.schema import ORDER, TABLES
 from gauntlet.pipeline.results.sized_files import Sizes
 from tests.toys.rows import ATTACKS, TARGETS, committed, contents, opened, sorted_rows
 
@@ -181,8 +181,9 @@ for folder, method, nth in json.loads(sys.argv[1]):
 """
 DEATHS = [
     *[("draft", 1), ("adopt", 0), ("adopt", 1), ("append", 0), ("append", 1)],
-    *[("discard", 0), ("discard", 3), ("place", 5), ("place", 6)],
+    *[("discard", 0), ("discard", 3), ("place", len(TABLES)), ("place", len(TABLES) + 1)],
 ]
+"""Before a table is swapped, each is asked once whether something staged has no place yet."""
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +221,7 @@ def test_killed_anywhere_each_row_counts_once_and_it_goes_on(method, nth, died, 
 
 
 def test_files_that_are_not_in_their_place_are_said(died):
-    run, record = opened(died / "place-5")
+    run, record = opened(died / f"place-{len(TABLES)}")
     line = examine(run, record).line
     assert " is not in its place yet" in line
     assert line.endswith(f"`gauntlet resume {run.location}` moves 2 files there")

@@ -118,7 +118,11 @@ def test_special_files_in_a_run_folder_are_not_read(run: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [*DAMAGE, b'{"threshold": "high"}', b'{"threshold": NaN, "pairs": 1, "accuracy": 1}'],
+    [
+        *DAMAGE,
+        b'{"threshold": "high"}',
+        b'{"threshold": NaN, "pairs": 1, "accuracy": 1, "equal_error_rate": 0}',
+    ],
 )
 def test_a_damaged_threshold_is_found_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
@@ -126,6 +130,7 @@ def test_a_damaged_threshold_is_found_anew(
     monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path))
     entry = ThresholdRecord.model_validate(
         {"source": "LFW protocol", "pairs": 20, "threshold": 0.5, "accuracy": 1.0, "more": [1]}
+        | {"equal_error_rate": 0.0}
     )
     threshold_cache.save("key", entry)
     assert threshold_cache.load("key") == entry

@@ -78,6 +78,9 @@ def test_dodging_lowers_it_and_the_threshold_comes_from_the_cache(
 
 def test_an_unreadable_cache_entry_is_found_anew():
     entry = ThresholdRecord(source="LFW protocol", pairs=6, threshold=0.5, accuracy=1.0)
+    threshold_cache.save("former", entry)
+    assert threshold_cache.load("former") is None
+    entry = entry.model_copy(update={"equal_error_rate": 0.0})
     threshold_cache.save("broken", entry)
     assert threshold_cache.load("broken") == entry
     threshold_cache.save("less", ThresholdRecord(source="job", threshold=0.5))

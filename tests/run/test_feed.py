@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -194,14 +195,13 @@ def test_a_carrier_that_is_slow_to_answer_is_waited_for(monkeypatch: pytest.Monk
     def slow(life: str, heard: int) -> News:
         calls.append(heard)
         if len(calls) < 3:
-            raise TimeoutError
+            raise TimeoutError("no room for it")
         return news(life, heard)
 
     monkeypatch.setattr(driver.host, "news", slow)
     driver.work()
     assert driver.recorded == ["u0"]
-    assert len(driver.notes) == 2
-    assert "waiting for it" in driver.notes[0]
+    assert driver.notes == ["carrier 1 does not answer, and is waited for: no room for it"] * 2
 
 
 def test_two_lanes_of_a_lost_carrier_do_not_take_each_others_units() -> None:
@@ -260,8 +260,10 @@ def test_a_carrier_that_is_lost_again_and_again_is_waited_for_with_a_word(
     driver = Driver(1)
 
     def lost() -> None:
+        driver.host.die()
         raise Gone("killed")
 
+    driver.feed.listen()
     driver.host.before = lost
     while not driver.given_up:
         order = driver.ledger.next(0)
@@ -272,3 +274,26 @@ def test_a_carrier_that_is_lost_again_and_again_is_waited_for_with_a_word(
         "carrier 1 was lost 2 times in a row (Gone: killed): it starts anew, and gets something "
         "to do in 1 s"
     )
+
+
+def test_orders_that_are_lost_together_are_one_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    driver, both = Driver(2), threading.Barrier(2)
+
+    def lost() -> None:
+        if both.wait() == 0:
+            driver.host.die()
+        both.wait()
+        raise Gone("killed")
+
+    driver.host.before = lost
+    orders = [driver.ledger.next(0), driver.ledger.next(0)]
+    threads = [threading.Thread(target=driver.feed.carry, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pauses == []
+    assert driver.notes == []
+    assert sum(line.startswith("carrier 1: lost while") for line in driver.log) == 2

@@ -17,10 +17,14 @@ from gauntlet.jobs.spec.loading import open_job
 from gauntlet.pipeline import results, user_cache
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.problems import BadInput
+from gauntlet.pipeline.progress import Silent
+from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.opened import open_run
 from gauntlet.pipeline.run.attempt import attempt
 from gauntlet.pipeline.run.local import LocalEngine
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.verifying.checking import check
+from gauntlet.pipeline.run.verifying.sampling import recompute
 from tests.toys.embeddings import job, photograph, plan, seen, write_people
 from tests.toys.runs import verdicts
 
@@ -69,6 +73,11 @@ def test_success_by_cosine_is_on_its_side_of_the_cosine(root: Path, goal: str) -
     assert found["score"].tolist() == pytest.approx(score.tolist(), abs=1e-6)
     assert found["clean_score"].tolist() == pytest.approx(before.tolist(), abs=1e-6)
     assert found["threshold"].eq(bar).all()
+    assert found["threshold_rule"].eq("given").all()
+    thresholds = results.read(str(root / "run"), "thresholds")
+    columns = ["target", "threshold_rule", "headline", "threshold"]
+    assert thresholds[columns].values.tolist() == [["t", "given", True, bar]]
+    assert thresholds.drop(columns=columns).isna().all(axis=None)
     succeeds = found["score"] > bar if goal == "impersonation" else found["score"] < bar
     assert found["success"].tolist() == succeeds.astype(float).tolist()
     assert found["success"].mean() > 0
@@ -102,12 +111,32 @@ def test_success_by_rank_is_that_of_the_people_of_the_gallery(root: Path, goal: 
                 assert entry["threshold"] == pytest.approx(cosines.topk(2).values[1].item())
             else:
                 assert entry["clean_correct"] == (not wins)
+    assert found["threshold_rule"].isna().all()
+    assert results.read(str(root / "run"), "thresholds").empty
     won = (
         found["score"] > found["threshold"]
         if goal == "impersonation"
         else (found["score"] < found["threshold"])
     )
     assert found["success"].tolist() == won.astype(float).tolist()
+
+
+@pytest.mark.parametrize("success", [{"cosine": 0.9}, BY_RANK])
+def test_a_run_is_sound_and_computed_again_to_the_last_bit(
+    root: Path, success: dict[str, Any]
+) -> None:
+    carried_out(plan(root, success=success), root / "run")
+    folder = RunFolder(str(root / "run"))
+    found = check(folder, Silent())
+    assert found.problems == []
+    assert found.rows["thresholds"] == (1 if "cosine" in success else 0)
+    again = recompute(folder, found.sound, 2, 0, granted(), Silent())
+    assert again.faults == []
+    assert sum(unit.images for unit in again.units) > 0
+    if "rank" in success:
+        write_people(root / "crowd", people=1, first=30)
+        with pytest.raises(BadInput, match="the images of the gallery are others than the run's"):
+            recompute(folder, found.sound, 1, 0, granted(), Silent())
 
 
 def test_embeddings_are_kept_and_a_changed_gallery_is_not_gone_on_with(root: Path) -> None:

@@ -24,8 +24,8 @@ from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.run.carrier import Carrier
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.local import LocalEngine
-from gauntlet.pipeline.run.preparation import select
 from gauntlet.pipeline.run.runner import Runner
+from gauntlet.pipeline.run.selection import select
 from gauntlet.pipeline.run.unit import UnitRows
 from tests.toys import jobs as tiny
 

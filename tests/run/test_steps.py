@@ -116,31 +116,14 @@ def test_each_row_is_about_its_own_iterate(whole, tmp_path):
             assert np.allclose(rows["linf"], rows["linf"].round(), atol=1e-9)
 
 
-@pytest.mark.parametrize("placement", [pytest.param("packed", marks=pytest.mark.slow), "pinned"])
-def test_placements_give_the_same_rows_at_every_step(placement, whole, tmp_path):
-    outcome = carry_out(tmp_path, placement, evaluate={"steps": "all", "interactions": {"grid": 2}})
-    assert outcome.units_failed == 0
-    assert_same(verdicts(tmp_path / "run"), verdicts(whole))
-    carry_out(
-        tmp_path, "in-process", "local", evaluate={"interactions": {"grid": 2}, "traces": False}
-    )
-    keys = ["attack", "example", "surrogate"]
-    here, there = (
-        results.read(str(tmp_path / name), "interactions").sort_values(keys) for name in
-        ("local", "run")
-    )  # fmt: skip
-    assert here[keys].to_numpy().tolist() == there[keys].to_numpy().tolist()
-    assert np.allclose(here["interaction"], there["interaction"], atol=1e-5)
-
-
 @pytest.mark.parametrize(
     "placement", ["in-process", pytest.param("packed", marks=pytest.mark.slow)]
 )
 def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
-    attacks = [{"grid": {"base": ["i", "mi", "di"], "combine": ["ens", "svre"]}, "steps": 6}]
+    attacks = [{"grid": {"base": ["i", "di"], "combine": ["ens", "svre"]}, "steps": 6}]
     path, run, go_on = tmp_path / "job.yaml", tmp_path / "run", tmp_path / "go on"
-    # Of 18 units, of six updates and more each, one after the other.
-    surrogates = [held("plain", go_on, 60), network("separable")]
+    # Of twelve units, of six updates and more each, one after the other.
+    surrogates = [held("plain", go_on, 40), network("separable")]
     content = job(
         attacks=attacks, surrogates=surrogates, evaluate={"steps": "all", "traces": False},
         resources=SMALL_PARTS | ONE_AFTER_THE_OTHER[placement],
@@ -153,14 +136,14 @@ def test_resume_after_sigkill_has_every_step_exactly_once(placement, tmp_path):
     ) as process:
         wait_for_units(run, 1, process)
         process.send_signal(signal.SIGKILL)
-    assert 1 <= len(RunFolder(str(run)).finished()) < 18
+    assert 1 <= len(RunFolder(str(run)).finished()) < 12
     go_on.touch()
     finished = subprocess.run(
         [*command, "resume", str(run)], capture_output=True, text=True, timeout=600, check=False
     )
     assert finished.returncode == 0, finished.stderr
     frame = verdicts(run)
-    assert len(frame) == 24 * 6 * 2 * 6
+    assert len(frame) == 24 * 4 * 2 * 6
     assert not frame.duplicated(KEYS).any()
     assert sorted(frame["step"].unique()) == [1, 2, 3, 4, 5, 6]
 

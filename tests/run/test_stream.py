@@ -43,7 +43,7 @@ def run(tmp_path_factory):
 def test_trap_21_tables_are_tidy_and_read_by_one_call(run):
     for name, schema in TABLES.items():
         files = sorted((run / name).glob("*.parquet"))
-        if name in ("failures", "interactions"):
+        if name in ("failures", "interactions", "thresholds"):
             assert not files
             continue
         frame = pd.read_parquet(run / name)
@@ -278,6 +278,36 @@ def test_where_every_worker_is_sick_the_run_stops_with_the_cause(tmp_path):
     with pytest.raises(CommonCause, match=r"every .* CUDA error: unspecified launch failure"):
         runner.run()
     assert len(results.read(str(tmp_path / "run"), "failures")) < 24
+
+
+class Vanished(Carrier):
+    """A carrier in a process that is gone for good, and that who asks it hears nothing of."""
+
+    def carry(self, order):
+        threading.Event().wait()
+
+    def news(self, life, heard):
+        raise Gone("no node has room for it")
+
+
+class Gone(Exception):
+    pass
+
+
+class Far(LocalEngine):
+    """Its only carrier, of one lane, is elsewhere."""
+
+    losses = (Gone,)
+
+    def carriers(self, examples, thresholds, storage, gallery=None):
+        return [Vanished(self._plan, self, examples, thresholds, storage)]
+
+
+def test_the_only_carrier_that_does_not_come_back_ends_the_run(tmp_path):
+    job = plan(tmp_path, select={"correct": None, "limit": 8})
+    runner = Runner(job, RunFolder(str(tmp_path / "run")), Far(job), Silent())
+    with pytest.raises(Gone, match="no node has room for it"):
+        runner.run()
 
 
 class Full:

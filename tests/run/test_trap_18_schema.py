@@ -79,6 +79,13 @@ def folded(folder, fold):
     return LocalSurrogates(plan(folder, resources={"fold": fold})).cards["surrogate/plain"].folded
 
 
+def units(folder, batch):
+    """Return how many units a run of two attacks on eight images has."""
+    few = {"select": {"limit": 8}, "attacks": [{"base": base, "steps": 1} for base in ("i", "mi")]}
+    resources = {"batch": batch}
+    return carry_out(folder, "in-process", f"{batch}", resources=resources, **few).units_done
+
+
 def parts(folder, **resources):
     """Return how many parts of its verdicts a run of six units writes."""
     name = "-".join(map(str, next(iter(resources.items()))))
@@ -105,7 +112,10 @@ def waits(folder, seconds):
         patch.setattr(Storage, "write", write)
         patch.setattr(patience, "PAUSE", 0.01)
         try:
-            carry_out(folder, "in-process", f"{seconds}", resources={"storage_patience_s": seconds})
+            carry_out(
+                folder, "in-process", f"{seconds}", select={"limit": 8},
+                attacks=[{"base": "i", "steps": 1}], resources={"storage_patience_s": seconds},
+            )  # fmt: skip
         except StorageFailed:
             return False
     return bool(refused)
@@ -113,7 +123,7 @@ def waits(folder, seconds):
 
 RESOURCES = {
     "placement": lambda f: layout(f, "packed") != layout(f, "pinned"),
-    "batch": lambda f: carry_out(f, "in-process", "a", resources={"batch": 4}).units_done == 12,
+    "batch": lambda f: (units(f, 4), units(f, 8)) == (4, 2),
     "in_flight": layout_probe("in_flight", 7, "pinned"),
     "workers": layout_probe("workers", 3, "packed"),
     "target_workers": layout_probe("target_workers", 2, "packed"),
@@ -189,6 +199,21 @@ def test_every_evaluation_field_changes_something(tmp_path):
     assert not np.allclose(tables["plain"]["examples"]["l2"], tables["other"]["examples"]["l2"])
 
 
+INTERACTIONS = {"grid": 4, "utility": "loss"}
+
+
+def interactions(folder, spec):
+    """Return the table of a small run whose interactions are measured so."""
+    few: dict[str, Any] = {"select": {"limit": 2}, "attacks": [{"base": "i", "steps": 1}]}
+    carry_out(folder, "in-process", evaluate={"interactions": spec}, **few)
+    return results.read(str(folder / "run"), "interactions")
+
+
+@pytest.fixture(scope="module")
+def plain_interactions(tmp_path_factory):
+    return interactions(tmp_path_factory.mktemp("plain"), INTERACTIONS)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -199,21 +224,17 @@ def test_every_evaluation_field_changes_something(tmp_path):
         ("closed_form", True),
     ],
 )
-def test_every_interaction_field_reaches_the_table(field, value, tmp_path):
-    few = {"select": {"limit": 2}, "attacks": [{"base": "i", "steps": 1}]}
-    base = {"grid": 4, "utility": "loss"}
-    changed = {**base, field: value}
+def test_every_interaction_field_reaches_the_table(field, value, plain_interactions, tmp_path):
+    changed = {**INTERACTIONS, field: value}
     if field == "estimator":
         changed["samples"] = 5
-    for name, spec in (("plain", base), ("other", changed)):
-        carry_out(tmp_path, "in-process", name, evaluate={"interactions": spec}, **few)
     columns = {
         "grid": "grid", "utility": "utility", "estimator": "samples",
         "orders": "order_interactions", "closed_form": "closed_form",
     }  # fmt: skip
     plain, other = (
-        results.read(str(tmp_path / name), "interactions")[columns[field]].map(str).tolist()
-        for name in ("plain", "other")
+        table[columns[field]].map(str).tolist()
+        for table in (plain_interactions, interactions(tmp_path, changed))
     )
     assert plain != other
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +54,24 @@ def model(trained: bool = True) -> Model:
     """A classifier of `examples`: 100 plain updates, so that there is something to lose."""
     made = network()
     if trained:
-        images, labels = colours()
-        optimiser = torch.optim.Adam(made.parameters(), 0.02)
-        made.eval()
-        for _ in range(100):
-            loss = nn.functional.cross_entropy(made(images), labels)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
+        made.load_state_dict(_trained())
     return adapt(made.eval(), name="small")
 
 
+@cache
+def _trained() -> dict[str, Tensor]:
+    made = network().eval()
+    images, labels = colours()
+    optimiser = torch.optim.Adam(made.parameters(), 0.02)
+    for _ in range(100):
+        loss = nn.functional.cross_entropy(made(images), labels)
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    return made.state_dict()
+
+
+@cache
 def _pixels() -> np.ndarray:
     """(COUNT, 8, 8, 3): class k has a little more of colour k, below strong noise."""
     noise = Draws.keyed(3, [f"image-{row}" for row in range(COUNT)]).uniform("pixels", (8, 8, 3))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 
 import timm
 import torch
 from facenet_pytorch import InceptionResnetV1
 from torch import Tensor, fx, nn
 from torchvision import models
+from torchvision.models import vgg
 
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.architectures import ARCHITECTURES
@@ -17,6 +21,28 @@ from gauntlet.pipeline.models.streams import streaming
 
 ROWS = ("a", "b")
 
+
+def vgg11() -> nn.Module:
+    """torchvision's, with linear layers 64 wide: theirs are 130 million weights to draw."""
+    made = nn.Sequential(
+        OrderedDict(
+            features=vgg.make_layers(vgg.cfgs["A"]),
+            avgpool=nn.AdaptiveAvgPool2d(7),
+            flatten=nn.Flatten(),
+            classifier=nn.Sequential(
+                *(nn.Linear(512 * 49, 64), nn.ReLU(True), nn.Dropout()),
+                *(nn.Linear(64, 64), nn.ReLU(True), nn.Dropout()),
+                nn.Linear(64, 10),
+            ),
+        )
+    )
+    for part in made.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(part.get_parameter("bias"))
+    return made
+
+
 ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
     "cifar-resnet-20": (ARCHITECTURES["cifar-resnet-20"].constructor, (32, 32)),
     "mobilefacenet-112": (ARCHITECTURES["mobilefacenet-112"].constructor, (112, 112)),
@@ -24,7 +50,7 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
     "resnet18": (models.resnet18, (48, 48)),
     "resnet50": (models.resnet50, (48, 48)),
     "densenet121": (models.densenet121, (32, 32)),
-    "vgg11": (lambda: models.vgg11(num_classes=10), (32, 32)),
+    "vgg11": (vgg11, (32, 32)),
     "googlenet": (lambda: models.googlenet(init_weights=False), (48, 48)),
     "inception_v3": (lambda: models.inception_v3(init_weights=False), (80, 80)),
     "vit_tiny": (lambda: timm.create_model("vit_tiny_patch16_224", img_size=48), (48, 48)),
@@ -34,9 +60,15 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
 
 
 def network(name: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """A published architecture with random weights."""
-    torch.manual_seed(0)  # the architectures' own initialisation is not keyed
-    return ZOO[name][0]().to(dtype).eval().requires_grad_(False)
+    """A published architecture with random weights, the caller's own."""
+    return copy.deepcopy(_made(name)).to(dtype)
+
+
+@lru_cache(maxsize=3)  # the few that a test takes in turn: all take more than a gigabyte
+def _made(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the architectures' own initialisation is not keyed
+        return ZOO[name][0]().eval().requires_grad_(False)
 
 
 def folded(name: str) -> nn.Module:

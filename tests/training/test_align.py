@@ -12,11 +12,11 @@ from torch.func import functional_call
 from gauntlet.pipeline.draws import Draws
 from gauntlet.pipeline.models.build import build
 from gauntlet.pipeline.models.checkpoint import weights_fingerprint
-from gauntlet.pipeline.models.model import adapt
+from gauntlet.pipeline.models.model import Model, adapt
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import granted
 from gauntlet.pipeline.problems import BadInput
-from gauntlet.pipeline.training.align import align, climbable, write_aligned
+from gauntlet.pipeline.training.align import Aligned, align, climbable, write_aligned
 from gauntlet.pipeline.training.ia_search import alignment
 from gauntlet.pipeline.training.settings import AlignSettings
 from gauntlet.pipeline.training.trained_file import about_trained
@@ -104,11 +104,19 @@ def test_a_zero_gradient_has_alignment_zero_and_spoils_nothing() -> None:
     )
 
 
-def test_alignment_rises_and_accuracy_is_kept(tmp_path: Path) -> None:
-    net, data = model(), images(tmp_path)
-    before = weights_fingerprint(net.network)
-    done = align(net, data, BRIEF)
-    assert weights_fingerprint(net.network) == before
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Aligned]:
+    """A network, and what became of its copy."""
+    net = model()
+    return net, align(net, images(tmp_path_factory.mktemp("aligned")), BRIEF)
+
+
+def test_alignment_rises_and_accuracy_is_kept(
+    aligned: tuple[Model, Aligned], tmp_path: Path
+) -> None:
+    net, done = aligned
+    data = images(tmp_path)
+    assert weights_fingerprint(net.network) == weights_fingerprint(model().network)
     assert done.after.alignment > 1.3 * done.before.alignment
     assert done.sound(0.2)
     assert not done.sound(done.before.accuracy.clean - done.after.accuracy.clean - 0.01)
@@ -130,7 +138,7 @@ def test_alignment_rises_and_accuracy_is_kept(tmp_path: Path) -> None:
 
 
 def test_training_is_keyed_and_every_setting_counts(tmp_path: Path) -> None:
-    net, data = model(), images(tmp_path)
+    net, data = model(), images(tmp_path).rows(torch.arange(60))
     brief = BRIEF.model_copy(update={"epochs": 1})
     found = []
     for seed in (0, 1):
@@ -174,9 +182,10 @@ def test_what_cannot_be_traced_is_refused(tmp_path: Path) -> None:
         align(adapt(Branching()), images(tmp_path), BRIEF)
 
 
-def test_the_file_holds_weights_and_provenance(tmp_path: Path) -> None:
-    net, data = model(), images(tmp_path)
-    done = align(net, data, BRIEF)
+def test_the_file_holds_weights_and_provenance(
+    aligned: tuple[Model, Aligned], tmp_path: Path
+) -> None:
+    net, done = aligned
     path = tmp_path / "aligned.safetensors"
     write_aligned(path, done, net, BRIEF)
     own = {"source": "import:tests.toys.classifiers:network"}

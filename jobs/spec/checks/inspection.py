@@ -34,6 +34,9 @@ CHECKS = _of(
     *(evaluate, networks, grids, select),
 )
 """What is asked of every job."""
+CALIBRATING = tuple(check for check in CHECKS if check is not data.enough_pairs)
+"""What is asked of a job whose thresholds are looked at: whether its pairs can fix a rate is what
+is to be found out."""
 WITHOUT_MODELS = _of(data, success, attacks, evaluate, select)
 """What can be asked where the models' weights need not be: nothing here looks into a network."""
 BEFORE_A_RUN = _of(heads)

@@ -36,6 +36,14 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 Size = tuple[Side, Side]
 
 
+def _is_one(value: object) -> bool:
+    return value == 1
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class DataSource(Spec):
     """What a job says about its examples, and what there is to ask of every source of them.
 
@@ -51,7 +59,13 @@ class DataSource(Spec):
         source: str
 
     limit: int | None = Field(None, ge=1)
-    """At most this many examples, counted after `ids` and `order`; thresholds use all pairs."""
+    """At most this many examples, counted after `ids`, `order` and `every`; thresholds use all
+    pairs."""
+    every: int = Field(1, ge=1, exclude_if=_is_one)
+    """Only every n-th example, from the first, counted after `ids` and `order`: of images sorted by
+    class, 10 takes a tenth from all over the classes."""
+    fetch: str | None = Field(None, exclude_if=_is_none)
+    """Where the data can be had, in words; `gauntlet check` says it while they are not there."""
     order: Literal["file", "random"] = "file"
     """`file`: as the source, or `ids`, lists them. `random`: by a hash of run seed and id."""
     ids: str | None = None
@@ -84,6 +98,14 @@ class DataSource(Spec):
         Args:
             base: folder that relative paths start from.
         """
+
+    def own_code(self) -> tuple[Path, ...]:
+        """Return the files of the person's own code that make the examples.
+
+        Raises:
+            BadInput: when they may not be run.
+        """
+        return ()
 
     @property
     @abstractmethod

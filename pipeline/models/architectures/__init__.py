@@ -6,12 +6,14 @@ from functools import partial
 
 from gauntlet.pipeline.batch import Task
 from gauntlet.pipeline.models.architectures.architecture import (
+    BY_127_AND_128,
     BY_128,
     HALF,
     IMAGENET,
     Architecture,
 )
 from gauntlet.pipeline.models.architectures.cifar_resnet import CifarResNet
+from gauntlet.pipeline.models.architectures.efficientnet_lite import EfficientNetLite
 from gauntlet.pipeline.models.architectures.faces import FACES
 from gauntlet.pipeline.models.architectures.mobilefacenet import (
     MobileFaceNet112,
@@ -31,6 +33,19 @@ ARCHITECTURES: dict[str, Architecture] = {
             summary=f"ResNet-{6 * blocks + 2} for CIFAR-10, identity shortcuts, 10 logits",
         )
         for blocks in (3, 5, 7, 9)
+    },
+    **{
+        f"efficientnet-lite{number}": Architecture(
+            partial(EfficientNetLite, width, depth),
+            Task.CLASSIFICATION,
+            (side, side),
+            *BY_127_AND_128,
+            summary=f"EfficientNet-Lite{number} for ImageNet, 1,000 logits",
+            mark="_conv_stem.weight",
+        )
+        for number, (width, depth, side) in enumerate(
+            [(1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 280), (1.4, 1.8, 300)]
+        )
     },
     "mobilefacenet-112": Architecture(
         MobileFaceNet112,

@@ -18,6 +18,8 @@ HALF: tuple[Triple, Triple] = (0.5,) * 3, (0.5,) * 3
 """(u - 127.5) / 127.5 of pixels u in 0..255."""
 BY_128: tuple[Triple, Triple] = (127.5 / 255,) * 3, (128 / 255,) * 3
 """(u - 127.5) / 128."""
+BY_127_AND_128: tuple[Triple, Triple] = (127 / 255,) * 3, (128 / 255,) * 3
+"""(u - 127) / 128."""
 AS_THEY_ARE: tuple[Triple, Triple] = (0.0,) * 3, (1.0,) * 3
 """u / 255."""
 

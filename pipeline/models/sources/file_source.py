@@ -41,7 +41,7 @@ class FileSource(Source):
         if obstacle(path) == "no such file":
             found = _wrong_with(lambda: identify(path))
             return [Problem(problem.where, problem.what + _where_to_get(spec)) for problem in found]
-        if wrong := _other_content(path, spec.sha256):
+        if wrong := other_content(path, spec.sha256):
             return [Problem("sha256", wrong)]
         if spec.architecture is None:
             return _wrong_with(lambda: named(path, spec))
@@ -178,7 +178,7 @@ def _where_to_get(spec: ModelSpec) -> str:
     return f"; get a file of {spec.architecture}{which} by way of {where}, and put it there"
 
 
-def _other_content(path: Path, digest: str | None) -> str | None:
+def other_content(path: Path, digest: str | None) -> str | None:
     """Return what is wrong if a file's SHA-256 does not begin as the job says."""
     if digest is None or obstacle(path):
         return None

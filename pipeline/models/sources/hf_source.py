@@ -25,6 +25,8 @@ _INSTALL = "pip install 'gauntlet[hf]'"
 _BICUBIC = 3
 """Pillow's number of bicubic interpolation, which processors name theirs by."""
 _SHOWN = 4
+_UNNAMED = "LABEL_0"
+"""What transformers calls the first class of a network whose classes nobody has named."""
 
 
 class ImageEmbeddings(nn.Module):
@@ -75,7 +77,11 @@ class HuggingFaceSource(Source):
         preprocessing = _preprocessing(repository)
         if _headless(config):
             return Description(Task.EMBEDDING, preprocessing)
-        return Description(Task.CLASSIFICATION, preprocessing, classes=int(config.num_labels))
+        count = int(config.num_labels)
+        names = tuple(str((config.id2label or {}).get(label, "")) for label in range(count))
+        if not all(names) or names[0] == _UNNAMED:
+            names = ()
+        return Description(Task.CLASSIFICATION, preprocessing, classes=count, class_names=names)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the network, all of whose weights are the file's."""

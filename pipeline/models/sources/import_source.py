@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType, ModuleType
 
 from torch import nn
 
+from gauntlet.pipeline.files import expanded
 from gauntlet.pipeline.models.description import Description
 from gauntlet.pipeline.models.frozen import frozen_copy
 from gauntlet.pipeline.models.model import Model
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.preprocessing import Preprocessing
-from gauntlet.pipeline.models.sources.own_modules import find_module, run_module, told
-from gauntlet.pipeline.models.sources.permission import OPTION
-from gauntlet.pipeline.models.sources.source import Offer, Permitting, register
+from gauntlet.pipeline.models.sources.own_factory import find_factory
+from gauntlet.pipeline.models.sources.own_modules import find_module, told
+from gauntlet.pipeline.models.sources.source import Missing, Offer, Permitting, register
 from gauntlet.pipeline.problems import BadInput, Problem
-
-_DEEPEST = 32
-"""Decorators around one factory, and so on; some objects wrap themselves."""
 
 
 @register
@@ -36,9 +30,12 @@ class ImportSource(Permitting):
     """
 
     form = "import:MODULE:FACTORY"
+    fields = frozenset({"fetch", "files"})
 
     def problems(self, rest: str, spec: ModelSpec, root: Path) -> list[Problem]:
-        """Return why there is no such factory, or why it does not take the options."""
+        """Return why there is no such factory, the files it lacks, the options it refuses."""
+        if gone := self.missing(rest, spec, root):
+            return [Problem("files", f"no such file: {one.path}") for one in gone]
         try:
             factory, _ = self._factory(rest, root)
         except BadInput as error:
@@ -78,6 +75,12 @@ class ImportSource(Permitting):
             what = f"the network that {rest} in {where} makes cannot be copied"
             raise _problem(f"{what}: {told(error)}") from error
 
+    def missing(self, rest: str, spec: ModelSpec, root: Path) -> list[Missing]:
+        """Return the files of the spec that are not there."""
+        paths = (root / expanded(name) for name in spec.files)
+        where = spec.fetch or ""
+        return [Missing(where, path, direct=False) for path in paths if not path.is_file()]
+
     def offers(self) -> list[Offer]:
         """Return the form."""
         what = "your own factory, called with the model's options; returns an nn.Module"
@@ -85,83 +88,14 @@ class ImportSource(Permitting):
 
     def _factory(self, rest: str, root: Path) -> tuple[Callable[..., object], str]:
         """Return the factory, and the file or package that it is looked for in."""
-        name, _, attribute = rest.partition(":")
-        if not name or not attribute:
-            raise _problem(f"expected import:package.module:factory, got 'import:{rest}'")
-        file = find_module(name, self.permission, root)
-        module = run_module(name, file, self.permission)
-        where = str(file or name)
-        found = _attribute(module, attribute)
-        if not callable(found):
-            known = [n for n, v in vars(module).items() if _public(n, v, name)]
-            hint = f"; it defines {', '.join(known[:10])}" if known else ""
-            raise _problem(f"{where} has no callable {attribute!r}{hint}")
-        if isinstance(found, nn.Module):
-            raise _problem(
-                f"{attribute!r} in {where} is a network; name a function that returns it"
-            )
-        self._refuse_foreign(found, attribute, where)
-        return found, where
-
-    def _refuse_foreign(self, factory: Callable[..., object], name: str, where: str) -> None:
-        """Refuse what a permitted module has from somewhere else: ``from os import system``."""
-        defined = _definition(factory)
-        module = str(getattr(defined, "__module__", None))
-        file = _file_of(defined, module)
-        if self.permission.covers(module) or (file and self.permission.holds(file)):
-            if isinstance(defined, type) and not issubclass(defined, nn.Module):
-                raise _problem(f"{name!r} in {where} is a class, but not of networks (nn.Module)")
-            return
-        raise _problem(
-            f"{name!r} in {where} is defined in {file or module}, which is not yours: write a "
-            f"function there that calls it, or add {OPTION} {module.partition('.')[0]}"
-        )
-
-
-def _attribute(module: ModuleType, name: str) -> object | None:
-    """Return what a module calls by a name, or a class of it by a name after a dot."""
-    found: object = module
-    for part in name.split("."):
-        if found is not module and not isinstance(found, type):
-            return None
-        found = getattr(found, part, None)
-    return found
-
-
-def _definition(factory: object) -> object:
-    """Return the function or class that is called in the end, without what is wrapped around it."""
-    for _ in range(_DEEPEST):
-        if isinstance(factory, functools.partial):
-            factory = factory.func
-        elif isinstance(factory, MethodType):
-            factory = factory.__func__
-        elif hasattr(factory, "__wrapped__"):
-            factory = factory.__wrapped__
-        elif isinstance(factory, type) or hasattr(factory, "__code__"):
-            return factory
-        elif hasattr(type(factory).__call__, "__code__"):
-            factory = type(factory).__call__
-        else:
-            break  # written in C
-    return factory
-
-
-def _file_of(defined: object, module: str) -> Path | None:
-    """Return the file that a function or class is written in.
-
-    Python's own frozen modules and code made of text have none: ``<frozen os>`` is no file of the
-    working directory.
-    """
-    code = getattr(defined, "__code__", None)
-    file = code.co_filename if code else None
-    if isinstance(defined, type):
-        file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file) if file and os.path.isabs(file) else None
-
-
-def _public(name: str, value: object, module: str) -> bool:
-    made_here = (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module
-    return made_here and not name.startswith("_")
+        found = find_factory(rest, self.permission, root)
+        name, where = found.name, found.where
+        if isinstance(found.function, nn.Module):
+            raise _problem(f"{name!r} in {where} is a network; name a function that returns it")
+        defined = found.definition(self.permission)
+        if isinstance(defined, type) and not issubclass(defined, nn.Module):
+            raise _problem(f"{name!r} in {where} is a class, but not of networks (nn.Module)")
+        return found.function, where
 
 
 def _problem(what: str) -> BadInput:

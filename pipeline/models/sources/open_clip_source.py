@@ -101,11 +101,11 @@ class OpenClipSource(Source):
 
     def description(self, rest: str, spec: ModelSpec, root: Path) -> Description:
         """Return the convention that the weights were trained with."""
-        preprocessing = _encoder(rest, root).preprocessing
+        form = _encoder(rest, root).preprocessing
         if not _classifies(spec):
-            return Description(Task.EMBEDDING, preprocessing)
-        classes = len(_classes(spec, root))
-        return Description(Task.CLASSIFICATION, preprocessing, classes=classes)
+            return Description(Task.EMBEDDING, form)
+        names = tuple(_classes(spec, root))
+        return Description(Task.CLASSIFICATION, form, classes=len(names), class_names=names)
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
         """Return the image encoder, with the prompts' embeddings if any; the text's is left."""

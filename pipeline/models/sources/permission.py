@@ -2,7 +2,8 @@
 
 A job file is something that people get from others, so nothing in it, its `root` included, can give
 this permission. It comes from where the job lies, from where the command is given and from what the
-command names, is handed down to whatever builds models, and is stored nowhere.
+command names, is handed down to whatever builds models, and is stored nowhere. A process holds it
+for data sets of the person's own: examples travel between processes that have other folders.
 """
 
 from __future__ import annotations
@@ -89,6 +90,18 @@ class Permission:
 
 
 NOTHING = Permission()
+_held = NOTHING
+
+
+def permit(permission: Permission) -> None:
+    """Let this process run code for its data; takes the place of what was permitted before."""
+    global _held
+    _held = permission
+
+
+def permitted() -> Permission:
+    """Return what this process may run for its data; nothing unless a command has said so."""
+    return _held
 
 
 def granted(

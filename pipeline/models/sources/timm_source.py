@@ -90,6 +90,7 @@ class TimmSource(Source):
             ),
             _adversarial(config, pretrained),
             int(others.get("num_classes", config.num_classes)) or None,
+            _class_names(config) if pretrained and "num_classes" not in others else (),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:
@@ -160,6 +161,14 @@ def _adversarial(config: Any, pretrained: bool) -> str | None:
     """Return timm's tag of weights, such as ``tf_ens_adv_in1k``, if it names such a training."""
     tag = str(config.tag or "")
     return f"timm's {tag}" if pretrained and "adv" in tag.split("_") else None
+
+
+def _class_names(config: Any) -> tuple[str, ...]:
+    """Return the synsets of weights that were trained on ImageNet or a part of it."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    subset = infer_imagenet_subset({"num_classes": config.num_classes})
+    return () if subset is None else tuple(ImageNetInfo(subset).label_names())
 
 
 def _options(name: str) -> set[str]:

@@ -67,6 +67,8 @@ class TorchvisionSource(Source):
         weights = _weights(rest, spec)
         transforms = weights.transforms()
         size = int(transforms.crop_size[0])
+        names = tuple(weights.meta["categories"])
+        pretrained, options = constructor_options(spec)
         bicubic = transforms.interpolation.value == "bicubic"
         return Description(
             Task.CLASSIFICATION,
@@ -76,7 +78,8 @@ class TorchvisionSource(Source):
                 std=cast(Triple, tuple(transforms.std)),
                 resize="bicubic" if bicubic else "bilinear",
             ),
-            classes=int(spec.options.get("num_classes", len(weights.meta["categories"]))),
+            classes=int(options.get("num_classes", len(names))),
+            class_names=names if pretrained and "num_classes" not in options else (),
         )
 
     def network(self, rest: str, spec: ModelSpec, root: Path) -> nn.Module:

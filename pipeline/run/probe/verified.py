@@ -99,6 +99,11 @@ class Shown:
         count = len(pairs.first)
         return cls(pairs, tuple(batches), place[:count], place[count:])
 
+    @property
+    def grey(self) -> bool:
+        """Whether no image has colours: its three channels are equal."""
+        return all(bool((batch.images == batch.images[:, :1]).all()) for batch in self.batches)
+
     def to(self, model: Model, way: str) -> Reading:
         """Return what a model says of the pairs.
 
@@ -117,13 +122,19 @@ class Shown:
         return Reading(way, scores, result, _right(scores, pairs, result))
 
 
-def others(model: Model) -> Iterator[tuple[str, Model]]:
+def others(model: Model, grey: bool = False) -> Iterator[tuple[str, Model]]:
     """Yield the usual mistakes put right: what the entry would say, and the model so read.
 
     Channel order, scale and size, one at a time; sizes where the model's is one of `SIZES`.
+
+    Args:
+        model: as configured.
+        grey: whether the images have no colours, which show nothing of the channel order.
     """
     given = model.preprocessing
     for name in INPUTS:
+        if grey and name == "channels":
+            continue
         found = None if name == AS_GIVEN else read_as(name, given)
         if found is not None:
             yield written(given, found), model.reread(found)

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from gauntlet.pipeline.attacks.recipe import Attack
+from gauntlet.pipeline.batch import Goal
+from gauntlet.pipeline.evaluation.verdict import Judgement, clean_correct
+from gauntlet.pipeline.results.schema import by_rule
 from gauntlet.pipeline.run.evaluator import CleanVerdicts, Evaluator, not_finite
 from gauntlet.pipeline.run.rows.columns import Columns
 from gauntlet.pipeline.run.rows.failures import Failures
@@ -41,7 +44,7 @@ def verdict_columns(
     Returns:
         The columns; none when no target has finite outputs.
     """
-    ids = identity["example"]
+    ids, goal = identity["example"], Goal(identity["goal"])
     good = {
         name: _sound(name, identity, steps, clean, kept, failures) for name in evaluator.targets
     }
@@ -66,6 +69,7 @@ def verdict_columns(
                 score=judgement.score,
                 score_std=judgement.score_std,
                 threshold=evaluator.threshold(name) if bar is None else bar,
+                threshold_rule=evaluator.rule(name),
                 rank=judgement.rank,
                 clean_score=before.score,
                 clean_success=before.success,
@@ -75,8 +79,25 @@ def verdict_columns(
                 repeats=evaluator.repeats(name),
                 linf=step.linf[rows],
                 l2=step.l2[rows],
+                **_by_further_rules(evaluator.further(name), judgement, before, goal),
             )
     return columns.joined()
+
+
+def _by_further_rules(
+    thresholds: Mapping[str, float], judgement: Judgement, before: Judgement, goal: Goal
+) -> dict[str, Any]:
+    """Return the columns of each further rule, with its name behind theirs."""
+    columns: dict[str, Any] = {}
+    for rule, threshold in thresholds.items():
+        values = {
+            "threshold": threshold,
+            "success": judgement.further[rule],
+            "clean_success": before.further[rule],
+            "clean_correct": clean_correct(before, goal, threshold),
+        }
+        columns |= {by_rule(name, rule): value for name, value in values.items()}
+    return columns
 
 
 def _sound(

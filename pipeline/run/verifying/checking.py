@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from gauntlet.pipeline.models.sources.permission import Permission
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.progress import Progress
-from gauntlet.pipeline.results import records
+from gauntlet.pipeline.results import parquet, records
 from gauntlet.pipeline.results.lock import is_held
 from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import by_units, examine, units_in
@@ -22,6 +22,7 @@ from gauntlet.pipeline.results.record.entries import TableFile, digest_of
 from gauntlet.pipeline.results.run_folder import RunFolder
 from gauntlet.pipeline.results.schema import TABLES
 from gauntlet.pipeline.run.plan import PRECISION, Plan, recorded
+from gauntlet.pipeline.run.rows.thresholds import threshold_columns
 from gauntlet.pipeline.run.standing import given_up
 from gauntlet.pipeline.run.verifying.rows import LOST, Excuses, TableRows
 from gauntlet.pipeline.run.verifying.units import PlannedUnits
@@ -49,6 +50,7 @@ class Checked:
         failed: units that were given up.
         running: whether a driver is at work, so that this was the run at one moment of many.
         faults: what is wrong, by what was checked.
+        fatal: why `resume` would not go on, and what can be done; empty if it would.
         sound: the units whose files are all as they were written.
     """
 
@@ -61,6 +63,7 @@ class Checked:
     failed: int = 0
     running: bool = False
     faults: dict[str, list[Problem]] = field(default_factory=dict)
+    fatal: str = ""
     sound: tuple[str, ...] = ()
 
     @property
@@ -96,6 +99,7 @@ def check(folder: RunFolder, progress: Progress, permission: Permission | None =
     found.bytes = sum(file.bytes for file in record.files.values())
     found.failed = len(given_up(record))
     damage = examine(folder, record, lambda name: True, found.running)
+    found.fatal = damage.fatal
     for where, wrong in damage.wrong():
         found.add(FILES if where.partition("/")[0] in (*TABLES, "_parts") else RECORD, where, wrong)
     if damage.fatal or record.chosen is None or damage.chosen:
@@ -141,7 +145,7 @@ class _Reading:
                 continue
             rows = 0
             try:
-                for batch in self.folder.batches(name, table, TABLES[table].names):
+                for batch in self.folder.batches(name, table, self.folder.columns(table)):
                     rows += batch.num_rows
                     self.progress.advance(STAGE, batch.num_rows)
                     yield file, batch
@@ -167,8 +171,10 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
             strange += sum(map(operator.eq, made, gave_up))
     if strange:
         found.add("failures", "failures", f"{strange:,} rows of units that are not as they say")
+    if plan.task.kind.embeds:
+        found.rows["thresholds"] = _check_thresholds(reading, plan)
     for table in TABLES:
-        if table == "failures":
+        if table in ("failures", "thresholds"):  # whose rows are not those of units alone
             continue
         rows = TableRows(table, plan, units)
         for file, batch in reading.batches(table):
@@ -185,6 +191,20 @@ def _check_rows(reading: _Reading, plan: Plan, units: PlannedUnits) -> None:
                 first = units.ids[units.cut[number].start]
                 what = f"attack {spec.label!r}: its unit from {first!r} lost {count:,} examples"
                 found.add("failures", "failures", f"{what}, its commit says {done.lost:,}")
+
+
+def _check_thresholds(reading: _Reading, plan: Plan) -> int:
+    """Compare the table of thresholds with those of the record; return its rows."""
+    table, found = "thresholds", [batch for _, batch in reading.batches("thresholds")]
+    if found:
+        assert reading.record.thresholds is not None
+        targets = [spec.name for spec in plan.targets]
+        columns = threshold_columns(targets, reading.record.thresholds)
+        expected = parquet.rows_of(table, "", columns) if columns else TABLES[table].empty_table()
+        rows = parquet.in_order(table, pa.Table.from_batches(found))
+        if not rows.equals(parquet.in_order(table, expected)):
+            reading.found.add(table, table, "has other thresholds than the record")
+    return sum(batch.num_rows for batch in found)
 
 
 def _of_the_record(folder: RunFolder, record: Record, plan: Plan) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from gauntlet.pipeline.results.record.chain import Record
 from gauntlet.pipeline.results.record.damage import units_in
 from gauntlet.pipeline.results.record.entries import UnitDone
 from gauntlet.pipeline.results.run_folder import RunFolder
-from gauntlet.pipeline.results.schema import TABLES
+from gauntlet.pipeline.results.schema import TABLES, schema_of
 from gauntlet.pipeline.run.evaluator import Evaluator
 from gauntlet.pipeline.run.gallery import find_gallery
 from gauntlet.pipeline.run.local import LocalEngine
@@ -210,11 +210,10 @@ class _Again:
             )
             if then != here
         ]
+        computed = {table: recorded_as(table, unit, tables) for table in TABLES}
         found = [
-            compare(
-                table, self._recorded(table, unit, attack.label), recorded_as(table, unit, tables)
-            )
-            for table in TABLES
+            compare(table, self._recorded(table, unit, attack.label, rows.column_names), rows)
+            for table, rows in computed.items()
         ]
         faults += [fault for part in found for fault in part.faults]
         return Compared(
@@ -237,9 +236,8 @@ class _Again:
             raise BadInput(Problem(self._folder.location, what))
         return found.gallery
 
-    def _recorded(self, table: str, unit: str, attack: str) -> pa.Table:
-        """Return the rows that the run has of a unit, in the table's order."""
-        names = TABLES[table].names
+    def _recorded(self, table: str, unit: str, attack: str, names: Sequence[str]) -> pa.Table:
+        """Return the rows that the run has of a unit, some columns of theirs, in order."""
         where = pc.field("unit") == unit
         if table != "failures":  # whose row groups no attack tells apart
             where &= pc.field("attack") == attack
@@ -249,7 +247,7 @@ class _Again:
             if name.startswith(f"{table}/") and unit in units_in(self._record, name)
         )
         found = [rows for name in files for rows in self._folder.batches(name, table, names, where)]
-        schema = found[0].schema if found else TABLES[table]
+        schema = found[0].schema if found else schema_of(table, names)
         return parquet.in_order(table, pa.Table.from_batches(found, schema))
 
 

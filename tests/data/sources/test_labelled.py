@@ -88,6 +88,7 @@ def test_random_order_depends_on_seed_and_id_only(tmp_path: Path) -> None:
     assert first != opened(tmp_path, UNTARGETED, seed=1, **fields).ids
     assert sorted(first) == sorted(f"set/{i}" for i in range(40))
     assert opened(tmp_path, UNTARGETED, **fields, limit=7).ids == first[:7]
+    assert opened(tmp_path, UNTARGETED, **fields, every=7, limit=2).ids == first[::7][:2]
     wanted = [f"set/{i}" for i in range(0, 40, 2)]
     write_text(tmp_path / "ids.csv", "id", *wanted)
     some = opened(tmp_path, UNTARGETED, **fields, ids="ids.csv").ids

@@ -10,6 +10,7 @@ from ray._private import utils
 from tests.faults.case import Case
 from tests.faults.fault import fault
 from tests.faults.kinds.storage import not_root
+from tests.faults.memory import small_machine
 
 GIB = 2**30
 
@@ -57,34 +58,38 @@ def small_object_store(case: Case) -> None:
     case.begin()
 
 
-def watch(case: Case, more: float) -> None:
-    """Let Ray's memory monitor kill when so many GiB more are used than now."""
-    whole = utils.get_system_memory()
-    share = (utils.get_used_memory() + more * GIB) / whole
-    case.environment |= {
-        "RAY_memory_usage_threshold": f"{min(share, 0.97):.3f}",
-        "RAY_memory_monitor_refresh_ms": "100",
-    }
+MACHINE = 4.0
+"""GiB of memory; a healthy run takes about half."""
+TOO_MUCH = 800
+"""Megabytes a row that are too many for it when four rows are in a pass."""
+TWO_AT_MOST = {"packed": 700, "pinned": 300}
+"""Of one process, or of two surrogates at a time, that are when there are more than two."""
+SHORT = ({"base": "i", "steps": 2},)
+"""The attacks of a case in which every unit costs several processes."""
 
 
 def too_little_memory() -> str:
     free = utils.get_system_memory() - utils.get_used_memory()
-    return "" if free > 6 * GIB else "takes 6 GiB of free memory"
+    return not_root() or ("" if free > MACHINE * GIB else f"takes {MACHINE:g} GiB of free memory")
 
 
 @fault("packed", "pinned", ends={0}, missing=too_little_memory)
 def memory_monitor(case: Case) -> None:
     """Ray's memory monitor kills a process once."""
-    watch(case, 3.0)
-    case.infect("greedy", "one", megabytes=2000)
-    case.begin()
+    with small_machine(case, MACHINE):
+        case.infect("greedy", "one", megabytes=TOO_MUCH)
+        case.begin()
+        case.stopped()
 
 
 @fault(
-    "packed", "pinned", ends={0, 1, 3}, resources={"rows_per_pass": 4}, missing=too_little_memory
-)
+    "packed", "pinned", ends={0}, attacks=SHORT, missing=too_little_memory,
+    resources={"rows_per_pass": 4, "workers": 1},
+)  # fmt: skip
 def memory_for_few_rows(case: Case) -> None:
     """Ray's memory monitor kills whoever has more than two rows in a pass."""
-    watch(case, 3.0)
-    case.infect("greedy", "all", megabytes=1000)
-    case.begin()
+    with small_machine(case, MACHINE):
+        case.begin()
+        case.until(case.has_begun)  # before that nobody counts rows
+        case.infect("greedy", "all", TWO_AT_MOST[case.placement], now=True)
+        case.stopped()

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
+from tests.toys.datasets import write_image
 from tests.toys.jobs import write
 
 
@@ -60,3 +61,23 @@ def test_check_says_where_the_work_is_done_and_what_only_running_tells(
     assert results == f"results: in {tmp_path / 'run'}"
     assert unknown == "only running tells: how many examples are left to attack"
     assert not (tmp_path / "run").exists()
+
+
+def test_check_says_where_the_names_of_classes_are_others(tmp_path: Path) -> None:
+    for synset in ("n01440764", "n02106662"):  # tench, class 0; German shepherd, class 235
+        write_image(tmp_path / "photographs" / synset / "1.png", 64, 64)
+    toy, target = "import:tests.toys.jobs:network", "torchvision/squeezenet1_0"
+    path = write(
+        tmp_path,
+        ("{source: npz, path: images.npz}", "{source: folder, root: photographs}"),
+        (f'"{toy}", options: {{seed: 2}}', target),
+        (toy, "torchvision/squeezenet1_1"),
+        *((f", options: {{seed: {seed}}}", "") for seed in range(2)),
+    )
+    result = gauntlet("check", str(path))
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("classes of")]
+    assert line == (
+        "classes of s0, s1, t0: 1 of 2 labels are other classes: 1 is 'n02106662' in the data and "
+        "'goldfish' there, which has 'n02106662' as 235"
+    )

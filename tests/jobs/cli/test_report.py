@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gauntlet.jobs.reports.grid import spread
 from gauntlet.jobs.reports.seeds import over_runs
 from gauntlet.jobs.reports.summary import summary
-from gauntlet.jobs.reports.tables import spread
 from gauntlet.pipeline.evaluation.leave_one_out import leave_one_out
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import TABLES, RunFolder
@@ -41,7 +41,8 @@ def test_trap_19_the_leave_one_out_choice_is_named_and_beside_the_last_step(run:
     assert row["loo"] == leave_one_out(right).rate
     assert row["loo_all"] > row["success_all"] + 0.1
     assert row["evaluated_steps"] == STEPS
-    shown = gauntlet("report", str(run)).stdout
+    assert "--long has the other figures" in " ".join(gauntlet("report", str(run)).stdout.split())
+    shown = gauntlet("report", str(run), "--long").stdout
     heading = next(line for line in shown.splitlines() if "success %" in line)
     assert "LOO %" in heading
     assert "LOO (leave-one-out)" in shown
@@ -90,7 +91,7 @@ def test_shown_steps_are_spread_from_first_to_last() -> None:
 def test_transfer_utility_is_in_the_summary(run: Path) -> None:
     table = summary(str(run))
     assert set(table["transfer_utility"]) == {2.5, 3.5}
-    shown = gauntlet("report", str(run)).stdout
+    shown = gauntlet("report", str(run), "--long").stdout
     assert "utility" in shown
     assert "score - clean_score" in " ".join(shown.split())
 
@@ -112,6 +113,7 @@ def test_mean_and_deviation_over_runs(tmp_path: Path) -> None:
     group = frame.query("level == 'group' and attack == 'i'").iloc[0]
     words = f"{100 * group['success_mean']:.1f} ± {100 * group['success_sd']:.1f}"
     assert words in result.stdout
+    assert words in gauntlet("report", *runs, "--format", "markdown", "--targets").stdout
     written = pd.read_csv(tmp_path / "seeds.csv")
     assert len(written) == len(frame) == 2 + 4
 
@@ -137,12 +139,14 @@ def test_runs_that_cannot_be_averaged(tmp_path: Path) -> None:
         (damaged / "plan.json").write_text(f'{{"seed": {len(damaged.name)}}}')
     with pytest.raises(BadInput, match=r"three/plan\.json: .*put it back from a copy"):
         over_runs([str(tmp_path / "three"), str(tmp_path / "four")])
+    result = gauntlet("report", str(one), str(other), "--long", "--values", "passes")
+    assert "--long, --values: are for one run; several runs were given" in result.stderr
     result = gauntlet("report", str(one), str(other), "--steps", "--html", "x.html")
     assert result.exit_code == 2
     assert "--steps, --html: are for one run" in result.stderr
     result = gauntlet("report", str(one), str(other), "--steps")
     assert "--steps: is for one run" in result.stderr
-    assert "are for one run only" in gauntlet("report", "--help").stdout
+    assert "are for one run only" in " ".join(gauntlet("report", "--help").stdout.split())
     missing = gauntlet("report", str(one), str(tmp_path / "nothing"))
     assert missing.exit_code == 2
     assert "no run here" in missing.stderr

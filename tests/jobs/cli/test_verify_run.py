@@ -60,6 +60,15 @@ def test_damage_and_what_is_left_are_told(run: Path) -> None:
     assert "computed again" not in done.stdout
 
 
+def test_what_resume_would_refuse_is_not_promised(run: Path) -> None:
+    plan = run / "plan.json"
+    plan.write_text(plan.read_text().replace('"seed":', '"seed": 1, "was":', 1))
+    done = gauntlet("verify", str(run))
+    assert done.exit_code == 1
+    assert f"delete plan.json, and `gauntlet resume {run}` writes that one anew" in done.stdout
+    assert "mends" not in done.stdout
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     done = gauntlet("verify", str(tmp_path))
     assert done.exit_code == 2

@@ -238,3 +238,8 @@ def test_the_job_of_these_tests_is_good(tmp_path: Path) -> None:
     from gauntlet.jobs.spec.loading import load
 
     assert load(write(tmp_path, text=JOB)).name == "tiny"
+
+
+def test_a_root_that_is_not_there_says_how_another_is_named(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, ("data:", "root: nowhere\ndata:"))
+    assert found.endswith("say where they are with --set root=FOLDER")

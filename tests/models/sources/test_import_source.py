@@ -13,6 +13,7 @@ from torch import nn
 from gauntlet.pipeline.models.build import build, check, describe
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.models.sources.permission import NOTHING, VARIABLE, Permission, granted
+from gauntlet.pipeline.models.wanted import wanted as missing_files
 from gauntlet.pipeline.problems import BadInput
 
 NETS = """
@@ -357,3 +358,18 @@ def test_a_factory_that_fails_is_one_problem(body: str, words: str, desk: Path) 
 def test_a_module_that_fails_is_one_problem(text: str, words: str, desk: Path) -> None:
     (desk / "nets.py").write_text(text)
     assert words in message("import:nets:make", granted())
+
+
+def test_files_that_a_factory_needs_are_said_before_it_is_run(tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "here.bin").write_bytes(b"1")
+    wanted = ModelSpec(
+        name="m", source="import:needy:net", files=("here.bin", "net.bin"), fetch="by mail"
+    )
+    (problem,) = check(wanted, tmp_path, permission=granted(root=tmp_path))
+    assert str(problem) == f"files: no such file: {tmp_path / 'net.bin'}"
+    (missing,) = missing_files([wanted], tmp_path)
+    assert (missing.missing.where, missing.missing.direct) == ("by mail", False)
+    assert missing.missing.path == tmp_path / "net.bin"
+    (problem,) = check(ModelSpec(name="m", source="zoo/s1", files=("a",)), tmp_path)
+    assert str(problem) == "files: only an import: source takes any, not 'zoo/s1'"

@@ -18,6 +18,7 @@ from gauntlet.pipeline.models.wanted import wanted
 
 HF = "pip install 'gauntlet[hf]'"
 OPEN_CLIP = "pip install 'gauntlet[open-clip]'"
+ONNX = "pip install 'gauntlet[onnx]'"
 
 
 def spec(source: str, **fields: Any) -> ModelSpec:
@@ -33,6 +34,7 @@ def whats(source: str, root: Path, **fields: Any) -> list[str]:
     [
         ("hf:./net", "transformers", HF),
         ("open_clip:ViT-B-32/openai", "open_clip", OPEN_CLIP),
+        ("onnx:net.onnx", "onnx", ONNX),
         ("robustbench:cifar10/Linf/Standard", "robustbench", "pip install --no-deps robustbench"),
     ],
 )

@@ -119,7 +119,7 @@ def test_float32_noise_is_neither_a_step_of_pi_nor_a_relaxed_attack_that_fails()
     other = run_float(Attack(base="pi", options={"pi": {"beta": 1}}, **given), batch, nets).images
     assert torch.allclose(plain, other, atol=1e-6)
     for epsilon in ("1/255", "16/255"):
-        attack = Attack(base="relaxed", norm="l2", epsilon=epsilon, steps=400)
+        attack = Attack(base="relaxed", norm="l2", epsilon=epsilon, steps=200)
         result = run(attack, batch, oracle(*nets))  # the loop verifies the stored images
         assert not result.lost
         exact = run_float(attack, batch, nets).images - batch.images

@@ -41,6 +41,9 @@ WRONG: dict[Section, tuple[str, str]] = {
     "targets": ("targets:\n", "targets:\n  - 7\n"),
 }
 
+TASK = "{kind: classification, goal: untargeted}"
+DATA = "{source: npz, path: images.npz}"
+PICTURES = Path(toys.__file__).parents[2] / "docs"
 S0 = "options: {seed: 0}}"
 ATTACK = "base: i, epsilon: 8/255"
 PLACEMENT = "resources: {placement: in-process"
@@ -53,6 +56,24 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
     "white_box.white_boxes": [("seed: 2}}", "seed: 2}, white_box: true}")],
     "data.listed_examples": [("path: images.npz", "path: nowhere.npz")],
     "data.calibration": [(PLACEMENT, "threshold: {far: 0.01}\n" + PLACEMENT)],
+    "data.enough_pairs": [
+        (TASK, "{kind: verification, goal: dodging}"),
+        (DATA, "{source: rendered, pairs: 20}"),
+        (PLACEMENT, "threshold: {far: 0.01}\n" + PLACEMENT),
+    ],
+    "success.rule": [(PLACEMENT, "success: {cosine: 0.5}\n" + PLACEMENT)],
+    "success.gallery": [
+        (TASK, "{kind: embedding, goal: dodging}"),
+        (DATA, "{source: rendered, pairs: 20}"),
+        (
+            PLACEMENT,
+            "success: {rank: 1, gallery: {source: images, root: nowhere}}\n" + PLACEMENT,
+        ),
+    ],
+    "success.starts": [
+        (TASK, "{kind: embedding, goal: dodging}"),
+        (DATA, f"{{source: images, root: {PICTURES}, size: [8, 8]}}"),
+    ],
     "attacks.names_of_surrogates": [(ATTACK, f"{ATTACK}, surrogates: [nobody]")],
     "attacks.goals": [(ATTACK, f"{ATTACK}, objective: cosine")],
     "attacks.references": [TARGETED, (ATTACK, f"{ATTACK}, objective: aa")],

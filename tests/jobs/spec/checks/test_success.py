@@ -71,11 +71,11 @@ def test_a_rule_belongs_to_embedding_match_and_thresholds_to_verification(root: 
     targets = [job(root)["targets"][0] | {"threshold": 0.5}]
     (other,) = problems(root, task=task, targets=targets)
     assert other == "success: `success` belongs to embedding match; this task is verification"
-    found = problems(root, targets=targets, threshold={"far": 0.01})
-    assert sorted(found) == [
-        "targets[0].threshold: `threshold` belongs to verification; this task is embedding",
-        "threshold: `threshold` belongs to verification; this task is embedding",
-    ]
+    for rules in ({"far": 0.01}, ["accuracy", {"far": 0.01}]):
+        assert sorted(problems(root, targets=targets, threshold=rules)) == [
+            "targets[0].threshold: `threshold` belongs to verification; this task is embedding",
+            "threshold: `threshold` belongs to verification; this task is embedding",
+        ]
 
 
 def test_a_classifier_and_a_goal_of_classes_are_refused(root: Path) -> None:
