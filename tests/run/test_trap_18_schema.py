@@ -204,7 +204,7 @@ INTERACTIONS = {"grid": 4, "utility": "loss"}
 
 def interactions(folder, spec):
     """Return the table of a small run whose interactions are measured so."""
-    few = {"select": {"limit": 2}, "attacks": [{"base": "i", "steps": 1}]}
+    few: dict[str, Any] = {"select": {"limit": 2}, "attacks": [{"base": "i", "steps": 1}]}
     carry_out(folder, "in-process", evaluate={"interactions": spec}, **few)
     return results.read(str(folder / "run"), "interactions")
 
