@@ -26,7 +26,7 @@ from gauntlet.actors.process_state import (
     signals_kept,
     take_token,
 )
-from gauntlet.actors.vital import Contact
+from gauntlet.actors.vital import Contact, Watch, raylet_here
 from gauntlet.pipeline.problems import BadInput, Problem
 
 _leaving: ExitStack | None = None
@@ -138,7 +138,13 @@ def _join(
                 "it has a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
             )
             raise BadInput(Problem("--address", what)) from error
+        # When that ends, so does this process: by Ray, without a word, unless it is faster.
+        leaving.callback(Watch(raylet_here(), _lost_node).stop)
         return leaving.pop_all()
+
+
+def _lost_node(what: str) -> None:
+    tell_lost(f"this machine is no part of the cluster any more: {what} is gone")
 
 
 def _refuse_another(address: str | None) -> None:

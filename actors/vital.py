@@ -10,6 +10,10 @@ import select
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from gauntlet.actors.address import answers
 
@@ -23,7 +27,7 @@ SHARE = 0.75
 
 
 class Watch:
-    """Hears at once when a child of this process ends.
+    """Hears at once when a process of this machine ends.
 
     Args:
         processes: their numbers, by what they are called.
@@ -63,6 +67,19 @@ class Watch:
         ready = [handle for handle, _ in poll.poll()]
         if self._reader not in ready:
             self._gone(self._handles[ready[0]])
+
+
+def raylet_here() -> dict[str, int]:
+    """Return the number of the raylet of this machine, by what it is called, where there is one."""
+    node: Any = import_module("ray._private.worker")._global_node
+    if node is None:  # a client of Ray's has none
+        return {}
+    named = f"--raylet_socket_name={node.raylet_socket_name}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            if named in (folder / "cmdline").read_bytes().split(b"\0"):
+                return {"its raylet": int(folder.name)}
+    return {}
 
 
 class Contact:

@@ -15,9 +15,10 @@ def plan(
     changes: Changes = None,
     placement: Placement = None,
     cpus: Annotated[
-        int | None, typer.Option(min=1, help="Cores of a machine that is not this one.")
+        int | None,
+        typer.Option(min=1, max=65_536, help="Cores of a machine that is not this one."),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="Its GPUs.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, max=4_096, help="Its GPUs.")] = None,
     gpu_memory: Annotated[
         float | None, typer.Option(min=0, metavar="GIB", help="Memory of each of its GPUs.")
     ] = None,

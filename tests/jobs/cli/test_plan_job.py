@@ -65,6 +65,8 @@ def seconds(result: Result) -> float:
         (("--ms", "s0=-1"), "--ms: s0: expected milliseconds above 0, got '-1'"),
         (("--ms", "5"), "--ms: expected MODEL=5, got '5'"),
         (("--gpus", "0", "--gpu-memory", "80"), "--gpu-memory: there is no GPU"),
+        (("--gpus", "100000000"), "less than or equal to 4096"),
+        (("--cpus", "1000000000"), "less than or equal to 65536"),
         (("--gpus", "1", "--placement", "packed", "--set", "resources.surrogate_gpus=2"),
          "resources.surrogate_gpus"),
     ],
