@@ -68,7 +68,11 @@ def matrix_of_means(frame: pd.DataFrame, view: View, order: Sequence[str]) -> Ma
 
 def _check_values(view: View, groups: pd.DataFrame, goal: str = "") -> None:
     figure = FIGURE[view.values]
-    if figure not in groups or groups[figure].isna().all():
+    if (
+        view.values == "utility"
+        and goal != "untargeted"
+        and not (figure in groups and groups[figure].notna().any())
+    ):
         why = "transfer utility is of untargeted classification"
         why += f"; the goal of this run is {goal}" if goal else ""
         raise BadInput(Problem("--values", f"{view.values}: this run has none: {why}"))

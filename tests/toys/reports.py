@@ -40,12 +40,14 @@ def write_run(
     white: Collection[tuple[str, str]] = (),
     first: int = 0,
     goal: str = "untargeted",
+    right: bool = True,
 ) -> Path:
     """Write a run as the runner would, of verdicts drawn here.
 
-    Every fourth example is one that its target had wrong before. Where `fooled` says it, an attack
-    fools a target with the examples e0 ... below that number, and no other, and they have a score
-    of 1, the others of 0. `white` are attacks and targets; the first example is e`first`.
+    Every fourth example is one that its target had wrong before; each, where `right` is off. Where
+    `fooled` says it, an attack fools a target with the examples e0 ... below that number, and no
+    other, and they have a score of 1, the others of 0. `white` are attacks and targets; the first
+    example is e`first`.
     """
     numbers = range(first, first + N)
     run = RunFolder(str(folder))
@@ -77,7 +79,7 @@ def write_run(
                     "score": score.flatten(), "score_std": 0.0, "threshold": 0.0,
                     "threshold_rule": None, "rank": None,
                     "clean_score": -1.0, "clean_success": 0.0,
-                    "clean_correct": [i % 4 != 0 for i in numbers for _ in range(steps)],
+                    "clean_correct": [right and i % 4 != 0 for i in numbers for _ in range(steps)],
                     "clean_accepted": None, "prediction": 1, "repeats": 1, "linf": 8.0, "l2": 5.0,
                 },
             )  # fmt: skip

@@ -11,7 +11,7 @@ from gauntlet.jobs.reports.frames import Figures
 from gauntlet.jobs.reports.matrix import Matrix, View
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results.reading import Reading
-from tests.toys.reports import write_run
+from tests.toys.reports import gauntlet, write_run
 
 GROUPS = {"t0": "normal", "t1": "normal", "t2": "trained"}
 # Of e0 ... e39 thirty count (each fourth was wrong before). Of the first 40, 34, 32 and 28 that
@@ -42,6 +42,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("matrix") / "run", steps=1, targets=("t0", "t1", "t2"),
         attacks=("a", "b", "c"), fooled=FOOLED, groups=GROUPS,
     )  # fmt: skip
+
+
+def test_where_nothing_counts_there_is_nothing_to_show(tmp_path: Path) -> None:
+    nobody = write_run(tmp_path / "run", steps=1, targets=("t0",), right=False)
+    assert [row[1:] for row in shown(arranged(nobody))] == [["nan"], ["nan"]]
+    said = gauntlet("report", str(nobody))
+    assert said.exit_code == 0, said.output
+    assert "nan" not in said.stdout
 
 
 def test_the_best_of_a_column_and_what_is_not_told_from_it_are_marked(run: Path) -> None:
