@@ -24,7 +24,7 @@ def calibrate(
     pairs.
 
     \b
-    gauntlet calibrate faces --set 'threshold=[accuracy, {far: 1e-2}]'
+    gauntlet calibrate faces --set 'threshold=\\[accuracy, {far: 1e-2}]'
     gauntlet calibrate job.yaml --set 'threshold={far: 1e-3}'
 
     Not good enough are pairs that cannot fix a rate.

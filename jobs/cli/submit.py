@@ -50,7 +50,7 @@ def submit(
     gauntlet attach raysubmit_1234567890abcdef --address http://head:8265
     gauntlet status s3://bucket/run
 
-    It takes what pip install 'gauntlet[cluster]' brings, here and there.
+    It takes what pip install 'gauntlet\\[cluster]' brings, here and there.
     """
     from gauntlet.jobs.cli.submit_job import submit_job
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,3 +31,9 @@ def test_no_paragraph_of_a_help_is_broken_by_a_terminal_of_80_columns(name: str,
     paragraphs = [part.splitlines() for part in text.split("\n\n") if not part.startswith("\b")]
     broken = [line for lines in paragraphs for line in lines[:-1] if len(line) > ROOM]
     assert broken == [], "the rest of such a line would stand alone in the next"
+
+
+@pytest.mark.parametrize(("name", "text"), helps(app))
+def test_no_brackets_of_a_help_are_taken_for_markup(name: str, text: str) -> None:
+    lost = re.findall(r"(?<!\\)\[[a-z][^\]]*\]", text)
+    assert lost == [], "write a backslash before them"
