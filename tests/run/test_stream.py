@@ -211,9 +211,11 @@ class Busy(LocalEngine):
         if len(self.logs) == 2:
             return None
         self.logs.append(Log())
-        examples, thresholds, storage = self.given
+        examples, thresholds, storage, gallery = self.given
         log = self.logs[-1]
-        return Carrier(self._plan, self, examples, thresholds, storage, lanes=2, log=log)
+        return Carrier(
+            self._plan, self, examples, thresholds, storage, lanes=2, log=log, gallery=gallery
+        )
 
 
 class Notes(Silent):
