@@ -73,6 +73,10 @@ def plan_job(
     if layout is not None and layout.most_hubs > layout.hubs:
         notes.append(f"hubs: {layout.hubs} to begin with; the time is of {layout.most_hubs}, which "
                      "start where hubs are the limit")  # fmt: skip
+    measures = plan.resources.placement == "auto" and layout is not None and not foreign
+    if measures and found.misfits and devices.gpus:
+        notes.append("planned as packed: a run measures whether the surrogates fit together, and "
+                     "pins them where they do not; --placement pinned plans that")  # fmt: skip
     if foreign:
         notes.append(f"{', '.join(foreign)}: only the attack's library knows how often it asks the "
                      "surrogates: its passes are not in the time")  # fmt: skip

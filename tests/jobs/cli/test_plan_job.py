@@ -137,3 +137,11 @@ def test_hubs_are_counted_as_they_become(job: str) -> None:
     assert "hubs: 1 to begin with; the time is of 7" in result.stdout
     rows = [line.split()[:2] for line in result.stdout.splitlines()]
     assert ["hubs", "7"] in rows
+
+
+@pytest.mark.parametrize(("gibibytes", "told"), [("0.0001", True), ("80", False)])
+def test_what_a_run_does_where_packed_does_not_fit(gibibytes: str, told: bool, job: str) -> None:
+    result = gauntlet("plan", job, "--cpus", "8", "--gpus", "2", "--gpu-memory", gibibytes)
+    assert result.exit_code == 0, result.output
+    assert ("--placement pinned plans that" in result.stdout) == told
+    assert ("\nmemory: " in result.stdout) == told
