@@ -14,7 +14,7 @@ from gauntlet.actors.devices import Devices, this_machine
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.nodes import needed_paths, refuse_unfit
 from gauntlet.actors.own_modules import OwnModules, of_this_process, packed
-from gauntlet.actors.placement import lay_out, refuse_without_memory
+from gauntlet.actors.placement import lay_out, needs_no_actors, refuse_without_memory
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.actors.session import connect, disconnect
 from gauntlet.actors.spawn import spawn_packed
@@ -252,12 +252,9 @@ def _alone(plan: Plan, machine: Devices) -> Layout:
 def _needs_no_ray(plan: Plan, address: str | None) -> str | None:
     """Return why a run takes place in this process, None if it takes Ray."""
     wanted = plan.resources.placement
-    if wanted == "in-process":
-        return "asked for"
-    worth = torch.get_num_threads() > 1 or torch.cuda.device_count() > 1
-    if wanted == "auto" and address is None and not worth:
-        return "auto: one core and at most one GPU gain nothing from actors"
-    return None
+    if wanted == "auto" and address is not None:
+        return None
+    return needs_no_actors(wanted, torch.get_num_threads(), torch.cuda.device_count())
 
 
 def _measured(

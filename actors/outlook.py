@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from gauntlet.actors.devices import Devices
 from gauntlet.actors.layout import Layout
 from gauntlet.actors.memory import Held, by_name, misfits, of_models, on_gpus
 from gauntlet.actors.overheads import overheads
-from gauntlet.actors.placement import lay_out, refuse_without_memory
+from gauntlet.actors.placement import lay_out, needs_no_actors, refuse_without_memory
 from gauntlet.actors.shares import hub_bytes
 from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.results.manifest import CostRecord
@@ -131,8 +133,8 @@ def layout_on(plan: Plan, devices: Devices, units: int, imagined: bool) -> Layou
         BadInput: when the processes do not fit on the devices.
     """
     wanted = plan.resources.placement
-    alone = devices.cpus == 1 and devices.gpus <= 1
-    if wanted == "in-process" or (wanted == "auto" and alone):
+    threads = devices.cpus if imagined else torch.get_num_threads()
+    if needs_no_actors(wanted, threads, devices.gpus):
         return None
     placement, reason = ("packed", "auto") if wanted == "auto" else (wanted, "asked for")
     layout = lay_out(plan, devices, placement, reason, units)
@@ -237,7 +239,7 @@ class _Work:
         asked = {"surrogates": self.surrogates[slowest]}
         return [
             Stage(f"surrogate {slowest}", asked, crews),
-            Stage("hubs", {"loop": self.loop, **self.files}, layout.hubs),
+            Stage("hubs", {"loop": self.loop, **self.files}, layout.most_hubs),
             judges,
         ]
 

@@ -14,6 +14,21 @@ LEAST_MEMORY = 2**28
 """Bytes that any process with torch takes for itself, before it has a model."""
 
 
+def needs_no_actors(wanted: str, threads: int, gpus: int) -> str | None:
+    """Return why a run on one machine takes place in one process; None if it takes actors.
+
+    Args:
+        wanted: the placement that the job asks for.
+        threads: that this process, or one on a machine that is not here, would work with.
+        gpus: of the machine.
+    """
+    if wanted == "in-process":
+        return "asked for"
+    if wanted == "auto" and threads == 1 and gpus <= 1:
+        return "auto: one core and at most one GPU gain nothing from actors"
+    return None
+
+
 def lay_out(
     plan: Plan, devices: Devices, placement: str, reason: str, units: int | None = None
 ) -> Layout:

@@ -11,6 +11,7 @@ from gauntlet.jobs.reports.grid import Column, figures, names
 from gauntlet.jobs.reports.tables import print_table
 from gauntlet.jobs.reports.terminal import Terminal
 from gauntlet.pipeline.run.plan import Plan
+from gauntlet.pipeline.run.rehearsal import uncounted
 
 _PLACES = (*names("process"), *figures("count", "GPU", "threads", "GiB"), Column("holds", 24))
 _MODELS = (
@@ -61,9 +62,22 @@ def print_outlook(
         console.print()
     print_table(console, "models", _MODELS, _models(plan, times))
     print_table(console, "files", _FILES, _files(found))
-    print_table(console, "what each is busy with", _LIMITS, _limits(found))
-    forecast = found.forecast
-    images = examples * len(plan.attacks)
+    if uncounted(plan.attacks):
+        console.print(f"time: more than {in_words(found.seconds)}; bottleneck: not known")
+    else:
+        print_table(console, "what each is busy with", _LIMITS, _limits(found))
+        console.print(_time(found, examples * len(plan.attacks)))
+    parts = ", ".join(f"{name} {in_words(seconds)}" for name, seconds in found.stages.items())
+    library = f"before it {in_words(times.library)} of CPU time to load the libraries"
+    console.print(f"of it: {parts}; {library}")
+    for what in found.misfits:
+        console.print(f"memory: {what}", style="yellow", soft_wrap=True)
+    for note in notes:
+        console.print(note, style="dim")
+
+
+def _time(found: Outlook, images: int) -> str:
+    forecast, layout = found.forecast, found.layout
     rate = (
         f", {images / forecast.seconds:,.3g} images a second while attacking"
         if forecast.seconds
@@ -74,14 +88,7 @@ def print_outlook(
     if forecast.in_flight:
         assert layout is not None
         why = f"units in flight: {layout.lanes} keep nothing busy all the time (in_flight)"
-    console.print(f"time: {in_words(found.seconds)}{rate}; bottleneck: {why}")
-    parts = ", ".join(f"{name} {in_words(seconds)}" for name, seconds in found.stages.items())
-    library = f"before it {in_words(times.library)} of CPU time to load the libraries"
-    console.print(f"of it: {parts}; {library}")
-    for what in found.misfits:
-        console.print(f"memory: {what}", style="yellow", soft_wrap=True)
-    for note in notes:
-        console.print(note, style="dim")
+    return f"time: {in_words(found.seconds)}{rate}; bottleneck: {why}"
 
 
 def _places(found: Outlook) -> list[list[str]]:

@@ -29,7 +29,7 @@ from gauntlet.pipeline.run.costs import keep
 from gauntlet.pipeline.run.pass_times import FORWARD, Pass, Role, measured
 from gauntlet.pipeline.run.plan import Plan
 from gauntlet.pipeline.run.plan_models import configure, device, image_dtype
-from gauntlet.pipeline.run.rehearsal import Rehearsed, passes, rehearsed, stand_in
+from gauntlet.pipeline.run.rehearsal import Rehearsed, passes, rehearsed, stand_in, uncounted
 
 Machine = tuple[int | None, int | None, float | None]
 """Cores, GPUs, and GiB of each: of a machine that is not this one; None where nothing is said."""
@@ -61,7 +61,8 @@ def plan_job(
         times, notes = _times(loaded, stated, layout, devices, decoding, size, library)
     before = _shown_before(plan, listed)
     found = outlook(plan, layout, devices, count, size, times, before)
-    if not (imagined or stated or examples):
+    foreign = uncounted(plan.attacks)
+    if not (imagined or stated or examples or foreign):
         every = (*times.surrogates.values(), *times.targets.values())
         keep(plan, [mark for made in every if (mark := made.fingerprint)], found.cost)
     if plan.select.correct is not None and examples is None:
@@ -69,6 +70,16 @@ def plan_job(
                      "fewer")  # fmt: skip
     if plan.evaluate.interactions is not None:
         notes.append("interactions are measured, too: their passes are not in the time")
+    if layout is not None and layout.most_hubs > layout.hubs:
+        notes.append(f"hubs: {layout.hubs} to begin with; the time is of {layout.most_hubs}, which "
+                     "start where hubs are the limit")  # fmt: skip
+    measures = plan.resources.placement == "auto" and layout is not None and not foreign
+    if measures and found.misfits and devices.gpus:
+        notes.append("planned as packed: a run measures whether the surrogates fit together, and "
+                     "pins them where they do not; --placement pinned plans that")  # fmt: skip
+    if foreign:
+        notes.append(f"{', '.join(foreign)}: only the attack's library knows how often it asks the "
+                     "surrogates: its passes are not in the time")  # fmt: skip
     print_outlook(plan, found, devices, count, size, times, notes, terminal())
     return Status.DONE
 
@@ -160,10 +171,13 @@ def _times(
         try:
             return measured(spec, role, plan, batch, loaded.permission)
         except BadInput as error:
-            why = "; ".join(str(problem) for problem in error.problems)
-            what = f"cannot be built here ({why}); give its time: --ms {spec.name}=MILLISECONDS"
-            problems.append(Problem(f"model {spec.name!r}", what))
-            return Pass(0.0)
+            why = f"built here ({'; '.join(str(problem) for problem in error.problems)})"
+        except Exception as error:  # the model's own code runs, or the batch is too large
+            first, *_ = str(error).strip().splitlines() or [""]
+            why = f"measured here ({type(error).__name__}: {first})"
+        what = f"cannot be {why}; give its time: --ms {spec.name}=MILLISECONDS"
+        problems.append(Problem(f"model {spec.name!r}", what))
+        return Pass(0.0)
 
     surrogates = {spec.name: a_pass(spec, "surrogate") for spec in plan.surrogates}
     targets = {spec.name: a_pass(spec, "target") for spec in plan.targets}

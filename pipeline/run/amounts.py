@@ -12,6 +12,9 @@ WAITING = {"examples": 200, "verdicts": 260, "traces": 120, "interactions": 400}
 """Bytes of a row in a buffer, without pixels: what decides when a part is due."""
 STORED = {"examples": 90, "verdicts": 15, "traces": 40, "interactions": 90}
 """Bytes of a row in a file, without pixels; most words recur, and take next to none."""
+WAITING_BY_RULE, STORED_BY_RULE = 25, 1
+"""Bytes that a row of the verdicts has more of, of each further rule of thresholds: three reals and
+a flag while it waits; in a file a threshold recurs, and the others take a bit each."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,16 @@ def amounts(plan: Plan, examples: int, size: tuple[int, int], carriers: int) -> 
         rows["interactions"] = examples * sum(
             len(plan.surrogates_of(attack)) for attack in plan.attacks
         )
+    further = len(plan.threshold) - 1
     pixels = {"examples": _pixels(evaluate, size)}
-    waiting = sum(count * (WAITING[t] + pixels.get(t, 0)) for t, count in rows.items())
+    held = {**pixels, "verdicts": further * WAITING_BY_RULE}
+    stored = {**pixels, "verdicts": further * STORED_BY_RULE}
+    waiting = sum(count * (WAITING[t] + held.get(t, 0)) for t, count in rows.items())
     units = math.ceil(examples / plan.resources.batch) * len(plan.attacks)
     full = math.ceil(waiting / (plan.resources.part_megabytes * 2**20))
     parts = min(units, max(full, min(carriers, units)))
     return [
-        _amount(table, count, STORED[table] + pixels.get(table, 0), parts)
+        _amount(table, count, STORED[table] + stored.get(table, 0), parts)
         for table, count in rows.items()
         if count
     ]

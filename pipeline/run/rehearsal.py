@@ -109,6 +109,11 @@ def passes(attack: Attack, models: Sequence[str], goal: Goal) -> Mapping[str, fl
     return _rehearsed(attack, models, stand_in(goal, EXAMPLES, (SIDE, SIDE))).passes
 
 
+def uncounted(attacks: Sequence[Attack]) -> list[str]:
+    """Return the labels of attacks that ask surrogates as only their libraries know."""
+    return [attack.label for attack in attacks if attack.source is not None]
+
+
 def rehearsed(attack: Attack, models: Sequence[str], batch: Batch) -> Rehearsed:
     """Return what an attack asks for, with the seconds of its loop on a batch of the true size.
 

@@ -3,9 +3,11 @@
 import os
 
 import pytest
+import torch
 
 from gauntlet.actors.devices import Devices, Node
 from gauntlet.actors.launch import foresee
+from gauntlet.actors.outlook import layout_on
 from gauntlet.actors.placement import lay_out
 from gauntlet.actors.session import grows
 from gauntlet.actors.shares import fits
@@ -216,3 +218,19 @@ def test_a_process_without_a_share_sees_no_gpu(monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     keep_to_share([])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_planned_here_is_placed_as_a_run_would_be(threads, tmp_path, monkeypatch):
+    """One thread, of however many cores, is no reason for actors: for neither of the two."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    job = plan(tmp_path, resources={"batch": 4, "placement": "auto"})
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        alone = layout_on(job, Devices(2, 0, 2**34), 2, imagined=False) is None
+        run = foresee(job, None)
+    finally:
+        torch.set_num_threads(before)
+    assert alone == (threads == 1) == ("one core and at most one GPU" in run)
+    assert layout_on(job, Devices(2, 0, 2**34), 2, imagined=True) is not None

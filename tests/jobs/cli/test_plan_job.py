@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gauntlet.jobs.cli.app import app
-from tests.toys.jobs import write
+from gauntlet.pipeline import user_cache
+from tests.toys.jobs import attacks, write
 
 TIMED = ("--ms", "s0=10", "--ms", "s1=30", "--ms", "t0=4")
 
@@ -97,3 +98,50 @@ def test_targets_take_turns_where_there_are_fewer_places(job: str) -> None:
     result = gauntlet("plan", job, "--cpus", "2", *TIMED, "--ms", "t1=4")
     assert result.exit_code == 0, result.output
     assert "t1, t0 (in turn)" in result.stdout
+
+
+def test_models_that_fail_here_are_told_together(job: str) -> None:
+    text = Path(job).read_text()
+    for seed in (0, 2):
+        old = f'"import:tests.toys.jobs:network", options: {{seed: {seed}}}'
+        assert old in text
+        text = text.replace(old, '"import:tests.toys.jobs:Vast"')
+    Path(job).write_text(text)
+    result = gauntlet("plan", job, "--placement", "in-process")
+    assert result.exit_code == 2, result.output
+    for name in ("s0", "t0"):
+        assert f"model '{name}': cannot be measured here (" in result.stderr
+        assert f"give its time: --ms {name}=MILLISECONDS" in result.stderr
+    assert gauntlet("plan", job, *TIMED[:2], *TIMED[4:]).exit_code == 0
+
+
+def test_a_foreign_attack_has_no_time_that_pretends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GAUNTLET_CACHE", str(tmp_path / "cache"))
+    theirs = attacks('  - {name: theirs, source: "tests.toys.theirs:fgsm"}')
+    result = gauntlet("plan", str(write(tmp_path, theirs)))
+    assert result.exit_code == 0, result.output
+    assert "theirs: only the attack's library knows how often it asks" in result.stdout
+    assert "time: more than" in result.stdout
+    assert "bottleneck: not known" in result.stdout
+    assert "images a second" not in result.stdout
+    assert not [*user_cache.folder("costs").glob("*")]
+
+
+def test_hubs_are_counted_as_they_become(job: str) -> None:
+    machine = ("--cpus", "16", "--gpus", "4", "--placement", "pinned")
+    shares = ("--set", "resources.hub_gpus=0", "--set", "resources.threads=2")
+    result = gauntlet("plan", job, *machine, *shares, "--examples", "400", *TIMED)
+    assert result.exit_code == 0, result.output
+    assert "hubs: 1 to begin with; the time is of 7" in result.stdout
+    rows = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert ["hubs", "7"] in rows
+
+
+@pytest.mark.parametrize(("gibibytes", "told"), [("0.0001", True), ("80", False)])
+def test_what_a_run_does_where_packed_does_not_fit(gibibytes: str, told: bool, job: str) -> None:
+    result = gauntlet("plan", job, "--cpus", "8", "--gpus", "2", "--gpu-memory", gibibytes)
+    assert result.exit_code == 0, result.output
+    assert ("--placement pinned plans that" in result.stdout) == told
+    assert ("\nmemory: " in result.stdout) == told
