@@ -72,7 +72,7 @@ def test_of_two_nodes_with_one_name_each_is_asked(cluster: Cluster) -> None:
     connect(cluster.address)
     (node,) = (node for node in ray.nodes() if node["Resources"].get("CPU"))
     host = node["NodeManagerHostname"]
-    (problem,) = unfit({"f" * 56: host, node["NodeID"]: host}, [])
+    (problem,) = unfit({"e" * 56: host, node["NodeID"]: host}, [])
     assert f"node {host} does no work" in str(problem)
 
 

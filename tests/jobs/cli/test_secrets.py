@@ -88,8 +88,11 @@ def test_a_run_is_told_that_the_dashboard_is_for_submitting(address: str) -> Non
 @pytest.mark.parametrize(
     "change", [f"output=s3://KEY:{SECRET}@bucket/run", f"data.path=https://me:{SECRET}@host/x"]
 )
-def test_no_change_with_a_password_is_submitted(change: str, tmp_path: Path) -> None:
-    job = str(write(tmp_path))
+def test_no_change_with_a_password_is_submitted(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = write(tmp_path).name
     to = ("--address", "http://127.0.0.1:9", "--out", "s3://bucket/run")
     found = gauntlet("submit", job, *to, "--set", change)
     assert found.exit_code == 2
