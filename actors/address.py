@@ -14,6 +14,7 @@ from typing import Any
 
 from ray._private import services
 
+from gauntlet.pipeline.credentials import HIDDEN
 from gauntlet.pipeline.problems import BadInput, Problem
 
 VARIABLE = "RAY_ADDRESS"
@@ -33,7 +34,7 @@ def resolve(address: str) -> str:
             that `ray start` has started on this machine.
 
     Raises:
-        BadInput: when nothing answers there.
+        BadInput: when it is no such address, or nothing answers there.
     """
     if address not in ("", "auto"):
         _probe(address, "--address", "leave --address out")
@@ -73,11 +74,14 @@ def _is_loopback(host: str) -> bool:
 
 def _probe(address: str, where: str, otherwise: str) -> None:
     place = address.removeprefix("ray://")
-    if "://" in place:
-        return
     host, _, port = place.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise BadInput(Problem(where, f"expected HOST:PORT, auto or local, got {address!r}"))
+    if place.startswith(("http://", "https://")):
+        what = "an http(s) address is the dashboard's, which submit takes; expected HOST:PORT"
+        raise BadInput(Problem(where, what))
+    if not host or not port.isdecimal() or int(port) > 65535 or "@" in host or "://" in host:
+        _, user, after = address.rpartition("@")
+        shown = HIDDEN + after if user else address  # what is before it may be a password
+        raise BadInput(Problem(where, f"expected HOST:PORT, auto or local, got {shown!r}"))
     if not answers(place):
         what = (
             f"no Ray cluster answers at {place}; start one with `ray start --head`, "

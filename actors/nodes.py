@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -11,6 +12,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gauntlet.pipeline.files import expanded
+from gauntlet.pipeline.models.build import weights_file
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.run.plan import Plan
 
@@ -22,11 +25,20 @@ def needed_paths(plan: Plan) -> list[str]:
     """Return the files and folders here that a plan names, which its workers read, too."""
     given = (getattr(plan.data, field) for field in plan.data.paths)
     names = [value for value in given if isinstance(value, str)]
-    for spec in (*plan.surrogates, *plan.targets):
-        kind, _, path = spec.source.partition(":")
-        names += [path] if kind == "file" else []
-    paths = (plan.root.absolute() / expanded(name) for name in names)
+    names += [attack.images for attack in plan.attacks if attack.images is not None]
+    root = plan.root.absolute()
+    networks = list(_networks((*plan.surrogates, *plan.targets)))
+    names += [name for spec in networks for name in spec.files]
+    weights = (weights_file(spec, root) for spec in networks)
+    paths = [root / expanded(name) for name in names] + [path for path in weights if path]
     return sorted({str(path) for path in paths if os.path.exists(path)})
+
+
+def _networks(specs: Sequence[ModelSpec]) -> Iterator[ModelSpec]:
+    """Yield models and the members of those that are means."""
+    for spec in specs:
+        yield spec
+        yield from _networks(spec.members)
 
 
 def refuse_unfit(paths: Sequence[str]) -> None:
@@ -40,23 +52,37 @@ def refuse_unfit(paths: Sequence[str]) -> None:
     Raises:
         BadInput: with every node and what is wrong with it.
     """
-    look = ray.remote(_look())
     nodes = [node for node in ray.nodes() if node["Alive"] and _works(node["Resources"])]
+    hosts = {node["NodeID"]: node["NodeManagerHostname"] for node in nodes}
+    if problems := unfit(hosts, paths):
+        raise BadInput(dict.fromkeys(problems))
+
+
+def unfit(hosts: Mapping[str, str], paths: Sequence[str]) -> list[Problem]:
+    """Ask nodes, all at once, and return what is wrong with them.
+
+    Args:
+        hosts: their names, by node ID: several may have the same.
+        paths: as of `refuse_unfit`.
+    """
+    look = ray.remote(_look())
     calls = {
-        node["NodeManagerHostname"]: look.options(
-            num_cpus=0, max_retries=1, scheduling_strategy=_there(node["NodeID"])
-        ).remote(list(paths))
-        for node in nodes
+        node: look.options(num_cpus=0, max_retries=1, scheduling_strategy=_there(node)).remote(
+            list(paths)
+        )
+        for node in hosts
     }
     problems: list[Problem] = []
-    for host, call in calls.items():
+    until = time.monotonic() + PATIENCE
+    for node, call in calls.items():
+        host = hosts[node]
         try:
-            problems += _problems(host, *ray.get(call, timeout=PATIENCE))
+            answer = ray.get(call, timeout=max(0.0, until - time.monotonic()))
+            problems += _problems(host, *answer)
         except (ray.exceptions.RayError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[-1:]
             problems.append(Problem("--address", f"node {host} does no work: {''.join(reason)}"))
-    if problems:
-        raise BadInput(dict.fromkeys(problems))
+    return problems
 
 
 def _works(has: dict[str, float]) -> bool:

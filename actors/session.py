@@ -131,7 +131,9 @@ def _join(
                     configure_logging=False,
                     runtime_env=runtime_env,
                 )
-        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        except BadInput:
+            raise
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             # Ray does not say it of a cluster that refuses this process's token, or wants one.
             what = (
                 f"no Ray cluster to join at {address}: {error}; is it of this version of Ray? if "

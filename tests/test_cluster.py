@@ -1,6 +1,7 @@
 """The committed cluster file is one that Ray's launcher accepts."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -9,6 +10,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 CLUSTER = Path(__file__).parents[1] / "cluster.yaml"
+IMAGE = CLUSTER.with_name("Dockerfile")
 
 
 def test_the_cluster_file_is_valid_and_installs_this_project():
@@ -20,6 +22,9 @@ def test_the_cluster_file_is_valid_and_installs_this_project():
     assert nodes[config["head_node_type"]]["resources"] == {"CPU": 0}
     assert nodes["gpu"]["resources"]["GPU"] == 1
     assert nodes["gpu"]["min_workers"] == 0 < nodes["gpu"]["max_workers"]
+    pinned = re.compile(r'"ray\[default\]==([\d.]+)"')
+    installed = "\n".join(config["setup_commands"])
+    assert pinned.findall(installed) == pinned.findall(IMAGE.read_text()) != []
     (mounted,) = config["file_mounts"]
     assert any(
         f'--editable "{mounted}[cluster]"' in command for command in config["setup_commands"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
@@ -12,6 +13,7 @@ import typer
 
 from gauntlet.jobs.cli.signals import HungUp, Terminated, signals_raised
 from gauntlet.jobs.reports.terminal import terminal
+from gauntlet.pipeline.credentials import without_credentials
 from gauntlet.pipeline.problems import BadInput
 
 SHOWN_PROBLEMS = 20
@@ -75,7 +77,7 @@ def end(
     except Exception:
         # An error of ours or of a library's, of whatever type: Python's own status for it, 1, would
         # be that of a run with failed units.
-        traceback.print_exc()
+        show_trace()
         status = Status.STOPPED
     raise typer.Exit(int(status))
 
@@ -83,6 +85,11 @@ def end(
 def say(text: str) -> None:
     """Print a line beside the results."""
     terminal(stderr=True).print(text, soft_wrap=True)
+
+
+def show_trace() -> None:
+    """Print where the error that is being handled comes from; it may repeat an address."""
+    sys.stderr.write(without_credentials(traceback.format_exc()))
 
 
 def said(error: KeyboardInterrupt, how_to_go_on: str = "") -> Status:

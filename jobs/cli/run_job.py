@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from shlex import quote
 
@@ -12,7 +11,7 @@ from gauntlet.actors.own_session import abandon
 from gauntlet.actors.ray_engine import RayEngine
 from gauntlet.jobs.cli.bars import shown_on
 from gauntlet.jobs.cli.ending import begun, failed_units, how_to_go_on, in_short
-from gauntlet.jobs.cli.exit_status import Status, said, say
+from gauntlet.jobs.cli.exit_status import Status, said, say, show_trace
 from gauntlet.jobs.cli.finished import finished
 from gauntlet.jobs.cli.folders import find_job
 from gauntlet.jobs.cli.moved import moved, root_of
@@ -135,7 +134,7 @@ def _carry_out(
     except Exception:
         # Whatever else a model's or a library's code raises: what is finished is on disk, and the
         # person is told how to go on from there.
-        traceback.print_exc()
+        show_trace()
         return _stopped(folder, "stopped; its cause mended, ")
     print_report(Figures(Reading(folder)), terminal())
     if not outcome.units_failed:

@@ -33,9 +33,9 @@ def show_status(location: str) -> int:
                 out.print(text, soft_wrap=True)
     if found.alive:
         return Status.DONE
-    if found.complete:
-        return Status.DONE
-    return Status.INCOMPLETE if found.left == 0 else Status.STOPPED
+    if found.driver is not None or found.left != 0:  # one that died may have left the end undone
+        return Status.STOPPED
+    return Status.DONE if found.complete else Status.INCOMPLETE
 
 
 def _lines(run: Standing) -> Iterator[tuple[str, str]]:

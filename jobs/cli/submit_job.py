@@ -16,6 +16,7 @@ from gauntlet.jobs.reports.plain_text import visible
 from gauntlet.jobs.spec.overrides import Override, apply
 from gauntlet.jobs.spec.schema import Job
 from gauntlet.jobs.spec.yaml_source import read
+from gauntlet.pipeline.credentials import without_credentials
 from gauntlet.pipeline.problems import BadInput, Problem
 from gauntlet.pipeline.results.store_address import Address, is_remote
 
@@ -33,6 +34,7 @@ def submit_job(
 ) -> int:
     """Send a job to a cluster, print its ID, and follow it if that is wanted."""
     named = _named(job)
+    _refuse_credentials(changes)
     _refuse_output_here(find_job(job), out, changes)
     client = Client(address)
     with packed(Path(), allowed) as (parcel, there):
@@ -97,16 +99,27 @@ def _named(job: str) -> str:
     return str(path.resolve().relative_to(Path().resolve()))
 
 
+def _refuse_credentials(changes: Sequence[str]) -> None:
+    """Refuse changes that hold a user or a password: they are in a command that clusters show."""
+    for change in changes:
+        if without_credentials(change) != change:
+            field = change.partition("=")[0]
+            what = f"{field} has credentials in it, which the cluster would show: leave them out"
+            raise BadInput(Problem("--set", what))
+
+
 def _refuse_output_here(path: Path, out: str | None, changes: Sequence[str]) -> None:
     """Refuse a run folder that is relative to the working folder: there it is a copy that goes."""
-    place, folder = "--out", out
-    if folder is None:
-        document = apply(read(path), [Override.parse(change) for change in changes])
-        given = document.data if isinstance(document.data, dict) else {}
-        place, folder = "output", given.get("output", Job.model_fields["output"].default)
+    document = apply(read(path), [Override.parse(change) for change in changes])
+    given = document.data if isinstance(document.data, dict) else {}
+    written = given.get("output", Job.model_fields["output"].default)
+    for one in (out, written):
+        if isinstance(one, str) and is_remote(one):
+            Address.read(one)  # what it refuses must reach no command and no node of the cluster
+    place, folder = ("output", written) if out is None else ("--out", out)
     if isinstance(folder, str) and is_remote(folder):
-        Address.read(folder)  # what it refuses must not become a command that the cluster shows
-    elif isinstance(folder, str) and not Path(folder).is_absolute():
+        return
+    if isinstance(folder, str) and not Path(folder).is_absolute():
         what = (
             f"{folder} would lie in the cluster's copy of the working folder, which is deleted "
             "after the job: name a bucket, or an absolute path on the head, such as "

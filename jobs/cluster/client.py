@@ -31,6 +31,8 @@ ANSWER = 30.0
 """Seconds that what has taken a connection has for its next words."""
 QUIET = 60.0
 """Seconds without output after which a log is asked for anew: a connection dies without a word."""
+_UNKNOWN = "Request failed with status code 404:"
+"""How Ray's client begins what it says of a job that the cluster does not know."""
 STARTING = 60.0
 """Seconds that a cluster may need, after it answers, until it takes jobs."""
 
@@ -109,7 +111,8 @@ class Client:
 
         Raises:
             BadInput: when the cluster knows no such job.
-            OSError: when the cluster is out of reach, or silent for longer than `ANSWER`.
+            OSError: when the cluster is out of reach or order, or silent for longer than
+                `ANSWER`.
         """
         details, said = self._details(job), 0
         while True:
@@ -155,7 +158,10 @@ class Client:
         try:
             return self._jobs.get_job_info(job)
         except RuntimeError as error:
-            what = f"no job {job} at {self.address} ({_first_line(error)})"
+            said = _first_line(error)
+            if not said.startswith(_UNKNOWN):  # a proxy or a dashboard that is out of order
+                raise OSError(said) from None
+            what = f"no job {job} at {self.address} ({said})"
             raise BadInput(Problem("attach", what)) from None
 
 
@@ -187,7 +193,7 @@ def _url(address: str) -> str:
     except ValueError:
         parts, port = urlsplit(""), 0
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        what = f"expected the URL of a Ray dashboard, http://HOST:{PORT}, got {address!r}"
+        what = f"expected the URL of a Ray dashboard, http://HOST:{PORT}, got {url!r}"
         raise BadInput(Problem("--address", what))
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"

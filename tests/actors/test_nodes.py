@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -13,14 +14,15 @@ import ray
 from ray.cluster_utils import Cluster
 
 from gauntlet.actors.launch import launch
-from gauntlet.actors.nodes import needed_paths, refuse_unfit
+from gauntlet.actors.nodes import needed_paths, refuse_unfit, unfit
 from gauntlet.actors.session import connect, disconnect
+from gauntlet.pipeline.models.model_spec import ModelSpec
 from gauntlet.pipeline.problems import BadInput
 from gauntlet.pipeline.results import RunFolder
 from gauntlet.pipeline.results.run_log import log_of
 from tests.actors.test_sessions import PATIENCE
 from tests.toys.held import held
-from tests.toys.runs import loaded, network, plan, verdicts
+from tests.toys.runs import QUICKSTART, loaded, network, plan, verdicts
 
 STEPS = 20
 ATTACKS = [{"base": "mi", "steps": STEPS}]
@@ -43,6 +45,35 @@ def test_what_a_job_names_on_disk_is_what_nodes_need(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     found = plan(tmp_path)
     assert [Path(path).name for path in needed_paths(found)] == ["shapes.npz"]
+
+
+def test_nodes_need_the_files_of_every_model_and_attack(tmp_path: Path) -> None:
+    shutil.copy(QUICKSTART / "shapes.npz", tmp_path)
+    names = ["a.onnx", "b.safetensors", "c.bin", "d.safetensors", "e.npz"]
+    for name in names:
+        (tmp_path / name).touch()
+    plain = plan(tmp_path)
+    trained = {"source": "trained:b.safetensors", "options": {"source": "torchvision/resnet18"}}
+    member = ModelSpec(name="m", source="file:d.safetensors")
+    models = (
+        ModelSpec(name="a", source="onnx:a.onnx"),
+        ModelSpec(name="b", **trained),
+        ModelSpec(name="c", source="import:of_mine:network", files=("c.bin",)),
+        ModelSpec(name="d", source="mean:logits", members=(member, member)),
+    )
+    attack = plain.attacks[0].model_copy(update={"images": "e.npz"})
+    changes = {"root": tmp_path, "surrogates": models, "attacks": (attack,)}
+    found = plain.model_copy(update=changes)
+    assert needed_paths(found) == [str(tmp_path / name) for name in (*names, "shapes.npz")]
+
+
+@pytest.mark.slow
+def test_of_two_nodes_with_one_name_each_is_asked(cluster: Cluster) -> None:
+    connect(cluster.address)
+    (node,) = (node for node in ray.nodes() if node["Resources"].get("CPU"))
+    host = node["NodeManagerHostname"]
+    (problem,) = unfit({"e" * 56: host, node["NodeID"]: host}, [])
+    assert f"node {host} does no work" in str(problem)
 
 
 @pytest.mark.slow

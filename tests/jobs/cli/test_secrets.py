@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+from gauntlet.actors.address import resolve
 from gauntlet.jobs.cli.app import app
+from gauntlet.jobs.cli.exit_status import end
+from gauntlet.pipeline.problems import BadInput
 from tests.toys.jobs import write
 
 SECRET = "wJalrX/MARKED+bPx"
@@ -53,12 +57,12 @@ def test_a_run_folder_with_credentials_is_refused_without_them(
         assert "MARKED" not in found.output
 
 
-@pytest.mark.parametrize("scheme", ["ray", "http", "ftp"])
+@pytest.mark.parametrize("scheme", ["ray://", "http://", "ftp://", ""])
 def test_a_password_in_a_cluster_s_address_is_not_repeated(
     scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    address, job = f"{scheme}://me:{SECRET}@127.0.0.1:9", write(tmp_path).name
+    address, job = f"{scheme}me:{SECRET}@127.0.0.1:9", write(tmp_path).name
     monkeypatch.setenv("RAY_ADDRESS", address)
     for command in (
         ("run", job, "--address", address, "--out", "run"),
@@ -69,6 +73,55 @@ def test_a_password_in_a_cluster_s_address_is_not_repeated(
         found = gauntlet(*command)
         assert found.exit_code == 2, found.output
         assert "MARKED" not in found.output
+        assert "Traceback" not in found.output
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", f"https://me:{SECRET}@head"])
+def test_a_run_is_told_that_the_dashboard_is_for_submitting(address: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        resolve(address)
+    assert str(caught.value) == (
+        "--address: an http(s) address is the dashboard's, which submit takes; expected HOST:PORT"
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [f"output=s3://KEY:{SECRET}@bucket/run", f"data.path=https://me:{SECRET}@host/x"]
+)
+def test_no_change_with_a_password_is_submitted(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = write(tmp_path).name
+    to = ("--address", "http://127.0.0.1:9", "--out", "s3://bucket/run")
+    found = gauntlet("submit", job, *to, "--set", change)
+    assert found.exit_code == 2
+    assert "has credentials in it" in found.output
+    assert "MARKED" not in found.output
+
+
+def test_an_output_with_a_password_is_not_submitted_even_when_another_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = write(tmp_path)
+    job.write_text(f"{job.read_text()}\noutput: s3://KEY:{SECRET}@bucket/run\n")
+    to = ("--address", "http://127.0.0.1:9", "--out", "s3://bucket/run")
+    found = gauntlet("submit", job.name, *to)
+    assert found.exit_code == 2
+    assert "has credentials in it" in found.output
+    assert "MARKED" not in found.output
+
+
+def test_a_traceback_is_printed_without_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> int:
+        raise RuntimeError(f"no answer from http://me:{SECRET}@host:1")
+
+    with pytest.raises(typer.Exit):
+        end(command)
+    said = capsys.readouterr().err
+    assert "RuntimeError: no answer from http://***@host:1" in said
+    assert "MARKED" not in said
 
 
 def test_a_job_that_names_an_address_with_a_password_is_answered_without_it(tmp_path: Path) -> None:

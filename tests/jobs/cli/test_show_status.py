@@ -71,6 +71,19 @@ def test_a_dead_driver_is_told_from_one_at_work(tmp_path: Path) -> None:
     assert re.search(r"dead \(process .*\); go on with: gauntlet resume", found.output)
 
 
+@pytest.mark.parametrize(("units", "failed"), [("abcdef", ""), ("abcde", "f")])
+def test_a_driver_that_died_after_the_last_unit_left_the_run_standing(
+    units: str, failed: str, tmp_path: Path
+) -> None:
+    storage = begun_run(tmp_path, units, failed)
+    with Lock(storage):
+        content = storage.read("lock.json")
+    storage.write("lock.json", content.replace(b'"born":"', b'"born":"of another '))
+    found = status(tmp_path)
+    assert "go on with: gauntlet resume" in found.output
+    assert found.exit_code == 3
+
+
 def test_the_status_of_what_is_done_and_of_what_failed(tmp_path: Path) -> None:
     begun_run(tmp_path / "done", "abcdef")
     begun_run(tmp_path / "failed", "abcde", failed="f")

@@ -90,10 +90,12 @@ class Hub:
 
     Attributes:
         deaf: the beginnings of paths that are not answered any more.
+        refusal: the status of every answer about a job, while it is not 0.
     """
 
     def __init__(self) -> None:
         self.deaf: tuple[str, ...] = ()
+        self.refusal = 0
         self._logs, self._over = 0, threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
@@ -122,6 +124,8 @@ class Hub:
             return web.json_response({"submission_id": "job", "job_id": "job"})
         if request.path.startswith("/api/packages/"):
             return web.json_response({})
+        if self.refusal:
+            return web.Response(status=self.refusal, text="of the job")
         over = self._over.is_set()
         said = {
             "status": "SUCCEEDED" if over else "RUNNING",
@@ -181,6 +185,18 @@ def test_a_dashboard_that_falls_silent_is_lost_sight_of(
     (line,) = found.stderr.splitlines()
     silent = f"{hub.address}: no answer within 0.5 s; if it took the job, see: gauntlet attach "
     assert line.startswith(f"{silent}raysubmit_")
+
+
+def test_only_a_job_that_is_not_found_is_unknown(hub: Hub) -> None:
+    hub.refusal = 503
+    found = gauntlet("attach", "job", "--address", hub.address)
+    assert found.exit_code == 3
+    assert "lost sight of the job (Request failed with status code 503" in found.stderr
+    assert f"see it again with: gauntlet attach job --address {hub.address}" in found.stderr
+    hub.refusal = 404
+    found = gauntlet("attach", "job", "--address", hub.address)
+    assert found.exit_code == 2
+    assert "no job job at" in found.stderr
 
 
 class Broken:
