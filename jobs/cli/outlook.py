@@ -88,7 +88,9 @@ def _time(found: Outlook, images: int) -> str:
     if forecast.in_flight:
         assert layout is not None
         why = f"units in flight: {layout.lanes} keep nothing busy all the time (in_flight)"
-    return f"time: {in_words(found.seconds)}{rate}; bottleneck: {why}"
+    longest = max(found.stages, key=lambda name: found.stages[name])
+    most = "" if longest == "attacks" else f"; but most of it is {longest}"
+    return f"time: {in_words(found.seconds)}{rate}; bottleneck: {why}{most}"
 
 
 def _places(found: Outlook) -> list[list[str]]:
