@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def test_given_times_need_no_model_and_name_the_bottleneck(job: str, tmp_path: P
     assert seconds(given) == pytest.approx(work, rel=0.25)
     assert "but most" not in given.output
     short = gauntlet("plan", job, "--placement", "packed", "--examples", "4", *TIMED)
-    assert re.search("bottleneck: .*; but most of it is start", short.output)
+    assert "; but most of it is start" in " ".join(short.output.split())
     few = gauntlet("plan", job, *TIMED[2:])
     assert few.exit_code == 2
     assert "model 's0': cannot be built here" in few.stderr
