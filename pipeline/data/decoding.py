@@ -45,6 +45,11 @@ class Fit:
     size: tuple[int, int] | None = None
     expect: tuple[tuple[int, int], str] | None = None
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of every image that fits; None where only reading tells."""
+        return self.size or (self.expect and self.expect[0])
+
 
 def decode(image_file: Path | bytes, fit: Fit, upright: bool = False) -> Pixels:
     """Return an image file as canonical RGB, uint8 (H, W, 3).

@@ -148,7 +148,7 @@ class RowImages(ImageStore):
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width after the fit."""
-        return self.fit.size or (self.fit.expect and self.fit.expect[0])
+        return self.fit.image_size
 
     def read(self, position: int) -> Pixels:
         """Decode an image."""

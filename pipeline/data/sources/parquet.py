@@ -133,7 +133,7 @@ class ParquetImages(ImageStore):
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width after the fit."""
-        return self.fit.size or (self.fit.expect and self.fit.expect[0])
+        return self.fit.image_size
 
     def read(self, position: int) -> Pixels:
         """Decode an image."""
